@@ -1,0 +1,1 @@
+//! Compiler from typed graphs to Frugal programs.

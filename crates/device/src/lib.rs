@@ -1,0 +1,1 @@
+//! The Device trait: whatever can run a Frugal program.

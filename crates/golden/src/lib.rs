@@ -1,0 +1,1 @@
+//! Functional simulator of the Frugal instruction set.

@@ -1,0 +1,1 @@
+//! Model import: TensorFlow Lite files to a typed graph.

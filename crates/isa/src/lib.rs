@@ -1,0 +1,1 @@
+//! Instruction set of the Frugal accelerator: commands, registers, configuration and program container.

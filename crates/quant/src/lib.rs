@@ -1,0 +1,1 @@
+//! Integer requantisation, bit-exact to TensorFlow Lite Micro.

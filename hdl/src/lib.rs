@@ -1,0 +1,1 @@
+//! The Frugal accelerator as Rust HDL blocks, and the Verilog emitter.

@@ -1,0 +1,1 @@
+//! Verilated models, AXI memory model and the simulated device.
