@@ -1,0 +1,147 @@
+//! Sizes of one accelerator: rows, columns and depths, chosen at run time.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Sizes of one accelerator. Every number is a power of two.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Config {
+    /// Name of the preset, or a name of the user's own.
+    pub name: String,
+    /// Reduction lanes: int8 activations of one vector.
+    pub rows: usize,
+    /// Output channels of one pass.
+    pub cols: usize,
+    /// Lanes of the output stage and of the vector unit.
+    pub lanes: usize,
+    /// Vectors of the activation scratchpad, over all its banks.
+    pub activation_depth: usize,
+    /// Tiles (`rows * cols` bytes) of the weight scratchpad.
+    pub weight_depth: usize,
+    /// Groups (`lanes` channels) of the parameter memory.
+    pub parameter_depth: usize,
+    /// Rows (`lanes` 32-bit values) of the accumulator memory.
+    pub accumulator_depth: usize,
+    /// Commands that each engine's queue holds.
+    pub queue_depth: usize,
+    /// Data bits of the memory bus: 64 or 128.
+    pub bus_bits: usize,
+}
+
+/// A configuration that cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    #[error("configuration '{config}': {field} is {value}; it must be a power of two from {low} to {high}")]
+    OutOfRange { config: String, field: &'static str, value: usize, low: usize, high: usize },
+    #[error("no preset '{0}'; presets are nano, base, large and huge, or name a .json file with the fields of a Config")]
+    UnknownPreset(String),
+}
+
+impl Config {
+    /// Names of the presets, smallest first.
+    pub const PRESETS: [&'static str; 4] = ["nano", "base", "large", "huge"];
+
+    /// The preset with this name.
+    pub fn preset(name: &str) -> Result<Config, ConfigError> {
+        let (rows, cols, lanes, activation_depth, weight_depth) = match name {
+            "nano" => (8, 8, 4, 4096, 512),
+            "base" => (16, 8, 4, 4096, 1024),
+            "large" => (16, 16, 8, 8192, 1024),
+            "huge" => (32, 32, 16, 8192, 1024),
+            _ => return Err(ConfigError::UnknownPreset(name.to_owned())),
+        };
+        Ok(Config {
+            name: name.to_owned(),
+            rows,
+            cols,
+            lanes,
+            activation_depth,
+            weight_depth,
+            parameter_depth: 256,
+            accumulator_depth: 1024,
+            queue_depth: 8,
+            bus_bits: 64,
+        })
+    }
+
+    /// The same accelerator on another memory bus.
+    pub fn with_bus_bits(mut self, bus_bits: usize) -> Config {
+        self.bus_bits = bus_bits;
+        self
+    }
+
+    /// Checks every size.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = |field, value: usize, low, high| {
+            if value.is_power_of_two() && value >= low && value <= high {
+                Ok(())
+            } else {
+                Err(ConfigError::OutOfRange { config: self.name.clone(), field, value, low, high })
+            }
+        };
+        check("bus_bits", self.bus_bits, 64, 128)?;
+        check("rows", self.rows, 8, 64)?;
+        check("cols", self.cols, 2, self.rows)?;
+        check("lanes", self.lanes, 2, self.cols)?;
+        check("activation_depth", self.activation_depth, 16, 65536)?;
+        check("weight_depth", self.weight_depth, 4, 65536)?;
+        check("parameter_depth", self.parameter_depth, 4, 65536)?;
+        check("accumulator_depth", self.accumulator_depth, 4, 65536)?;
+        check("queue_depth", self.queue_depth, 2, 64)
+    }
+
+    /// Multiply-accumulates of one cycle.
+    pub fn peak(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// Bytes of one bus beat.
+    pub fn bus_bytes(&self) -> usize {
+        self.bus_bits / 8
+    }
+
+    /// Bytes of one weight tile.
+    pub fn tile_bytes(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// Bytes of one parameter group: bias, multiplier and shift words of `lanes` channels.
+    pub fn parameter_group_bytes(&self) -> usize {
+        3 * 4 * self.lanes
+    }
+
+    /// Bytes of the activation scratchpad.
+    pub fn activation_bytes(&self) -> usize {
+        self.activation_depth * self.rows
+    }
+
+    /// Bytes of the weight scratchpad.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_depth * self.tile_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_valid_on_both_buses() {
+        for name in Config::PRESETS {
+            for bus in [64, 128] {
+                Config::preset(name).unwrap().with_bus_bits(bus).validate().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn impossible_sizes_are_named() {
+        let mut config = Config::preset("base").unwrap();
+        config.cols = 32;
+        let text = config.validate().unwrap_err().to_string();
+        assert_eq!(text, "configuration 'base': cols is 32; it must be a power of two from 2 to 16");
+        config.cols = 6;
+        assert!(config.validate().unwrap_err().to_string().contains("cols is 6"));
+        assert!(Config::preset("tiny").unwrap_err().to_string().contains("nano, base"));
+    }
+}

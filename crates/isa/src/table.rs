@@ -1,0 +1,251 @@
+//! The one table of commands and the one table of registers.
+//!
+//! Both are callback macros: `command_table!(m)` expands to `m! { ... }` with the whole table, so that
+//! each crate can expand the same rows into what it needs (structs, decoders, documentation, RTL).
+
+/// Calls `$callback!` with every command.
+///
+/// Row form: `Name snake_name = opcode, Engine { field: kind [word, least significant bit, width]; }`.
+/// Kinds: `unsigned`; `signed` (two's complement); `count` (stored minus one, so zero cannot be
+/// written); `flag` (one bit). All commands share word 0 bits 0..16: opcode, wait and signal masks.
+#[macro_export]
+macro_rules! command_table {
+    ($callback:ident) => {
+        $callback! {
+            /// Copies rows of bytes from memory into an on-chip memory.
+            Load load = 0x01, Load {
+                /// Destination: 0 activation scratchpad, 1 weight scratchpad, 2 parameter memory, 3 accumulator memory.
+                space: unsigned [0, 16, 2];
+                /// How bytes land in the weight scratchpad: 0 linear, 1 column, 2 row (transposing). Other spaces use 0.
+                layout: unsigned [0, 18, 2];
+                /// Base register added to the memory offset.
+                base_register: unsigned [0, 20, 3];
+                /// Byte offset from the base register; a multiple of 16.
+                memory_offset: unsigned [1, 0, 32];
+                /// Rows to copy.
+                rows: count [2, 0, 16];
+                /// Index of the first row: where in a group of columns (layout 1) or lanes (layout 2) the rows begin.
+                first_row: unsigned [2, 16, 16];
+                /// Bytes of one row; a multiple of 16, not zero.
+                row_bytes: unsigned [3, 0, 24];
+                /// Bytes from one row to the next in memory; a multiple of 16.
+                memory_stride: unsigned [4, 0, 32];
+                /// Destination address of the first row: vectors, tiles, parameter groups or accumulator rows.
+                address: unsigned [5, 0, 16];
+                /// Destination distance from one row to the next (layout 0) or from one group of columns to the next (layouts 1, 2).
+                stride: unsigned [5, 16, 16];
+            }
+            /// Computes output pixels: a loop nest of dot products, requantised into the activation scratchpad.
+            Matrix matrix = 0x02, Matrix {
+                /// Adds the partial sum read from accumulator memory instead of the bias.
+                accumulate: flag [0, 16, 1];
+                /// Writes raw 32-bit sums to accumulator memory; nothing is requantised.
+                to_accumulator: flag [0, 17, 1];
+                /// Rounds once (floor, then half up) instead of twice (TensorFlow Lite).
+                single_rounding: flag [0, 18, 1];
+                /// Activation vector of the first tap of the first output.
+                activation_address: unsigned [1, 0, 16];
+                /// Weight tile of the first tap of the first column tile; tiles are read in order.
+                weight_address: unsigned [1, 16, 16];
+                /// Parameter group of the first column tile's first lanes.
+                parameter_address: unsigned [2, 0, 16];
+                /// Accumulator row of the first result; advances by one per group of lanes.
+                accumulator_address: unsigned [2, 16, 16];
+                /// Activation vector that the first result is written to.
+                output_address: unsigned [3, 0, 16];
+                /// Byte in that vector where the first column tile begins; a multiple of the columns.
+                output_lane: unsigned [3, 16, 8];
+                /// Value that an activation outside the input reads as (the input's zero point).
+                pad_value: signed [3, 24, 8];
+                /// Vectors of one tap (channels / rows): the innermost loop.
+                channels: count [4, 0, 16];
+                /// Kernel width.
+                kernel_x: count [4, 16, 8];
+                /// Kernel height.
+                kernel_y: count [4, 24, 8];
+                /// Output columns.
+                outputs_x: count [5, 0, 16];
+                /// Output rows.
+                outputs_y: count [5, 16, 16];
+                /// Column tiles (output channels / cols): the outermost loop.
+                tiles: count [6, 0, 16];
+                /// Zero point of the result.
+                output_zero_point: signed [6, 16, 8];
+                /// Activation vectors from one kernel column to the next.
+                stride_kernel_x: unsigned [7, 0, 16];
+                /// Activation vectors from one kernel row to the next.
+                stride_kernel_y: unsigned [7, 16, 16];
+                /// Activation vectors from one output column's window to the next.
+                stride_x: unsigned [8, 0, 16];
+                /// Activation vectors from one output row's window to the next.
+                stride_y: unsigned [8, 16, 16];
+                /// Output vectors from one output column to the next.
+                output_stride_x: unsigned [9, 0, 16];
+                /// Output vectors from one output row to the next.
+                output_stride_y: unsigned [9, 16, 16];
+                /// Output vectors from one full vector of output channels to the next.
+                output_stride_tile: unsigned [10, 0, 16];
+                /// Activation vectors from one vector of channels to the next.
+                stride_channel: unsigned [10, 16, 16];
+                /// Input width in pixels, for padding.
+                input_width: unsigned [11, 0, 16];
+                /// Input height in pixels, for padding.
+                input_height: unsigned [11, 16, 16];
+                /// Input column of the first tap; negative in the left padding.
+                start_x: signed [12, 0, 16];
+                /// Input row of the first tap; negative in the top padding.
+                start_y: signed [12, 16, 16];
+                /// Input columns from one output column to the next.
+                step_x: unsigned [13, 0, 8];
+                /// Input rows from one output row to the next.
+                step_y: unsigned [13, 8, 8];
+                /// Input columns from one kernel column to the next.
+                kernel_step_x: unsigned [13, 16, 8];
+                /// Input rows from one kernel row to the next.
+                kernel_step_y: unsigned [13, 24, 8];
+                /// Smallest result.
+                minimum: signed [14, 0, 8];
+                /// Largest result.
+                maximum: signed [14, 8, 8];
+            }
+            /// Reduces and requantises lanes: residual add, pooling, rescaling.
+            Vector vector = 0x03, Vector {
+                /// Source: 0 activation scratchpad (int8), 1 accumulator memory (int32; no window, rows in order).
+                source: unsigned [0, 16, 1];
+                /// Destination: 0 activation scratchpad (int8, clamped), 1 accumulator memory (int32).
+                destination: unsigned [0, 17, 1];
+                /// Rounds once (floor, then half up) instead of twice (TensorFlow Lite).
+                single_rounding: flag [0, 18, 1];
+                /// Adds the operand's accumulator row after requantising, in place of `post_add`.
+                add_operand: flag [0, 19, 1];
+                /// How the window is reduced: 0 sum, 1 maximum, 2 minimum.
+                reduce: unsigned [0, 20, 2];
+                /// Activation vector or accumulator row of the first element.
+                source_address: unsigned [1, 0, 16];
+                /// Activation vector or accumulator row of the first result.
+                destination_address: unsigned [1, 16, 16];
+                /// Accumulator row of the first operand; advances by one per result.
+                operand_address: unsigned [2, 0, 16];
+                /// Byte in the source and destination vectors where the first group of lanes begins.
+                first_lane: unsigned [2, 16, 8];
+                /// Window width.
+                kernel_x: count [3, 0, 8];
+                /// Window height.
+                kernel_y: count [3, 8, 8];
+                /// Groups of lanes (channels / lanes): the outermost loop.
+                groups: count [3, 16, 16];
+                /// Output columns.
+                outputs_x: count [4, 0, 16];
+                /// Output rows.
+                outputs_y: count [4, 16, 16];
+                /// Source vectors from one window column to the next.
+                stride_kernel_x: unsigned [5, 0, 16];
+                /// Source vectors from one window row to the next.
+                stride_kernel_y: unsigned [5, 16, 16];
+                /// Source vectors from one output column's window to the next.
+                stride_x: unsigned [6, 0, 16];
+                /// Source vectors from one output row's window to the next.
+                stride_y: unsigned [6, 16, 16];
+                /// Source vectors from one full vector of channels to the next.
+                stride_group: unsigned [7, 0, 16];
+                /// Destination vectors from one full vector of channels to the next.
+                output_stride_group: unsigned [7, 16, 16];
+                /// Destination vectors from one output column to the next.
+                output_stride_x: unsigned [8, 0, 16];
+                /// Destination vectors from one output row to the next.
+                output_stride_y: unsigned [8, 16, 16];
+                /// Added to the reduced value before requantising (minus the zero point).
+                pre_add: signed [9, 0, 32];
+                /// Multiplier in units of 2^-31, 0 ..= 2^31.
+                multiplier: unsigned [10, 0, 32];
+                /// Left shift before the multiplication, 0 ..= 31.
+                left_shift: unsigned [11, 0, 5];
+                /// Rounding right shift after the multiplication, 0 ..= 31.
+                right_shift: unsigned [11, 8, 5];
+                /// Smallest int8 result.
+                minimum: signed [11, 16, 8];
+                /// Largest int8 result.
+                maximum: signed [11, 24, 8];
+                /// Added after requantising (the zero point).
+                post_add: signed [12, 0, 32];
+                /// Input width in pixels, for padding.
+                input_width: unsigned [13, 0, 16];
+                /// Input height in pixels, for padding.
+                input_height: unsigned [13, 16, 16];
+                /// Input column of the first tap; negative in the left padding.
+                start_x: signed [14, 0, 16];
+                /// Input row of the first tap; negative in the top padding.
+                start_y: signed [14, 16, 16];
+                /// Input columns from one output column to the next.
+                step_x: unsigned [15, 0, 8];
+                /// Input rows from one output row to the next.
+                step_y: unsigned [15, 8, 8];
+                /// Value that an element outside the input reads as.
+                pad_value: signed [15, 16, 8];
+            }
+            /// Copies rows of activation vectors (or accumulator rows) to memory.
+            Store store = 0x04, Store {
+                /// Source: 0 activation scratchpad, 3 accumulator memory.
+                space: unsigned [0, 16, 2];
+                /// Base register added to the memory offset.
+                base_register: unsigned [0, 20, 3];
+                /// Byte offset from the base register; a multiple of 16.
+                memory_offset: unsigned [1, 0, 32];
+                /// Rows to copy.
+                rows: count [2, 0, 16];
+                /// Bytes of one row; a multiple of 16, not zero.
+                row_bytes: unsigned [3, 0, 24];
+                /// Bytes from one row to the next in memory; a multiple of 16.
+                memory_stride: unsigned [4, 0, 32];
+                /// Source address of the first row, in vectors or accumulator rows.
+                address: unsigned [5, 0, 16];
+                /// Source distance from one row to the next.
+                stride: unsigned [5, 16, 16];
+            }
+            /// Waits until every engine is idle and every write has reached memory.
+            Barrier barrier = 0x05, Control {
+            }
+            /// Ends the program once every engine is idle.
+            End end = 0x06, Control {
+            }
+        }
+    };
+}
+
+/// Calls `$callback!` with every AXI4-Lite register: `NAME = byte offset, access, "description";`.
+#[macro_export]
+macro_rules! register_table {
+    ($callback:ident) => {
+        $callback! {
+            IDENTITY = 0x00, read_only, "0x46525547, the letters FRUG.";
+            VERSION = 0x04, read_only, "Version of the instruction set.";
+            SHAPE = 0x08, read_only, "Bits 0..8 rows, 8..16 cols, 16..24 requantise lanes, 24..32 bus bytes.";
+            ACTIVATION_DEPTH = 0x0c, read_only, "Vectors of the activation scratchpad.";
+            WEIGHT_DEPTH = 0x10, read_only, "Tiles of the weight scratchpad.";
+            PARAMETER_DEPTH = 0x14, read_only, "Groups of the parameter memory.";
+            ACCUMULATOR_DEPTH = 0x18, read_only, "Rows of the accumulator memory.";
+            CONTROL = 0x20, write_only, "Bit 0 starts the program; bit 1 resets the machine after an error. Start is ignored while busy.";
+            STATUS = 0x24, read_only, "Bit 0 busy, bit 1 done, bit 2 error; bits 8..16 status code, bits 16..20 engine.";
+            COMMAND_INDEX = 0x28, read_only, "Commands dispatched so far; at an illegal command, its index.";
+            PROGRAM_ADDRESS = 0x2c, read_write, "Byte address of the first command; a multiple of 64.";
+            PROGRAM_COMMANDS = 0x30, read_write, "Commands in the program, END included.";
+            CYCLES_LOW = 0x34, read_only, "Cycles from start to done, low half.";
+            CYCLES_HIGH = 0x38, read_only, "Cycles from start to done, high half.";
+            MATRIX_STEPS = 0x3c, read_only, "Cycles in which the MAC array was given work, modulo 2^32.";
+            DEBUG_STATES = 0x40, read_only, "State of each FSM, four bits each: dispatch, load, matrix, vector, store.";
+            DEBUG_QUEUES = 0x44, read_only, "Queue levels in commands, eight bits each: load, matrix, vector, store.";
+            DEBUG_TOKENS_LOAD = 0x48, read_only, "Tokens that each engine has sent to load, eight bits each: from load, matrix, vector, store.";
+            DEBUG_TOKENS_MATRIX = 0x4c, read_only, "Tokens that each engine has sent to matrix.";
+            DEBUG_TOKENS_VECTOR = 0x50, read_only, "Tokens that each engine has sent to vector.";
+            DEBUG_TOKENS_STORE = 0x54, read_only, "Tokens that each engine has sent to store.";
+            BASE_0 = 0x60, read_write, "Base register 0: constants (weights and parameters).";
+            BASE_1 = 0x64, read_write, "Base register 1: workspace (inputs, outputs, spilled tensors).";
+            BASE_2 = 0x68, read_write, "Base register 2.";
+            BASE_3 = 0x6c, read_write, "Base register 3.";
+            BASE_4 = 0x70, read_write, "Base register 4.";
+            BASE_5 = 0x74, read_write, "Base register 5.";
+            BASE_6 = 0x78, read_write, "Base register 6.";
+            BASE_7 = 0x7c, read_write, "Base register 7.";
+        }
+    };
+}
