@@ -1,0 +1,183 @@
+//! Signed arithmetic of the MAC array: products, adder-tree nodes, running totals, sign extension.
+use super::prelude::*;
+use super::sign_extend;
+
+/// `product <= activation * weight`, all signed. One register, at the output.
+#[derive(LogicBlock, Default)]
+pub struct Multiplier {
+    pub clock: Signal<In, Clock>,
+    pub activation: Signal<In, Bits<8>>,
+    pub weight: Signal<In, Bits<8>>,
+    pub product: Signal<Out, Bits<16>>,
+}
+
+impl Multiplier {
+    pub const LATENCY_CYCLES: u32 = 1;
+}
+
+impl Logic for Multiplier {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let activation = i16::from(self.activation.val().to_u8() as i8);
+            let weight = i16::from(self.weight.val().to_u8() as i8);
+            self.product.next = u64::from((activation * weight) as u16).into();
+        }
+    }
+    fn connect(&mut self) {
+        self.product.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("always @(posedge clock) product <= $signed(activation) * $signed(weight);".into())
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("multiplier", "Signed 8 x 8 bit product, registered.")
+    }
+}
+
+/// One node of an adder tree: the low `width` bits of both inputs are signed; the registered sum has one bit more and
+/// leaves sign-extended to 32 bits. At `width` 32 the sum wraps.
+#[derive(LogicBlock)]
+pub struct PairSum {
+    pub clock: Signal<In, Clock>,
+    pub a: Signal<In, Bits<32>>,
+    pub b: Signal<In, Bits<32>>,
+    pub sum: Signal<Out, Bits<32>>,
+    _width: usize,
+}
+
+impl PairSum {
+    pub const LATENCY_CYCLES: u32 = 1;
+
+    /// # Panics
+    /// If `width` is not in 1..=32.
+    pub fn new(width: usize) -> Self {
+        assert!((1..=32).contains(&width), "a pair sum adds 1 to 32 bit values, not {width} bit ones");
+        Self {
+            clock: Signal::default(),
+            a: Signal::default(),
+            b: Signal::default(),
+            sum: Signal::default(),
+            _width: width,
+        }
+    }
+}
+
+impl Logic for PairSum {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let a = sign_extend(self.a.val().to_u32(), self._width);
+            let b = sign_extend(self.b.val().to_u32(), self._width);
+            self.sum.next = u64::from(a.wrapping_add(b) as u32).into();
+        }
+    }
+    fn connect(&mut self) {
+        self.sum.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        let width = self._width;
+        if width >= 31 {
+            let top = width - 1;
+            return Verilog::Custom(format!(
+                "always @(posedge clock) sum <= $signed(a[{top}:0]) + $signed(b[{top}:0]);"
+            ));
+        }
+        Verilog::Custom(format!(
+            "reg signed [{width}:0] total;\n\
+             always @(posedge clock) total <= $signed(a[{top}:0]) + $signed(b[{top}:0]);\n\
+             assign sum = {{{{{extension}{{total[{width}]}}}}, total}};",
+            top = width - 1,
+            extension = 31 - width,
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            &format!("pair_sum_{}", self._width),
+            &format!("Registered sum of two signed {} bit values, sign-extended to 32 bits.", self._width),
+        )
+    }
+}
+
+/// A running total: when `enable`, `total <= first ? addend : total + addend`, wrapping at 32 bits.
+#[derive(LogicBlock, Default)]
+pub struct Accumulate {
+    pub clock: Signal<In, Clock>,
+    /// Take this cycle's addend.
+    pub enable: Signal<In, Bit>,
+    /// Start a new total instead of adding to the old one.
+    pub first: Signal<In, Bit>,
+    pub addend: Signal<In, Bits<32>>,
+    pub total: Signal<Out, Bits<32>>,
+}
+
+impl Accumulate {
+    pub const LATENCY_CYCLES: u32 = 1;
+}
+
+impl Logic for Accumulate {
+    fn update(&mut self) {
+        if self.clock.pos_edge() && self.enable.val() {
+            let addend = self.addend.val().to_u32();
+            let total = if self.first.val() { 0 } else { self.total.val().to_u32() };
+            self.total.next = u64::from(total.wrapping_add(addend)).into();
+        }
+    }
+    fn connect(&mut self) {
+        self.total.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(
+            "wire [31:0] previous = first ? 32'd0 : total;\n\
+             always @(posedge clock) if (enable) total <= previous + addend;"
+                .into(),
+        )
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("accumulate", "A running 32 bit total: `first` starts a new one, `enable` takes the addend.")
+    }
+}
+
+/// `extended` is `value`, signed, in 32 bits.
+#[derive(LogicBlock, Default)]
+pub struct SignExtend8 {
+    pub value: Signal<In, Bits<8>>,
+    pub extended: Signal<Out, Bits<32>>,
+}
+
+impl Logic for SignExtend8 {
+    fn update(&mut self) {
+        let value = sign_extend(self.value.val().to_u32(), 8);
+        self.extended.next = u64::from(value as u32).into();
+    }
+    fn connect(&mut self) {
+        self.extended.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("assign extended = {{24{value[7]}}, value};".into())
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("sign_extend_8_to_32", "Sign extension from 8 to 32 bits.")
+    }
+}
+
+/// `extended` is `value`, signed, in 32 bits.
+#[derive(LogicBlock, Default)]
+pub struct SignExtend16to32 {
+    pub value: Signal<In, Bits<16>>,
+    pub extended: Signal<Out, Bits<32>>,
+}
+
+impl Logic for SignExtend16to32 {
+    fn update(&mut self) {
+        let value = sign_extend(self.value.val().to_u32(), 16);
+        self.extended.next = u64::from(value as u32).into();
+    }
+    fn connect(&mut self) {
+        self.extended.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("assign extended = {{16{value[15]}}, value};".into())
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("sign_extend_16_to_32", "Sign extension from 16 to 32 bits.")
+    }
+}

@@ -1,0 +1,133 @@
+//! A synchronous queue of rows of words.
+use super::prelude::*;
+use super::{inputs, outputs};
+use std::collections::VecDeque;
+
+/// A first-word fall-through queue: `read_data` shows the oldest entry whenever `read_valid`, and `read_ready` takes it
+/// at the clock edge. An entry written in one cycle can be read in the next. `write_ready` and `read_valid` depend on
+/// registers only, so queues chain without a combinational path between the two sides.
+///
+/// The storage is read asynchronously (distributed RAM): meant for short queues, up to some 64 entries.
+#[derive(LogicBlock)]
+pub struct Fifo {
+    pub clock: Signal<In, Clock>,
+    /// Empties the queue.
+    pub reset: Signal<In, Bit>,
+    // Write side.
+    pub write_data: Vec<Signal<In, Bits<32>>>,
+    pub write_valid: Signal<In, Bit>,
+    pub write_ready: Signal<Out, Bit>,
+    // Read side.
+    pub read_data: Vec<Signal<Out, Bits<32>>>,
+    pub read_valid: Signal<Out, Bit>,
+    pub read_ready: Signal<In, Bit>,
+    /// Entries in the queue.
+    pub level: Signal<Out, Bits<16>>,
+    _depth: usize,
+    _words: usize,
+    _entries: VecDeque<Vec<u32>>,
+}
+
+impl Fifo {
+    /// # Panics
+    /// If `depth` is not in 2..=32768 or `words` is 0.
+    pub fn new(depth: usize, words: usize) -> Self {
+        assert!((2..=1 << 15).contains(&depth), "a queue holds 2 to 32768 entries, not {depth}");
+        assert!(words > 0, "a queue without words");
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            write_data: inputs(words),
+            write_valid: Signal::default(),
+            write_ready: Signal::new_with_default(true),
+            read_data: outputs(words),
+            read_valid: Signal::default(),
+            read_ready: Signal::default(),
+            level: Signal::default(),
+            _depth: depth,
+            _words: words,
+            _entries: VecDeque::new(),
+        }
+    }
+}
+
+impl Logic for Fifo {
+    fn update(&mut self) {
+        if !self.clock.pos_edge() {
+            return;
+        }
+        let take = self.read_valid.val() && self.read_ready.val();
+        let put = self.write_ready.val() && self.write_valid.val();
+        if self.reset.val() {
+            self._entries.clear();
+        } else {
+            if take {
+                self._entries.pop_front();
+            }
+            if put {
+                self._entries.push_back(self.write_data.iter().map(|word| word.val().to_u32()).collect());
+            }
+        }
+        if let Some(entry) = self._entries.front() {
+            for (port, word) in self.read_data.iter_mut().zip(entry) {
+                port.next = u64::from(*word).into();
+            }
+        }
+        self.write_ready.next = self._entries.len() < self._depth;
+        self.read_valid.next = !self._entries.is_empty();
+        self.level.next = (self._entries.len() as u64).into();
+    }
+    fn connect(&mut self) {
+        self.write_ready.connect();
+        self.read_data.iter_mut().for_each(|word| word.connect());
+        self.read_valid.connect();
+        self.level.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        let pointer_bits = clog2(self._depth).max(1);
+        let last = self._depth - 1;
+        let top = 32 * self._words - 1;
+        let concatenation = |name: &str| {
+            let parts: Vec<String> = (0..self._words).rev().map(|word| format!("{name}${word}")).collect();
+            format!("{{{}}}", parts.join(", "))
+        };
+        Verilog::Custom(format!(
+            "reg [{top}:0] entries [0:{last}];\n\
+             reg [{pointer_top}:0] write_pointer = 0;\n\
+             reg [{pointer_top}:0] read_pointer = 0;\n\
+             reg [15:0] count = 0;\n\
+             wire put = write_valid && write_ready;\n\
+             wire take = read_valid && read_ready;\n\
+             assign write_ready = count != 16'd{depth};\n\
+             assign read_valid = count != 16'd0;\n\
+             assign level = count;\n\
+             assign {read_data} = entries[read_pointer];\n\
+             always @(posedge clock) begin\n\
+             \x20   if (put) begin\n\
+             \x20       entries[write_pointer] <= {write_data};\n\
+             \x20       write_pointer <= write_pointer == {pointer_bits}'d{last} ? {pointer_bits}'d0 : write_pointer + {pointer_bits}'d1;\n\
+             \x20   end\n\
+             \x20   if (take) read_pointer <= read_pointer == {pointer_bits}'d{last} ? {pointer_bits}'d0 : read_pointer + {pointer_bits}'d1;\n\
+             \x20   count <= count + {{15'd0, put}} - {{15'd0, take}};\n\
+             \x20   if (reset) begin\n\
+             \x20       write_pointer <= {pointer_bits}'d0;\n\
+             \x20       read_pointer <= {pointer_bits}'d0;\n\
+             \x20       count <= 16'd0;\n\
+             \x20   end\n\
+             end",
+            pointer_top = pointer_bits - 1,
+            depth = self._depth,
+            read_data = concatenation("read_data"),
+            write_data = concatenation("write_data"),
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            &format!("fifo_{}_by_{}", self._depth, self._words),
+            &format!(
+                "A first-word fall-through queue: {} entries of {} words. Both handshakes come from registers.",
+                self._depth, self._words
+            ),
+        )
+    }
+}

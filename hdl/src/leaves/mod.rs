@@ -1,0 +1,58 @@
+//! The smallest blocks: everything with signed arithmetic, a memory or a concatenation in it.
+//!
+//! A *leaf* states its behaviour twice, side by side: a native-integer `update()` for the built-in simulator and a few
+//! lines of Verilog. Signedness, sign extension and multiplication stay inside leaves, where both texts are short
+//! enough to compare by eye and one test per leaf drives both with the same vectors
+//! (`testbench/tests/leaves.rs`). Blocks above this level connect leaves and never do signed arithmetic themselves.
+//!
+//! | leaf | latency (cycles) | purpose |
+//! |---|---|---|
+//! | [`Multiplier`] | 1 | int8 x int8 product |
+//! | [`PairSum`] | 1 | one node of an adder tree |
+//! | [`Accumulate`] | 1 | running int32 total |
+//! | [`SignExtend8`], [`SignExtend16to32`] | 0 | sign extension |
+//! | [`SimpleRam`] | 1 | dual-port RAM with byte enables |
+//! | [`Fifo`] | 1 | first-word fall-through queue |
+//! | [`DelayLine`] | any | a signal some cycles later |
+//! | [`Requantise`] | [`Requantise::LATENCY_CYCLES`] | int32 to int8 with a fixed-point multiplier |
+//! | [`Pack`], [`Unpack`], [`PackBytes`], [`UnpackBytes`] | 0 | concatenation |
+//!
+//! Registers have no reset: they power up at zero, and valid bits (which do have a reset, in the blocks above) say when
+//! their contents mean something. Values are `Bits<N>`; a leaf that calls a value signed reads it as two's complement.
+mod arithmetic;
+mod delay_line;
+mod fifo;
+mod pack;
+mod requantise;
+mod simple_ram;
+
+pub use arithmetic::{Accumulate, Multiplier, PairSum, SignExtend16to32, SignExtend8};
+pub use delay_line::DelayLine;
+pub use fifo::Fifo;
+pub use pack::{Pack, Pack128, Pack64, PackBytes, Unpack, Unpack128, Unpack64, UnpackBytes};
+pub use requantise::{ClampPack, Requantise, RoundingShift, ShiftLeft, WideMultiply};
+pub use simple_ram::SimpleRam;
+
+use rust_hdl_core::prelude::{Bits, In, Out, Signal};
+
+/// The names every leaf needs, in one line.
+pub(crate) mod prelude {
+    pub(crate) use crate::emit::describe;
+    pub(crate) use rust_hdl_core::prelude::*;
+}
+
+/// `count` input ports of `N` bits.
+pub(crate) fn inputs<const N: usize>(count: usize) -> Vec<Signal<In, Bits<N>>> {
+    (0..count).map(|_| Signal::default()).collect()
+}
+
+/// `count` output ports of `N` bits.
+pub(crate) fn outputs<const N: usize>(count: usize) -> Vec<Signal<Out, Bits<N>>> {
+    (0..count).map(|_| Signal::default()).collect()
+}
+
+/// The low `width` bits of `value` read as two's complement.
+pub(crate) fn sign_extend(value: u32, width: usize) -> i32 {
+    let unused_bits = 32 - width as u32;
+    ((value << unused_bits) as i32) >> unused_bits
+}

@@ -1,0 +1,136 @@
+//! On-chip memory: one write port with byte enables, one synchronous read port.
+use super::prelude::*;
+use super::{inputs, outputs};
+
+/// A simple dual-port RAM of `depth` rows of `words` 32-bit words.
+///
+/// * Read: with `read_enable`, the row at `read_address` appears on `read_data` after the clock edge and stays until the
+///   next read (one cycle of latency).
+/// * Write: byte `b` of word `w` is written when bit `b` of `write_enable[w]` is set.
+/// * Reading a row in the cycle in which it is written is illegal (`no_rw_check` frees the synthesiser from building
+///   collision logic), and so is an address beyond the last row: the simulation reports both. Allow the former, for a
+///   design that ignores what it read, with [`SimpleRam::allowing_collisions`].
+///
+/// Contents start at zero.
+#[derive(LogicBlock)]
+pub struct SimpleRam {
+    pub clock: Signal<In, Clock>,
+    // Read port.
+    pub read_enable: Signal<In, Bit>,
+    pub read_address: Signal<In, Bits<16>>,
+    pub read_data: Vec<Signal<Out, Bits<32>>>,
+    // Write port.
+    pub write_enable: Vec<Signal<In, Bits<4>>>,
+    pub write_address: Signal<In, Bits<16>>,
+    pub write_data: Vec<Signal<In, Bits<32>>>,
+    _depth: usize,
+    _words: usize,
+    _collisions_allowed: bool,
+    _contents: Vec<u32>,
+}
+
+impl SimpleRam {
+    pub const LATENCY_CYCLES: u32 = 1;
+
+    /// # Panics
+    /// If `depth` is not in 1..=65536 or `words` is 0.
+    pub fn new(depth: usize, words: usize) -> Self {
+        assert!((1..=1 << 16).contains(&depth), "a RAM has 1 to 65536 rows, not {depth}");
+        assert!(words > 0, "a RAM without words");
+        Self {
+            clock: Signal::default(),
+            read_enable: Signal::default(),
+            read_address: Signal::default(),
+            read_data: outputs(words),
+            write_enable: inputs(words),
+            write_address: Signal::default(),
+            write_data: inputs(words),
+            _depth: depth,
+            _words: words,
+            _collisions_allowed: false,
+            _contents: vec![0; depth * words],
+        }
+    }
+
+    /// The same RAM, without the simulation's report when a row is read while it is written.
+    pub fn allowing_collisions(mut self) -> Self {
+        self._collisions_allowed = true;
+        self
+    }
+}
+
+impl Logic for SimpleRam {
+    fn update(&mut self) {
+        if !self.clock.pos_edge() {
+            return;
+        }
+        let words = self._words;
+        if self.read_enable.val() {
+            let row = self.read_address.val().index();
+            for (word, port) in self.read_data.iter_mut().enumerate() {
+                let value = self._contents.get(row * words + word).copied().unwrap_or(0);
+                port.next = u64::from(value).into();
+            }
+        }
+        let row = self.write_address.val().index();
+        for word in 0..words {
+            let enable = self.write_enable[word].val().to_u8();
+            let Some(target) = self._contents.get_mut(row * words + word).filter(|_| enable != 0) else {
+                continue;
+            };
+            let mask =
+                (0..4).filter(|byte| enable >> byte & 1 == 1).fold(0, |mask, byte| mask | 0xff << (8 * byte));
+            *target = *target & !mask | self.write_data[word].val().to_u32() & mask;
+        }
+    }
+    fn connect(&mut self) {
+        self.read_data.iter_mut().for_each(|word| word.connect());
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(self.verilog())
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            &format!("simple_ram_{}_by_{}", self._depth, self._words),
+            &format!(
+                "{} rows of {} words: one write port with byte enables, one synchronous read port.\n\
+                 A row must not be read in the cycle in which it is written.",
+                self._depth, self._words
+            ),
+        )
+    }
+}
+
+impl SimpleRam {
+    fn verilog(&self) -> String {
+        let last = self._depth - 1;
+        let top = 32 * self._words - 1;
+        let concatenation = |name: &str| {
+            let parts: Vec<String> = (0..self._words).rev().map(|word| format!("{name}${word}")).collect();
+            format!("{{{}}}", parts.join(", "))
+        };
+        let mut body = format!(
+            "(* no_rw_check *) reg [{top}:0] rows [0:{last}];\n\
+             reg [{top}:0] read_row;\n\
+             assign {} = read_row;\n\
+             integer row;\n\
+             initial for (row = 0; row < {}; row = row + 1) rows[row] = 0;\n\
+             always @(posedge clock) begin\n\
+             \x20   if (read_enable) read_row <= rows[read_address];\n",
+            concatenation("read_data"),
+            self._depth
+        );
+        for word in 0..self._words {
+            for byte in 0..4 {
+                let bit = 32 * word + 8 * byte;
+                body += &format!(
+                    "    if (write_enable${word}[{byte}]) rows[write_address][{}:{bit}] <= write_data${word}[{}:{}];\n",
+                    bit + 7,
+                    8 * byte + 7,
+                    8 * byte
+                );
+            }
+        }
+        body + "end"
+    }
+}
