@@ -1,0 +1,285 @@
+//! The typed graph.
+
+use std::fmt;
+use std::ops::Index;
+
+use frugal_quant::{Activation, ActivationRange, AddParameters, Multiplier, SoftmaxParameters};
+
+use crate::window::Window;
+
+/// A model with one input per entry of `inputs`, its operators in execution order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graph {
+    /// The name in the file, or `main`.
+    pub name: String,
+    pub tensors: Vec<Tensor>,
+    pub operators: Vec<Operator>,
+    pub inputs: Vec<TensorId>,
+    pub outputs: Vec<TensorId>,
+}
+
+/// An index into [`Graph::tensors`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TensorId(pub usize);
+
+/// An activation or a constant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// The name in the file; may be empty, need not be unique.
+    pub name: String,
+    /// Sizes from the outermost to the innermost dimension; activations are NHWC.
+    pub shape: Vec<usize>,
+    pub data_type: DataType,
+    /// How integers stand for real numbers; absent in a tensor that does not (a shape).
+    pub quantisation: Option<Quantisation>,
+    /// The elements of a constant int8 or int32 tensor; absent in an activation.
+    pub data: Option<Constant>,
+}
+
+/// The element type of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DataType {
+    I8,
+    I32,
+    /// Any other type, by its number in the TensorFlow Lite schema. No supported operator accepts it.
+    Other(i8),
+}
+
+/// The elements of a constant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Constant {
+    I8(Vec<i8>),
+    I32(Vec<i32>),
+}
+
+/// Affine quantisation: `real = scale * (quantised - zero_point)`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Quantisation {
+    PerTensor {
+        scale: f32,
+        zero_point: i32,
+    },
+    /// One scale and zero point for each index along dimension `axis`.
+    PerChannel {
+        scales: Vec<f32>,
+        zero_points: Vec<i32>,
+        axis: usize,
+    },
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operator {
+    /// The position in execution order, from zero.
+    pub index: usize,
+    /// The name in messages and in files of expected outputs: `op03_ADD`.
+    pub name: String,
+    pub kind: OperatorKind,
+    /// The operands in TensorFlow Lite's order; `None` is an optional operand left out (a bias).
+    pub inputs: Vec<Option<TensorId>>,
+    pub outputs: Vec<TensorId>,
+}
+
+/// What a layer computes, with everything it needs besides its constants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OperatorKind {
+    /// Inputs: activations NHWC, weights `[out, kernel_height, kernel_width, in]`, optional int32 bias `[out]`.
+    Conv2d(Conv2d),
+    /// Inputs: activations NHWC, weights `[1, kernel_height, kernel_width, in * depth_multiplier]`, optional int32 bias.
+    DepthwiseConv2d(DepthwiseConv2d),
+    /// Inputs: activations, weights `[out, in]`, optional int32 bias `[out]`.
+    FullyConnected(FullyConnected),
+    /// Inputs: two activations of the same shape.
+    Add(Add),
+    /// Input: activations NHWC. The mean excludes padding; input and output quantisation are equal.
+    AveragePool2d(Pool2d),
+    /// Input: activations NHWC. The maximum excludes padding; input and output quantisation are equal.
+    MaxPool2d(Pool2d),
+    /// Input: activations, and perhaps an int32 shape. The elements stay as they are.
+    Reshape,
+    /// Input: activations; along the innermost dimension.
+    Softmax(Softmax),
+}
+
+/// How a layer with weights turns an accumulator into an int8 output.
+///
+/// `output = clamp(requantise(bias + sum((input - input_zero_point) * weight), multiplier, Double) + output_zero_point)`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputStage {
+    /// One for each output channel, also when the weights have one common scale.
+    pub multipliers: Vec<Multiplier>,
+    /// Subtracted from each input; a padded pixel reads as this value.
+    pub input_zero_point: i32,
+    /// Added after requantisation.
+    pub output_zero_point: i32,
+    pub activation: Activation,
+    /// The bounds of the output, from `activation`.
+    pub range: ActivationRange,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conv2d {
+    pub window: Window,
+    pub output_stage: OutputStage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DepthwiseConv2d {
+    pub window: Window,
+    /// Output channels per input channel: output `c` reads input `c / depth_multiplier`.
+    pub depth_multiplier: usize,
+    pub output_stage: OutputStage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullyConnected {
+    /// Rows of the input matrix: the input has `batches * input_depth` elements.
+    pub batches: usize,
+    pub input_depth: usize,
+    pub output_depth: usize,
+    pub output_stage: OutputStage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Add {
+    pub parameters: AddParameters,
+    pub activation: Activation,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool2d {
+    pub window: Window,
+    pub activation: Activation,
+    /// The bounds of the output, from `activation`.
+    pub range: ActivationRange,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Softmax {
+    pub beta: f32,
+    pub parameters: SoftmaxParameters,
+}
+
+impl Graph {
+    /// The tensor an operator reads at `position`, if it is there.
+    #[must_use]
+    pub fn input(&self, operator: &Operator, position: usize) -> Option<&Tensor> {
+        operator.inputs.get(position).copied().flatten().map(|id| &self[id])
+    }
+
+    /// The tensor an operator writes; every supported operator has one.
+    #[must_use]
+    pub fn output(&self, operator: &Operator) -> &Tensor {
+        &self[operator.outputs[0]]
+    }
+
+    /// The weights of a convolution or a fully connected layer.
+    #[must_use]
+    pub fn weights(&self, operator: &Operator) -> Option<&[i8]> {
+        operator.kind.has_weights().then(|| self.input(operator, 1)?.as_i8()).flatten()
+    }
+
+    /// The bias of a convolution or a fully connected layer, unless it has none.
+    #[must_use]
+    pub fn bias(&self, operator: &Operator) -> Option<&[i32]> {
+        operator.kind.has_weights().then(|| self.input(operator, 2)?.as_i32()).flatten()
+    }
+
+    /// Multiply-accumulate operations of one layer; zero for a layer without weights. Padding counts as computed.
+    #[must_use]
+    pub fn multiply_accumulates(&self, operator: &Operator) -> u64 {
+        let per_output = match &operator.kind {
+            OperatorKind::Conv2d(_) => {
+                self.input(operator, 1).map_or(0, |weights| weights.shape[1..].iter().product::<usize>())
+            }
+            OperatorKind::DepthwiseConv2d(depthwise) => {
+                depthwise.window.kernel_height * depthwise.window.kernel_width
+            }
+            OperatorKind::FullyConnected(layer) => layer.input_depth,
+            _ => 0,
+        };
+        self.output(operator).element_count() as u64 * per_output as u64
+    }
+}
+
+impl Index<TensorId> for Graph {
+    type Output = Tensor;
+
+    fn index(&self, id: TensorId) -> &Tensor {
+        &self.tensors[id.0]
+    }
+}
+
+impl Tensor {
+    /// The product of the sizes; one for a scalar.
+    #[must_use]
+    pub fn element_count(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The elements of a constant int8 tensor.
+    #[must_use]
+    pub fn as_i8(&self) -> Option<&[i8]> {
+        match &self.data {
+            Some(Constant::I8(elements)) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// The elements of a constant int32 tensor.
+    #[must_use]
+    pub fn as_i32(&self) -> Option<&[i32]> {
+        match &self.data {
+            Some(Constant::I32(elements)) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// Scale and zero point of a tensor that has one of each.
+    #[must_use]
+    pub fn per_tensor(&self) -> Option<(f32, i32)> {
+        match self.quantisation {
+            Some(Quantisation::PerTensor { scale, zero_point }) => Some((scale, zero_point)),
+            _ => None,
+        }
+    }
+}
+
+impl OperatorKind {
+    /// The name in the TensorFlow Lite schema.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            OperatorKind::Conv2d(_) => "CONV_2D",
+            OperatorKind::DepthwiseConv2d(_) => "DEPTHWISE_CONV_2D",
+            OperatorKind::FullyConnected(_) => "FULLY_CONNECTED",
+            OperatorKind::Add(_) => "ADD",
+            OperatorKind::AveragePool2d(_) => "AVERAGE_POOL_2D",
+            OperatorKind::MaxPool2d(_) => "MAX_POOL_2D",
+            OperatorKind::Reshape => "RESHAPE",
+            OperatorKind::Softmax(_) => "SOFTMAX",
+        }
+    }
+
+    /// Whether input 1 is a weight tensor.
+    #[must_use]
+    pub fn has_weights(&self) -> bool {
+        matches!(
+            self,
+            OperatorKind::Conv2d(_) | OperatorKind::DepthwiseConv2d(_) | OperatorKind::FullyConnected(_)
+        )
+    }
+}
+
+impl fmt::Display for DataType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DataType::I8 => f.write_str("int8"),
+            DataType::I32 => f.write_str("int32"),
+            DataType::Other(code) => match crate::tflite::schema::tensor_type_name(*code) {
+                Some(name) => f.write_str(name),
+                None => write!(f, "type {code}"),
+            },
+        }
+    }
+}
