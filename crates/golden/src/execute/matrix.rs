@@ -1,0 +1,205 @@
+//! Matrix: a loop nest of dot products and the output stage.
+
+use super::{requantise, rounding, Execution, Stop};
+use crate::error::Fault;
+use crate::MemoryKind;
+use frugal_isa::command::Matrix;
+use frugal_quant::Multiplier;
+
+/// Adds the dot products of one activation vector and every column of a tile; `R` is the length of both.
+fn accumulate_tile<const R: usize>(vector: &[u8], tile: &[u8], sums: &mut [i32]) {
+    let vector: &[u8; R] = vector.try_into().expect("a whole vector");
+    for (sum, column) in sums.iter_mut().zip(tile.chunks_exact(R)) {
+        let column: &[u8; R] = column.try_into().expect("chunks of R");
+        let mut dot = 0;
+        for k in 0..R {
+            dot += i32::from(vector[k] as i8) * i32::from(column[k] as i8);
+        }
+        *sum = sum.wrapping_add(dot);
+    }
+}
+
+/// Whether an input coordinate, 16-bit two's complement, is in the image.
+pub(super) fn inside(position: u32, size: u32) -> bool {
+    let position = position as u16 as i16;
+    position >= 0 && (position as u32) < size
+}
+
+/// One lane of the output stage.
+#[derive(Clone, Copy, Default)]
+struct Lane {
+    bias: i32,
+    multiplier: u32,
+    shifts: u32,
+}
+
+impl Lane {
+    fn multiplier(self) -> Multiplier {
+        Multiplier {
+            multiplier: self.multiplier,
+            left_shift: (self.shifts >> 8 & 31) as u8,
+            right_shift: (self.shifts & 31) as u8,
+        }
+    }
+}
+
+impl Execution<'_> {
+    /// Parameters of the column tile `t`.
+    fn parameters(&mut self, m: &Matrix, t: u32) -> Result<Vec<Lane>, Stop> {
+        let lanes = self.config.lanes;
+        let groups = self.config.cols / lanes;
+        let mut result = Vec::with_capacity(self.config.cols);
+        if m.accumulate && m.to_accumulator {
+            result.resize(self.config.cols, Lane::default());
+            return Ok(result);
+        }
+        let width = self.config.parameter_group_bytes();
+        for g in 0..groups as u32 {
+            let address = m.parameter_address.wrapping_add(t.wrapping_mul(groups as u32)).wrapping_add(g);
+            let index = self.reads(MemoryKind::Parameter, address as u16, 0..width)?;
+            let words = &self.chip.parameter[index * width..][..width];
+            let word = |number: usize| {
+                u32::from_le_bytes(words[4 * number..4 * number + 4].try_into().expect("four bytes"))
+            };
+            result.extend((0..lanes).map(|l| Lane {
+                bias: word(l) as i32,
+                multiplier: word(lanes + l),
+                shifts: word(2 * lanes + l),
+            }));
+        }
+        Ok(result)
+    }
+
+    pub(super) fn matrix(&mut self, m: &Matrix) -> Result<(), Stop> {
+        let cols = self.config.cols;
+        if !m.to_accumulator && m.output_lane as usize % cols != 0 {
+            return Err(Fault::Lane { field: "output_lane", value: m.output_lane, quantum: cols }.into());
+        }
+        let mut sums = vec![0; cols];
+        let mut number = 0u32;
+        for t in 0..m.tiles {
+            let parameters = self.parameters(m, t)?;
+            for y in 0..m.outputs_y {
+                for x in 0..m.outputs_x {
+                    match self.config.rows {
+                        8 => self.reduce::<8>(m, t, y, x, &mut sums)?,
+                        16 => self.reduce::<16>(m, t, y, x, &mut sums)?,
+                        32 => self.reduce::<32>(m, t, y, x, &mut sums)?,
+                        64 => self.reduce::<64>(m, t, y, x, &mut sums)?,
+                        rows => unreachable!("{rows} rows pass Config::validate"),
+                    }
+                    self.result(m, (t, y, x), number, &parameters, &sums)?;
+                    number = number.wrapping_add(1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All steps of one result.
+    fn reduce<const R: usize>(
+        &mut self,
+        m: &Matrix,
+        t: u32,
+        y: u32,
+        x: u32,
+        sums: &mut [i32],
+    ) -> Result<(), Stop> {
+        let tile_bytes = self.config.tile_bytes();
+        let steps = m.kernel_y.wrapping_mul(m.kernel_x).wrapping_mul(m.channels);
+        let mut tile = m.weight_address.wrapping_add(t.wrapping_mul(steps));
+        let origin = m
+            .activation_address
+            .wrapping_add(y.wrapping_mul(m.stride_y))
+            .wrapping_add(x.wrapping_mul(m.stride_x));
+        let pad = [m.pad_value as u8; R];
+        sums.fill(0);
+        for ky in 0..m.kernel_y {
+            let iy = (m.start_y as u32)
+                .wrapping_add(y.wrapping_mul(m.step_y))
+                .wrapping_add(ky.wrapping_mul(m.kernel_step_y));
+            for kx in 0..m.kernel_x {
+                let ix = (m.start_x as u32)
+                    .wrapping_add(x.wrapping_mul(m.step_x))
+                    .wrapping_add(kx.wrapping_mul(m.kernel_step_x));
+                let is_inside = inside(iy, m.input_height) && inside(ix, m.input_width);
+                let mut address = origin
+                    .wrapping_add(ky.wrapping_mul(m.stride_kernel_y))
+                    .wrapping_add(kx.wrapping_mul(m.stride_kernel_x));
+                for _ in 0..m.channels {
+                    let weight = self.reads(MemoryKind::Weight, tile as u16, 0..tile_bytes)?;
+                    let weights = weight * tile_bytes..(weight + 1) * tile_bytes;
+                    if is_inside {
+                        let vector = self.reads(MemoryKind::Activation, address as u16, 0..R)?;
+                        accumulate_tile::<R>(
+                            &self.chip.activation[vector * R..(vector + 1) * R],
+                            &self.chip.weight[weights],
+                            sums,
+                        );
+                    } else {
+                        accumulate_tile::<R>(&pad, &self.chip.weight[weights], sums);
+                    }
+                    tile = tile.wrapping_add(1);
+                    address = address.wrapping_add(m.stride_channel);
+                }
+            }
+        }
+        self.report.matrix_steps += u64::from(steps);
+        Ok(())
+    }
+
+    /// Bias or partial sum, then requantised lanes or raw sums, group by group.
+    fn result(
+        &mut self,
+        m: &Matrix,
+        (t, y, x): (u32, u32, u32),
+        number: u32,
+        parameters: &[Lane],
+        sums: &[i32],
+    ) -> Result<(), Stop> {
+        let (rows, cols, lanes) = (self.config.rows, self.config.cols, self.config.lanes);
+        let mode = rounding(m.single_rounding);
+        let first_lane = m.output_lane as usize + t as usize * cols;
+        let vector = m
+            .output_address
+            .wrapping_add(y.wrapping_mul(m.output_stride_y))
+            .wrapping_add(x.wrapping_mul(m.output_stride_x))
+            .wrapping_add(((first_lane / rows) as u32).wrapping_mul(m.output_stride_tile));
+        // Lanes are at most 64.
+        let (mut values, mut bytes) = ([0i32; 64], [0u8; 64]);
+        for g in 0..cols / lanes {
+            let row = m
+                .accumulator_address
+                .wrapping_add(number.wrapping_mul((cols / lanes) as u32))
+                .wrapping_add(g as u32);
+            let group = g * lanes..(g + 1) * lanes;
+            if m.accumulate {
+                let first = self.accumulator_row(row as u16)?;
+                values[..lanes].copy_from_slice(&self.chip.accumulator[first..first + lanes]);
+            } else {
+                for (value, lane) in values.iter_mut().zip(&parameters[group.clone()]) {
+                    *value = lane.bias;
+                }
+            }
+            for (value, sum) in values.iter_mut().zip(&sums[group.clone()]) {
+                *value = value.wrapping_add(*sum);
+            }
+            if m.to_accumulator {
+                self.write_accumulator(row as u16, &values[..lanes])?;
+            } else {
+                for ((byte, value), lane) in bytes.iter_mut().zip(values).zip(&parameters[group]) {
+                    let scaled = requantise(value, lane.multiplier(), mode).wrapping_add(m.output_zero_point);
+                    *byte = clamp(scaled, m.minimum, m.maximum);
+                }
+                let first_byte = first_lane % rows + g * lanes;
+                self.write_bytes(MemoryKind::Activation, vector as u16, first_byte, &bytes[..lanes])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Clamps to the two bounds, as the output stage does: the lower first, then the upper.
+pub(super) fn clamp(value: i32, minimum: i32, maximum: i32) -> u8 {
+    value.max(minimum).min(maximum) as u8
+}
