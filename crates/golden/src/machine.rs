@@ -225,7 +225,12 @@ impl Schedule<'_> {
             match turn {
                 None => return Err(GoldenError::Deadlock(Box::new(self.deadlock()))),
                 Some(DISPATCH) => {
-                    if self.dispatch()? {
+                    let finished = self.finished;
+                    let end = self.dispatch()?;
+                    if let Some(progress) = options.progress.filter(|_| self.finished != finished) {
+                        progress(self.finished);
+                    }
+                    if end {
                         let mut report = self.execution.report;
                         report.commands = self.next as u64;
                         report.bytes_fetched = (self.next * COMMAND_BYTES) as u64;
@@ -234,10 +239,12 @@ impl Schedule<'_> {
                         return Ok(report);
                     }
                 }
-                Some(engine) => self.execute(engine)?,
-            }
-            if let Some(progress) = options.progress {
-                progress(self.finished);
+                Some(engine) => {
+                    self.execute(engine)?;
+                    if let Some(progress) = options.progress {
+                        progress(self.finished);
+                    }
+                }
             }
         }
     }
