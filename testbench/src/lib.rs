@@ -1,1 +1,3 @@
 //! Verilated models, AXI memory model and the simulated device.
+
+pub mod axi;
