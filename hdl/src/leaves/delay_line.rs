@@ -2,12 +2,12 @@
 use super::prelude::*;
 use std::collections::VecDeque;
 
-/// `output` is what `input` was `cycles` clock edges ago; with 0 cycles it is a wire.
+/// `delayed` is what `value` was `cycles` clock edges ago; with 0 cycles it is a wire.
 #[derive(LogicBlock)]
 pub struct DelayLine<const N: usize> {
     pub clock: Signal<In, Clock>,
-    pub input: Signal<In, Bits<N>>,
-    pub output: Signal<Out, Bits<N>>,
+    pub value: Signal<In, Bits<N>>,
+    pub delayed: Signal<Out, Bits<N>>,
     _cycles: usize,
     /// What is under way, the oldest value first.
     _stages: VecDeque<Bits<N>>,
@@ -17,8 +17,8 @@ impl<const N: usize> DelayLine<N> {
     pub fn new(cycles: usize) -> Self {
         Self {
             clock: Signal::default(),
-            input: Signal::default(),
-            output: Signal::default(),
+            value: Signal::default(),
+            delayed: Signal::default(),
             _cycles: cycles,
             _stages: vec![Bits::default(); cycles].into(),
         }
@@ -28,32 +28,32 @@ impl<const N: usize> DelayLine<N> {
 impl<const N: usize> Logic for DelayLine<N> {
     fn update(&mut self) {
         if self._cycles == 0 {
-            self.output.next = self.input.val();
+            self.delayed.next = self.value.val();
         } else if self.clock.pos_edge() {
-            self._stages.push_back(self.input.val());
+            self._stages.push_back(self.value.val());
             self._stages.pop_front();
-            self.output.next = self._stages[0];
+            self.delayed.next = self._stages[0];
         }
     }
     fn connect(&mut self) {
-        self.output.connect();
+        self.delayed.connect();
     }
     fn hdl(&self) -> Verilog {
         let top = N - 1;
         Verilog::Custom(match self._cycles {
-            0 => "assign output = input;".into(),
-            1 => "always @(posedge clock) output <= input;".into(),
+            0 => "assign delayed = value;".into(),
+            1 => "always @(posedge clock) delayed <= value;".into(),
             cycles => {
                 let last = cycles - 2;
                 let mut body = format!(
                     "reg [{top}:0] stage [0:{last}];\n\
                      always @(posedge clock) begin\n\
-                     \x20   stage[0] <= input;\n"
+                     \x20   stage[0] <= value;\n"
                 );
                 for stage in 1..=last {
                     body += &format!("    stage[{stage}] <= stage[{}];\n", stage - 1);
                 }
-                body + &format!("    output <= stage[{last}];\nend")
+                body + &format!("    delayed <= stage[{last}];\nend")
             }
         })
     }

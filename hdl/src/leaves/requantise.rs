@@ -327,23 +327,23 @@ impl Logic for Requantise {
         self.shift_left.pre_add.next = self.pre_add.val();
         self.shift_left.left.next = self.left.val();
 
-        self.delay_multiplier.input.next = self.multiplier.val();
+        self.delay_multiplier.value.next = self.multiplier.val();
         self.wide_multiply.value.next = self.shift_left.shifted.val();
-        self.wide_multiply.multiplier.next = self.delay_multiplier.output.val();
+        self.wide_multiply.multiplier.next = self.delay_multiplier.delayed.val();
 
-        self.delay_right.input.next = self.right.val();
-        self.delay_single.input.next = self.single_rounding.val().into();
+        self.delay_right.value.next = self.right.val();
+        self.delay_single.value.next = self.single_rounding.val().into();
         self.rounding_shift.product.next = self.wide_multiply.product.val();
-        self.rounding_shift.right.next = self.delay_right.output.val();
-        self.rounding_shift.single_rounding.next = self.delay_single.output.val().get_bit(0);
+        self.rounding_shift.right.next = self.delay_right.delayed.val();
+        self.rounding_shift.single_rounding.next = self.delay_single.delayed.val().get_bit(0);
 
-        self.delay_post_add.input.next = self.post_add.val();
-        self.delay_min.input.next = self.min.val();
-        self.delay_max.input.next = self.max.val();
+        self.delay_post_add.value.next = self.post_add.val();
+        self.delay_min.value.next = self.min.val();
+        self.delay_max.value.next = self.max.val();
         self.clamp_pack.value.next = self.rounding_shift.rounded.val();
-        self.clamp_pack.post_add.next = self.delay_post_add.output.val();
-        self.clamp_pack.min.next = self.delay_min.output.val();
-        self.clamp_pack.max.next = self.delay_max.output.val();
+        self.clamp_pack.post_add.next = self.delay_post_add.delayed.val();
+        self.clamp_pack.min.next = self.delay_min.delayed.val();
+        self.clamp_pack.max.next = self.delay_max.delayed.val();
 
         self.result32.next = self.clamp_pack.result32.val();
         self.result8.next = self.clamp_pack.result8.val();
