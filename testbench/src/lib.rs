@@ -1,3 +1,4 @@
 //! Verilated models, AXI memory model and the simulated device.
 
 pub mod axi;
+pub mod device;
