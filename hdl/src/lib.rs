@@ -1,3 +1,57 @@
 //! The Frugal accelerator as Rust HDL blocks, and the Verilog emitter.
+pub mod activation_scratchpad;
+pub mod command_buffer;
 pub mod emit;
+pub mod fields;
+pub mod lanes;
 pub mod leaves;
+pub mod loop_nest;
+pub mod mac_array;
+pub mod memories;
+pub mod token_counters;
+pub mod matrix_engine;
+pub mod output_stage;
+pub mod vector_engine;
+pub mod burst_generator;
+pub mod load_engine;
+pub mod store_engine;
+pub mod read_port;
+pub mod dispatch;
+pub mod registers;
+pub mod accelerator;
+
+use accelerator::Accelerator;
+use frugal_isa::{Config, ConfigError};
+
+/// Why no Verilog came out.
+#[derive(Debug, thiserror::Error)]
+pub enum VerilogError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Emit(#[from] emit::EmitError),
+}
+
+/// The Verilog of the accelerator that `config` describes; the top module is `accelerator`.
+pub fn verilog(config: &Config) -> Result<emit::VerilogFile, VerilogError> {
+    config.validate()?;
+    let header = format!(
+        "Frugal accelerator, configuration '{}': {} x {} multipliers, {} output lanes, {}-bit memory bus.\n\
+         Scratchpads: {} activation vectors, {} weight tiles, {} parameter groups, {} accumulator rows.",
+        config.name,
+        config.rows,
+        config.cols,
+        config.lanes,
+        config.bus_bits,
+        config.activation_depth,
+        config.weight_depth,
+        config.parameter_depth,
+        config.accumulator_depth
+    );
+    let file = if config.bus_bits == 128 {
+        emit::emit(&Accelerator::<128, 16>::new(config), "accelerator", &header)?
+    } else {
+        emit::emit(&Accelerator::<64, 8>::new(config), "accelerator", &header)?
+    };
+    Ok(file)
+}

@@ -1,0 +1,559 @@
+//! The accelerator: engines, memories and control, wired together.
+//!
+//! Two ports: AXI4-Lite for the host's registers, AXI4 (`N` data bits, full-width incrementing bursts) for memory. Every output comes from
+//! registers (or from a FIFO's), so neither port has a combinational path through the machine.
+//! `reset` is synchronous; `interrupt` is high while the last program is done.
+
+use crate::activation_scratchpad::ActivationScratchpad;
+use crate::command_buffer::CommandBuffer;
+use crate::dispatch::Dispatch;
+use crate::emit::describe;
+use crate::lanes::{PackFlags, WeightPlace, WordPlace};
+use crate::leaves::{Pack, PackBytes, Unpack};
+use crate::load_engine::LoadEngine;
+use crate::matrix_engine::MatrixEngine;
+use crate::memories::{AccumulatorMemory, LoadedMemory};
+use crate::output_stage::OutputStage;
+use crate::read_port::ReadPort;
+use crate::registers::Registers;
+use crate::store_engine::StoreEngine;
+use crate::token_counters::TokenCounters;
+use crate::vector_engine::VectorEngine;
+use frugal_isa::Config;
+use rust_hdl_core::prelude::*;
+
+/// The whole machine; `N` data bits on the memory bus and `S` = `N` / 8 strobes.
+#[derive(LogicBlock)]
+pub struct Accelerator<const N: usize, const S: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub interrupt: Signal<Out, Bit>,
+    // Host registers, AXI4-Lite.
+    pub lite_aw_valid: Signal<In, Bit>,
+    pub lite_aw_ready: Signal<Out, Bit>,
+    pub lite_aw_address: Signal<In, Bits<12>>,
+    pub lite_w_valid: Signal<In, Bit>,
+    pub lite_w_ready: Signal<Out, Bit>,
+    pub lite_w_data: Signal<In, Bits<32>>,
+    pub lite_b_valid: Signal<Out, Bit>,
+    pub lite_b_ready: Signal<In, Bit>,
+    pub lite_b_response: Signal<Out, Bits<2>>,
+    pub lite_ar_valid: Signal<In, Bit>,
+    pub lite_ar_ready: Signal<Out, Bit>,
+    pub lite_ar_address: Signal<In, Bits<12>>,
+    pub lite_r_valid: Signal<Out, Bit>,
+    pub lite_r_ready: Signal<In, Bit>,
+    pub lite_r_data: Signal<Out, Bits<32>>,
+    pub lite_r_response: Signal<Out, Bits<2>>,
+    // Memory reads, AXI4.
+    pub ar_valid: Signal<Out, Bit>,
+    pub ar_ready: Signal<In, Bit>,
+    pub ar_address: Signal<Out, Bits<32>>,
+    pub ar_length: Signal<Out, Bits<8>>,
+    pub ar_id: Signal<Out, Bit>,
+    pub r_valid: Signal<In, Bit>,
+    pub r_ready: Signal<Out, Bit>,
+    pub r_data: Signal<In, Bits<N>>,
+    pub r_response: Signal<In, Bits<2>>,
+    pub r_last: Signal<In, Bit>,
+    pub r_id: Signal<In, Bit>,
+    // Memory writes, AXI4.
+    pub aw_valid: Signal<Out, Bit>,
+    pub aw_ready: Signal<In, Bit>,
+    pub aw_address: Signal<Out, Bits<32>>,
+    pub aw_length: Signal<Out, Bits<8>>,
+    pub w_valid: Signal<Out, Bit>,
+    pub w_ready: Signal<In, Bit>,
+    pub w_data: Signal<Out, Bits<N>>,
+    pub w_strobe: Signal<Out, Bits<S>>,
+    pub w_last: Signal<Out, Bit>,
+    pub b_valid: Signal<In, Bit>,
+    pub b_ready: Signal<Out, Bit>,
+    pub b_response: Signal<In, Bits<2>>,
+    // Control.
+    registers: Registers,
+    dispatch: Dispatch,
+    tokens: TokenCounters,
+    queue: Vec<CommandBuffer>,
+    read_port: ReadPort,
+    read_words: Unpack<N>,
+    write_words: Pack<N>,
+    // Engines.
+    load: LoadEngine,
+    matrix: MatrixEngine,
+    vector: VectorEngine,
+    store: StoreEngine,
+    output_stage: OutputStage,
+    // Memories, and how loads reach them.
+    activations: ActivationScratchpad,
+    weights: LoadedMemory,
+    parameters: LoadedMemory,
+    accumulators: AccumulatorMemory,
+    activation_place: WordPlace,
+    weight_place: WeightPlace,
+    parameter_place: WordPlace,
+    accumulator_place: WordPlace,
+    status_flags: PackFlags,
+    status: PackBytes,
+    states: PackBytes,
+    levels: PackBytes,
+    state_pairs: Vec<PackNibbles>,
+    load_to_activation: Signal<Local, Bit>,
+    load_to_weight: Signal<Local, Bit>,
+    load_to_parameter: Signal<Local, Bit>,
+    load_to_accumulator: Signal<Local, Bit>,
+    clear: Signal<Local, Bit>,
+    queues_empty: Signal<Local, Bit>,
+    engines_idle: Signal<Local, Bit>,
+    strobes: Constant<Bits<S>>,
+    _bus_words: usize,
+    _row_words: usize,
+    _tile_words: usize,
+    _lanes: usize,
+    _parameter_words: usize,
+    _cols: usize,
+}
+
+/// Two four-bit states as a byte, the first one low.
+#[derive(LogicBlock, Default)]
+pub struct PackNibbles {
+    pub low: Signal<In, Bits<4>>,
+    pub high: Signal<In, Bits<4>>,
+    pub both: Signal<Out, Bits<8>>,
+}
+
+impl Logic for PackNibbles {
+    fn update(&mut self) {
+        self.both.next = (self.low.val().to_u64() | self.high.val().to_u64() << 4).into();
+    }
+    fn connect(&mut self) {
+        self.both.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("assign both = {high, low};".into())
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("pack_nibbles", "Two four-bit values as a byte.")
+    }
+}
+
+impl<const N: usize, const S: usize> Accelerator<N, S> {
+    /// The machine that `config` describes.
+    ///
+    /// Panics if the configuration is not valid or its bus is not `N` bits wide.
+    pub fn new(config: &Config) -> Self {
+        assert!(config.validate().is_ok() && config.bus_bits == N && S * 8 == N, "{config:?} on {N} bits");
+        let bus_words = N / 32;
+        let Config { rows, cols, lanes, .. } = *config;
+        let row_words = rows / 4;
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            interrupt: Signal::default(),
+            lite_aw_valid: Signal::default(),
+            lite_aw_ready: Signal::default(),
+            lite_aw_address: Signal::default(),
+            lite_w_valid: Signal::default(),
+            lite_w_ready: Signal::default(),
+            lite_w_data: Signal::default(),
+            lite_b_valid: Signal::default(),
+            lite_b_ready: Signal::default(),
+            lite_b_response: Signal::default(),
+            lite_ar_valid: Signal::default(),
+            lite_ar_ready: Signal::default(),
+            lite_ar_address: Signal::default(),
+            lite_r_valid: Signal::default(),
+            lite_r_ready: Signal::default(),
+            lite_r_data: Signal::default(),
+            lite_r_response: Signal::default(),
+            ar_valid: Signal::default(),
+            ar_ready: Signal::default(),
+            ar_address: Signal::default(),
+            ar_length: Signal::default(),
+            ar_id: Signal::default(),
+            r_valid: Signal::default(),
+            r_ready: Signal::default(),
+            r_data: Signal::default(),
+            r_response: Signal::default(),
+            r_last: Signal::default(),
+            r_id: Signal::default(),
+            aw_valid: Signal::default(),
+            aw_ready: Signal::default(),
+            aw_address: Signal::default(),
+            aw_length: Signal::default(),
+            w_valid: Signal::default(),
+            w_ready: Signal::default(),
+            w_data: Signal::default(),
+            w_strobe: Signal::default(),
+            w_last: Signal::default(),
+            b_valid: Signal::default(),
+            b_ready: Signal::default(),
+            b_response: Signal::default(),
+            registers: Registers::new(config),
+            dispatch: Dispatch::new(bus_words),
+            tokens: TokenCounters::default(),
+            queue: (0..4).map(|_| CommandBuffer::new(config.queue_depth, bus_words)).collect(),
+            read_port: ReadPort::new(bus_words),
+            read_words: Unpack::default(),
+            write_words: Pack::default(),
+            load: LoadEngine::new(config),
+            matrix: MatrixEngine::new(rows, cols, lanes),
+            vector: VectorEngine::new(rows, lanes),
+            store: StoreEngine::new(config),
+            output_stage: OutputStage::new(rows, cols, lanes),
+            activations: ActivationScratchpad::new(rows, config.activation_depth),
+            weights: LoadedMemory::weights(config.weight_depth, rows, cols),
+            parameters: LoadedMemory::parameters(config.parameter_depth, lanes),
+            accumulators: AccumulatorMemory::new(config.accumulator_depth, lanes),
+            activation_place: WordPlace::new(row_words, bus_words.min(row_words), bus_words),
+            weight_place: WeightPlace::new(rows, cols, bus_words),
+            parameter_place: WordPlace::new(3 * lanes, bus_words.min(lanes), bus_words),
+            accumulator_place: WordPlace::new(lanes, bus_words.min(lanes), bus_words),
+            status_flags: PackFlags::default(),
+            status: PackBytes::default(),
+            states: PackBytes::default(),
+            levels: PackBytes::default(),
+            state_pairs: (0..3).map(|_| PackNibbles::default()).collect(),
+            load_to_activation: Signal::default(),
+            load_to_weight: Signal::default(),
+            load_to_parameter: Signal::default(),
+            load_to_accumulator: Signal::default(),
+            clear: Signal::default(),
+            queues_empty: Signal::default(),
+            engines_idle: Signal::default(),
+            strobes: Constant::new(((1u64 << S) - 1).into()),
+            _bus_words: bus_words,
+            _row_words: row_words,
+            _tile_words: rows * cols / 4,
+            _lanes: lanes,
+            _parameter_words: 3 * lanes,
+            _cols: cols,
+        }
+    }
+}
+
+impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
+    #[hdl_gen]
+    fn update(&mut self) {
+        // Clock and reset.
+        self.registers.clock.next = self.clock.val();
+        self.dispatch.clock.next = self.clock.val();
+        self.tokens.clock.next = self.clock.val();
+        self.read_port.clock.next = self.clock.val();
+        self.load.clock.next = self.clock.val();
+        self.matrix.clock.next = self.clock.val();
+        self.vector.clock.next = self.clock.val();
+        self.store.clock.next = self.clock.val();
+        self.output_stage.clock.next = self.clock.val();
+        self.activations.clock.next = self.clock.val();
+        self.weights.clock.next = self.clock.val();
+        self.parameters.clock.next = self.clock.val();
+        self.accumulators.clock.next = self.clock.val();
+        self.clear.next = self.registers.machine_reset.val();
+        self.registers.reset.next = self.reset.val();
+        self.dispatch.reset.next = self.clear.val();
+        self.tokens.reset.next = self.clear.val();
+        self.read_port.reset.next = self.clear.val();
+        self.load.reset.next = self.clear.val();
+        self.matrix.reset.next = self.clear.val();
+        self.vector.reset.next = self.clear.val();
+        self.store.reset.next = self.clear.val();
+        self.output_stage.reset.next = self.clear.val();
+
+        // Host registers.
+        self.registers.aw_valid.next = self.lite_aw_valid.val();
+        self.lite_aw_ready.next = self.registers.aw_ready.val();
+        self.registers.aw_address.next = self.lite_aw_address.val();
+        self.registers.w_valid.next = self.lite_w_valid.val();
+        self.lite_w_ready.next = self.registers.w_ready.val();
+        self.registers.w_data.next = self.lite_w_data.val();
+        self.lite_b_valid.next = self.registers.b_valid.val();
+        self.registers.b_ready.next = self.lite_b_ready.val();
+        self.lite_b_response.next = 0.into();
+        self.registers.ar_valid.next = self.lite_ar_valid.val();
+        self.lite_ar_ready.next = self.registers.ar_ready.val();
+        self.registers.ar_address.next = self.lite_ar_address.val();
+        self.lite_r_valid.next = self.registers.r_valid.val();
+        self.registers.r_ready.next = self.lite_r_ready.val();
+        self.lite_r_data.next = self.registers.r_data.val();
+        self.lite_r_response.next = 0.into();
+        self.registers.busy.next = self.dispatch.busy.val();
+        self.registers.command_index.next = self.dispatch.command_index.val();
+        self.registers.matrix_step.next = self.matrix.step.val();
+        for i in 0..8 {
+            self.status_flags.bits[i].next = false;
+        }
+        self.status_flags.bits[0].next = self.dispatch.busy.val();
+        self.status_flags.bits[1].next = self.dispatch.done.val();
+        self.status_flags.bits[2].next = self.dispatch.done.val() & self.dispatch.status_code.val().any();
+        self.status.bytes[0].next = self.status_flags.flags.val();
+        self.status.bytes[1].next = self.dispatch.status_code.val();
+        self.status.bytes[2].next = bit_cast::<8, 4>(self.dispatch.status_engine.val());
+        self.status.bytes[3].next = 0.into();
+        self.registers.status.next = self.status.word.val();
+        self.interrupt.next = self.dispatch.done.val();
+
+        // Debug registers: FSM states, queue levels, tokens.
+        self.state_pairs[0].low.next = self.dispatch.state_number.val();
+        self.state_pairs[0].high.next = self.load.state.val();
+        self.state_pairs[1].low.next = self.matrix.state.val();
+        self.state_pairs[1].high.next = self.vector.state.val();
+        self.state_pairs[2].low.next = self.store.state.val();
+        self.state_pairs[2].high.next = 0.into();
+        self.states.bytes[0].next = self.state_pairs[0].both.val();
+        self.states.bytes[1].next = self.state_pairs[1].both.val();
+        self.states.bytes[2].next = self.state_pairs[2].both.val();
+        self.states.bytes[3].next = 0.into();
+        self.registers.debug[0].next = self.states.word.val();
+        for e in 0..4 {
+            self.levels.bytes[e].next = self.queue[e].level.val();
+            self.registers.debug[e + 2].next = self.tokens.counts[e].val();
+        }
+        self.registers.debug[1].next = self.levels.word.val();
+
+        // Program fetch and dispatch.
+        self.dispatch.start.next = self.registers.start.val();
+        self.dispatch.program_address.next = self.registers.program_address.val();
+        self.dispatch.program_commands.next = self.registers.program_commands.val();
+        self.read_port.fetch_valid.next = self.dispatch.fetch_valid.val();
+        self.dispatch.fetch_ready.next = self.read_port.fetch_ready.val();
+        self.read_port.fetch_address.next = self.dispatch.fetch_address.val();
+        self.read_port.fetch_length.next = self.dispatch.fetch_length.val();
+        self.dispatch.beat_valid.next = self.read_port.fetch_beat_valid.val();
+        self.dispatch.beat_error.next = self.read_port.beat_error.val();
+        for w in 0..self._bus_words {
+            self.dispatch.beat[w].next = self.read_port.beat[w].val();
+            self.load.beat[w].next = self.read_port.beat[w].val();
+        }
+        for e in 0..4 {
+            self.queue[e].clock.next = self.clock.val();
+            self.queue[e].reset.next = self.clear.val();
+            self.queue[e].beat_valid.next = self.dispatch.queue_valid[e].val();
+            self.dispatch.queue_ready[e].next = self.queue[e].beat_ready.val();
+            self.queue[e].available.next = self.tokens.available[e].val();
+            self.queue[e].blocked.next = self.tokens.blocked[e].val();
+            self.queue[e].halt.next = self.dispatch.halt.val();
+            self.tokens.take[e].next = self.queue[e].taken.val();
+        }
+        for w in 0..self._bus_words {
+            self.queue[0].beat[w].next = self.dispatch.queue_beat[w].val();
+            self.queue[1].beat[w].next = self.dispatch.queue_beat[w].val();
+            self.queue[2].beat[w].next = self.dispatch.queue_beat[w].val();
+            self.queue[3].beat[w].next = self.dispatch.queue_beat[w].val();
+        }
+        self.queue[0].take.next = self.load.take.val();
+        self.load.start.next = self.queue[0].start.val();
+        self.queue[1].take.next = self.matrix.take.val();
+        self.matrix.start.next = self.queue[1].start.val();
+        self.queue[2].take.next = self.vector.take.val();
+        self.vector.start.next = self.queue[2].start.val();
+        self.queue[3].take.next = self.store.take.val();
+        self.store.start.next = self.queue[3].start.val();
+        for i in 0..16 {
+            self.load.command[i].next = self.queue[0].active[i].val();
+            self.matrix.command[i].next = self.queue[1].active[i].val();
+            self.vector.command[i].next = self.queue[2].active[i].val();
+            self.store.command[i].next = self.queue[3].active[i].val();
+        }
+        self.tokens.send[0].next = self.load.signal.val();
+        self.tokens.send[1].next = self.output_stage.matrix_signal.val();
+        self.tokens.send[2].next = self.output_stage.vector_signal.val();
+        self.tokens.send[3].next = self.store.signal.val();
+        self.queues_empty.next =
+            self.queue[0].empty.val() & self.queue[1].empty.val() & self.queue[2].empty.val() & self.queue[3].empty.val();
+        self.engines_idle.next =
+            !self.load.busy.val() & !self.matrix.busy.val() & !self.vector.busy.val() & !self.store.busy.val();
+        self.dispatch.all_idle.next = self.queues_empty.val() & self.engines_idle.val();
+        self.dispatch.engines_idle.next = self.engines_idle.val();
+        self.dispatch.illegal[0].next = self.load.illegal.val();
+        self.dispatch.illegal[1].next = false;
+        self.dispatch.illegal[2].next = self.vector.illegal.val();
+        self.dispatch.illegal[3].next = self.store.illegal.val();
+        self.dispatch.read_error.next = self.load.read_error.val();
+        self.dispatch.write_error.next = self.store.write_error.val();
+
+        // Base registers.
+        self.load.base.next = self.registers.base[0].val();
+        self.store.base.next = self.registers.base[0].val();
+        for b in 1..8 {
+            if self.load.base_register.val().index() == b {
+                self.load.base.next = self.registers.base[b].val();
+            }
+            if self.store.base_register.val().index() == b {
+                self.store.base.next = self.registers.base[b].val();
+            }
+        }
+
+        // Memory reads.
+        self.ar_valid.next = self.read_port.ar_valid.val();
+        self.read_port.ar_ready.next = self.ar_ready.val();
+        self.ar_address.next = self.read_port.ar_address.val();
+        self.ar_length.next = self.read_port.ar_length.val();
+        self.ar_id.next = self.read_port.ar_id.val();
+        self.read_port.r_valid.next = self.r_valid.val();
+        self.r_ready.next = self.read_port.r_ready.val();
+        self.read_words.packed.next = self.r_data.val();
+        for w in 0..self._bus_words {
+            self.read_port.r_data[w].next = self.read_words.words[w].val();
+        }
+        self.read_port.r_error.next = self.r_response.val().get_bit(1);
+        self.read_port.r_id.next = self.r_id.val();
+        self.read_port.load_valid.next = self.load.burst_valid.val();
+        self.load.burst_ready.next = self.read_port.load_ready.val();
+        self.read_port.load_address.next = self.load.burst_address.val();
+        self.read_port.load_length.next = self.load.burst_length.val();
+        self.load.beat_valid.next = self.read_port.load_beat_valid.val();
+        self.load.beat_error.next = self.read_port.beat_error.val();
+        self.read_port.load_beat_ready.next = self.load.beat_ready.val();
+
+        // Memory writes.
+        self.aw_valid.next = self.store.burst_valid.val();
+        self.store.burst_ready.next = self.aw_ready.val();
+        self.aw_address.next = self.store.burst_address.val();
+        self.aw_length.next = self.store.burst_length.val();
+        self.w_valid.next = self.store.beat_valid.val();
+        self.store.beat_ready.next = self.w_ready.val();
+        for w in 0..self._bus_words {
+            self.write_words.words[w].next = self.store.beat[w].val();
+        }
+        self.w_data.next = self.write_words.packed.val();
+        self.w_strobe.next = self.strobes.val();
+        self.w_last.next = self.store.beat_last.val();
+        self.store.response_valid.next = self.b_valid.val();
+        self.b_ready.next = self.store.response_ready.val();
+        self.store.response_error.next = self.b_response.val().get_bit(1);
+
+        // Loads into the on-chip memories.
+        self.load_to_activation.next = self.load.write_valid.val() & (self.load.write_space.val() == 0);
+        self.load_to_weight.next = self.load.write_valid.val() & (self.load.write_space.val() == 1);
+        self.load_to_parameter.next = self.load.write_valid.val() & (self.load.write_space.val() == 2);
+        self.load_to_accumulator.next = self.load.write_valid.val() & (self.load.write_space.val() == 3);
+        self.load.write_ready.next = true;
+        if self.load_to_activation.val() {
+            self.load.write_ready.next = self.activations.load_ready.val();
+        }
+        if self.load_to_accumulator.val() {
+            self.load.write_ready.next = self.accumulators.load_ready.val();
+        }
+        self.activation_place.valid.next = self.load_to_activation.val();
+        self.activation_place.position.next = self.load.write_position.val();
+        self.weight_place.valid.next = self.load_to_weight.val();
+        self.weight_place.layout.next = self.load.write_layout.val();
+        self.weight_place.position.next = self.load.write_position.val();
+        self.weight_place.column.next = self.load.write_column.val();
+        self.weight_place.row.next = self.load.write_row.val();
+        self.parameter_place.valid.next = self.load_to_parameter.val();
+        self.parameter_place.position.next = self.load.write_position.val();
+        self.accumulator_place.valid.next = self.load_to_accumulator.val();
+        self.accumulator_place.position.next = self.load.write_position.val();
+        for w in 0..self._bus_words {
+            self.activation_place.unit[w].next = self.load.write_unit[w].val();
+            self.weight_place.unit[w].next = self.load.write_unit[w].val();
+            self.parameter_place.unit[w].next = self.load.write_unit[w].val();
+            self.accumulator_place.unit[w].next = self.load.write_unit[w].val();
+        }
+        self.activations.load_valid.next = self.load_to_activation.val();
+        self.activations.load_address.next = self.load.write_address.val();
+        for w in 0..self._row_words {
+            self.activations.load_enable[w].next = self.activation_place.enable[w].val();
+            self.activations.load_data[w].next = self.activation_place.words[w].val();
+        }
+        self.weights.write_address.next = self.load.write_address.val();
+        for w in 0..self._tile_words {
+            self.weights.write_enable[w].next = self.weight_place.enable[w].val();
+            self.weights.write_data[w].next = self.weight_place.words[w].val();
+        }
+        self.parameters.write_address.next = self.load.write_address.val();
+        for w in 0..self._parameter_words {
+            self.parameters.write_enable[w].next = self.parameter_place.enable[w].val();
+            self.parameters.write_data[w].next = self.parameter_place.words[w].val();
+        }
+        self.accumulators.load_valid.next = self.load_to_accumulator.val();
+        self.accumulators.load_address.next = self.load.write_address.val();
+        for l in 0..self._lanes {
+            self.accumulators.load_enable[l].next = self.accumulator_place.enable[l].val();
+            self.accumulators.load_data[l].next = self.accumulator_place.words[l].val();
+        }
+
+        // Matrix engine.
+        self.activations.matrix_enable.next = self.matrix.activation_enable.val();
+        self.activations.matrix_address.next = self.matrix.activation_address.val();
+        self.weights.read_enable.next = self.matrix.weight_enable.val();
+        self.weights.read_address.next = self.matrix.weight_address.val();
+        for w in 0..self._row_words {
+            self.matrix.activation_data[w].next = self.activations.matrix_data[w].val();
+            self.vector.source_data[w].next = self.activations.vector_data[w].val();
+            self.store.activation_data[w].next = self.activations.store_data[w].val();
+        }
+        for w in 0..self._tile_words {
+            self.matrix.weight_data[w].next = self.weights.read_data[w].val();
+        }
+        for c in 0..self._cols {
+            self.output_stage.total[c].next = self.matrix.total[c].val();
+        }
+        self.output_stage.total_valid.next = self.matrix.total_valid.val();
+        for d in 0..3 {
+            self.output_stage.descriptor[d].next = self.matrix.descriptor[d].val();
+        }
+        self.output_stage.descriptor_valid.next = self.matrix.descriptor_valid.val();
+        self.matrix.finished.next = self.output_stage.matrix_finished.val();
+
+        // Vector engine.
+        self.activations.vector_enable.next = self.vector.source_enable.val();
+        self.activations.vector_address.next = self.vector.source_address.val();
+        self.vector.source_ready.next = self.activations.vector_ready.val();
+        self.accumulators.vector_enable.next = self.vector.accumulator_enable.val();
+        self.accumulators.vector_address.next = self.vector.accumulator_address.val();
+        self.vector.slot_reserved.next = self.matrix.slot_reserved.val();
+        self.output_stage.vector_valid.next = self.vector.value_valid.val();
+        self.output_stage.vector_pre_add.next = self.vector.pre_add.val();
+        self.output_stage.vector_multiplier.next = self.vector.multiplier.val();
+        self.output_stage.vector_left.next = self.vector.left.val();
+        self.output_stage.vector_right.next = self.vector.right.val();
+        self.output_stage.vector_single_rounding.next = self.vector.single_rounding.val();
+        self.output_stage.vector_add_operand.next = self.vector.add_operand.val();
+        self.output_stage.vector_post_add.next = self.vector.post_add.val();
+        self.output_stage.vector_minimum.next = self.vector.minimum.val();
+        self.output_stage.vector_maximum.next = self.vector.maximum.val();
+        self.output_stage.vector_route.next = self.vector.route.val();
+        self.vector.finished.next = self.output_stage.vector_finished.val();
+
+        // Output stage.
+        self.parameters.read_enable.next = self.output_stage.parameter_enable.val();
+        self.parameters.read_address.next = self.output_stage.parameter_address.val();
+        for w in 0..self._parameter_words {
+            self.output_stage.parameter[w].next = self.parameters.read_data[w].val();
+        }
+        self.accumulators.partial_enable.next = self.output_stage.partial_enable.val();
+        self.accumulators.partial_address.next = self.output_stage.partial_address.val();
+        self.activations.result_valid.next = self.output_stage.activation_valid.val();
+        self.activations.result_address.next = self.output_stage.result_address.val();
+        self.accumulators.result_valid.next = self.output_stage.accumulator_valid.val();
+        self.accumulators.result_address.next = self.output_stage.result_address.val();
+        for w in 0..self._row_words {
+            self.activations.result_enable[w].next = self.output_stage.activation_enable[w].val();
+            self.activations.result_data[w].next = self.output_stage.activation_data[w].val();
+        }
+        for l in 0..self._lanes {
+            self.output_stage.vector_value[l].next = self.vector.value[l].val();
+            self.output_stage.accumulator[l].next = self.accumulators.read_data[l].val();
+            self.vector.accumulator_data[l].next = self.accumulators.read_data[l].val();
+            self.store.accumulator_data[l].next = self.accumulators.read_data[l].val();
+            self.accumulators.result_data[l].next = self.output_stage.accumulator_data[l].val();
+        }
+
+        // Store engine.
+        self.activations.store_enable.next = self.store.activation_enable.val();
+        self.activations.store_address.next = self.store.read_address.val();
+        self.store.activation_ready.next = self.activations.store_ready.val();
+        self.accumulators.store_enable.next = self.store.accumulator_enable.val();
+        self.accumulators.store_address.next = self.store.read_address.val();
+        self.store.accumulator_ready.next = self.accumulators.store_ready.val();
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "accelerator",
+            "The Frugal accelerator: AXI4-Lite for the host's registers, AXI4 for memory.",
+        )
+    }
+}

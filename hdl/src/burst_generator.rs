@@ -1,0 +1,160 @@
+//! Burst generator: cuts the rows of a transfer into bursts.
+//!
+//! A burst lies in one row, does not cross a 4 KiB boundary and holds at most 64 beats. After `start` the generator computes one burst in one
+//! cycle and offers it in the next until `burst_ready`; `done` rises after the last has been taken.
+
+use crate::emit::describe;
+use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
+
+/// Most beats of a burst.
+pub const MAX_BURST_BEATS: u64 = 64;
+
+#[derive(LogicBlock)]
+pub struct BurstGenerator {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub start: Signal<In, Bit>,
+    // The transfer; sampled with `start`.
+    pub address: Signal<In, Bits<32>>,
+    /// Rows, minus one.
+    pub last_row: Signal<In, Bits<16>>,
+    /// Beats of a row.
+    pub row_beats: Signal<In, Bits<24>>,
+    // Stable while the transfer runs.
+    pub row_stride: Signal<In, Bits<32>>,
+    // Bursts.
+    pub burst_valid: Signal<Out, Bit>,
+    pub burst_ready: Signal<In, Bit>,
+    pub burst_address: Signal<Out, Bits<32>>,
+    /// Beats, minus one.
+    pub burst_length: Signal<Out, Bits<8>>,
+    pub done: Signal<Out, Bit>,
+    running: DFF<Bit>,
+    offering: DFF<Bit>,
+    row_address: DFF<Bits<32>>,
+    next_address: DFF<Bits<32>>,
+    rows_left: DFF<Bits<16>>,
+    beats_left: DFF<Bits<24>>,
+    beats: DFF<Bits<24>>,
+    page_beats: Signal<Local, Bits<24>>,
+    page_offset: Signal<Local, Bits<24>>,
+    limited: Signal<Local, Bits<24>>,
+    chosen: Signal<Local, Bits<24>>,
+    length: Signal<Local, Bits<24>>,
+    remaining: Signal<Local, Bits<24>>,
+    row_sum: Signal<Local, Bits<32>>,
+    burst_bytes: Signal<Local, Bits<32>>,
+    wide_beats: Signal<Local, Bits<32>>,
+    row_ends: Signal<Local, Bit>,
+    ends: Signal<Local, Bit>,
+    beats_in_page: Constant<Bits<24>>,
+    max_beats: Constant<Bits<24>>,
+    beat_shift: Constant<Bits<5>>,
+}
+
+impl BurstGenerator {
+    /// For a bus of `bus_bytes` bytes.
+    pub fn new(bus_bytes: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            start: Signal::default(),
+            address: Signal::default(),
+            last_row: Signal::default(),
+            row_beats: Signal::default(),
+            row_stride: Signal::default(),
+            burst_valid: Signal::default(),
+            burst_ready: Signal::default(),
+            burst_address: Signal::default(),
+            burst_length: Signal::default(),
+            done: Signal::default(),
+            running: DFF::default(),
+            offering: DFF::default(),
+            row_address: DFF::default(),
+            next_address: DFF::default(),
+            rows_left: DFF::default(),
+            beats_left: DFF::default(),
+            beats: DFF::default(),
+            page_beats: Signal::default(),
+            page_offset: Signal::default(),
+            limited: Signal::default(),
+            chosen: Signal::default(),
+            length: Signal::default(),
+            remaining: Signal::default(),
+            row_sum: Signal::default(),
+            burst_bytes: Signal::default(),
+            wide_beats: Signal::default(),
+            row_ends: Signal::default(),
+            ends: Signal::default(),
+            beats_in_page: Constant::new((4096 / bus_bytes as u64).into()),
+            max_beats: Constant::new(MAX_BURST_BEATS.into()),
+            beat_shift: Constant::new(u64::from(bus_bytes.ilog2()).into()),
+        }
+    }
+}
+
+impl Logic for BurstGenerator {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, running, offering, row_address, next_address, rows_left, beats_left, beats);
+        // The next burst: what is left of the row, of the 4 KiB page, and of the longest burst.
+        self.page_offset.next = bit_cast::<24, 12>(self.next_address.q.val().get_bits::<12>(0));
+        self.page_beats.next = self.page_offset.val() >> self.beat_shift.val();
+        self.limited.next = self.beats_in_page.val() - self.page_beats.val();
+        self.chosen.next = self.limited.val();
+        if self.limited.val() > self.max_beats.val() {
+            self.chosen.next = self.max_beats.val();
+        }
+        self.length.next = self.chosen.val();
+        if self.beats_left.q.val() < self.chosen.val() {
+            self.length.next = self.beats_left.q.val();
+        }
+        self.remaining.next = self.beats_left.q.val() - self.beats.q.val();
+        self.wide_beats.next = bit_cast::<32, 24>(self.beats.q.val());
+        self.burst_bytes.next = self.wide_beats.val() << self.beat_shift.val();
+        self.row_sum.next = self.row_address.q.val() + self.row_stride.val();
+        self.row_ends.next = self.remaining.val() == 0;
+        self.ends.next = self.rows_left.q.val() == 0;
+        if self.running.q.val() & !self.offering.q.val() {
+            self.beats.d.next = self.length.val();
+            self.offering.d.next = true;
+        }
+        if self.offering.q.val() & self.burst_ready.val() {
+            self.offering.d.next = false;
+            self.next_address.d.next = self.next_address.q.val() + self.burst_bytes.val();
+            self.beats_left.d.next = self.remaining.val();
+            if self.row_ends.val() {
+                self.row_address.d.next = self.row_sum.val();
+                self.next_address.d.next = self.row_sum.val();
+                self.beats_left.d.next = self.row_beats.val();
+                self.rows_left.d.next = self.rows_left.q.val() - 1;
+                if self.ends.val() {
+                    self.running.d.next = false;
+                }
+            }
+        }
+        if self.start.val() {
+            self.running.d.next = true;
+            self.offering.d.next = false;
+            self.row_address.d.next = self.address.val();
+            self.next_address.d.next = self.address.val();
+            self.rows_left.d.next = self.last_row.val();
+            self.beats_left.d.next = self.row_beats.val();
+        }
+        self.burst_valid.next = self.offering.q.val();
+        self.burst_address.next = self.next_address.q.val();
+        self.burst_length.next = self.beats.q.val().get_bits::<8>(0) - 1;
+        self.done.next = !self.running.q.val();
+        if self.reset.val() {
+            self.running.d.next = false;
+            self.offering.d.next = false;
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "burst_generator",
+            "Cuts the rows of a transfer into bursts of at most 64 beats that do not cross 4 KiB.",
+        )
+    }
+}

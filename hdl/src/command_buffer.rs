@@ -1,0 +1,174 @@
+//! Command buffer: an engine's queue, the command that waits at its head, and the one that runs.
+//!
+//! ```text
+//! dispatch --> FIFO of bus beats --> pending (16 words) --tokens--> active (16 words) --> field decoder of the engine
+//! ```
+//! The head command starts (`start` for one cycle) when the engine can `take` one, a token from each engine it waits for is `available`, no counter that
+//! it will signal is `blocked`, and the machine is not halted. From the next cycle on `active` holds it, until the next start.
+
+use crate::emit::describe;
+use crate::leaves::{inputs, outputs, Fifo};
+use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
+
+#[derive(LogicBlock)]
+pub struct CommandBuffer {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    // From dispatch: a command is 512 bits of consecutive beats.
+    pub beat: Vec<Signal<In, Bits<32>>>,
+    pub beat_valid: Signal<In, Bit>,
+    pub beat_ready: Signal<Out, Bit>,
+    // Tokens.
+    pub available: Signal<In, Bits<4>>,
+    pub blocked: Signal<In, Bits<4>>,
+    pub halt: Signal<In, Bit>,
+    /// Tokens taken by the command that starts in this cycle.
+    pub taken: Signal<Out, Bits<4>>,
+    // To the engine.
+    pub take: Signal<In, Bit>,
+    pub start: Signal<Out, Bit>,
+    pub active: Vec<Signal<Out, Bits<32>>>,
+    /// No command is queued or pending.
+    pub empty: Signal<Out, Bit>,
+    /// Commands queued, the pending one not counted.
+    pub level: Signal<Out, Bits<8>>,
+    queue: Fifo,
+    pending: Vec<DFF<Bits<32>>>,
+    active_words: Vec<DFF<Bits<32>>>,
+    part: DFF<Bits<8>>,
+    full: DFF<Bit>,
+    wait: Signal<Local, Bits<4>>,
+    signal: Signal<Local, Bits<4>>,
+    missing: Signal<Local, Bits<4>>,
+    unsafe_signals: Signal<Local, Bits<4>>,
+    present: Signal<Local, Bit>,
+    clear: Signal<Local, Bit>,
+    starting: Signal<Local, Bit>,
+    moving: Signal<Local, Bit>,
+    drained: Signal<Local, Bit>,
+    beats: Signal<Local, Bits<16>>,
+    last_part: Constant<Bits<8>>,
+    _bus_words: usize,
+    _parts: usize,
+    _beat_shift: usize,
+}
+
+impl CommandBuffer {
+    /// A queue of `depth` commands that arrive in beats of `bus_words` words.
+    pub fn new(depth: usize, bus_words: usize) -> Self {
+        let parts = frugal_isa::COMMAND_WORDS / bus_words;
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            beat: inputs(bus_words),
+            beat_valid: Signal::default(),
+            beat_ready: Signal::default(),
+            available: Signal::default(),
+            blocked: Signal::default(),
+            halt: Signal::default(),
+            taken: Signal::default(),
+            take: Signal::default(),
+            start: Signal::default(),
+            active: outputs(frugal_isa::COMMAND_WORDS),
+            empty: Signal::default(),
+            level: Signal::default(),
+            queue: Fifo::new(depth * parts, bus_words),
+            pending: (0..frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
+            active_words: (0..frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
+            part: DFF::default(),
+            full: DFF::default(),
+            wait: Signal::default(),
+            signal: Signal::default(),
+            missing: Signal::default(),
+            unsafe_signals: Signal::default(),
+            present: Signal::default(),
+            clear: Signal::default(),
+            starting: Signal::default(),
+            moving: Signal::default(),
+            drained: Signal::default(),
+            beats: Signal::default(),
+            last_part: Constant::new((parts as u64 - 1).into()),
+            _bus_words: bus_words,
+            _parts: parts,
+            _beat_shift: parts.ilog2() as usize,
+        }
+    }
+}
+
+impl Logic for CommandBuffer {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, part, full);
+        self.queue.clock.next = self.clock.val();
+        self.queue.reset.next = self.reset.val();
+        for i in 0..16 {
+            self.pending[i].clock.next = self.clock.val();
+            self.pending[i].d.next = self.pending[i].q.val();
+            self.active_words[i].clock.next = self.clock.val();
+            self.active_words[i].d.next = self.active_words[i].q.val();
+            self.active[i].next = self.active_words[i].q.val();
+        }
+        for w in 0..self._bus_words {
+            self.queue.write_data[w].next = self.beat[w].val();
+        }
+        self.queue.write_valid.next = self.beat_valid.val();
+        self.beat_ready.next = self.queue.write_ready.val();
+
+        // The head command's tokens.
+        self.wait.next = self.pending[0].q.val().get_bits::<4>(8);
+        self.signal.next = self.pending[0].q.val().get_bits::<4>(12);
+        self.missing.next = self.wait.val() & !self.available.val();
+        self.unsafe_signals.next = self.signal.val() & self.blocked.val();
+        self.present.next = self.missing.val() == 0;
+        self.clear.next = self.unsafe_signals.val() == 0;
+        self.starting.next =
+            self.full.q.val() & self.take.val() & self.present.val() & self.clear.val() & !self.halt.val();
+        self.start.next = self.starting.val();
+        self.taken.next = 0.into();
+        if self.starting.val() {
+            self.taken.next = self.wait.val();
+            self.full.d.next = false;
+            for i in 0..16 {
+                self.active_words[i].d.next = self.pending[i].q.val();
+            }
+        }
+
+        // Fill the pending command part by part.
+        self.queue.read_ready.next = !self.full.q.val();
+        self.moving.next = self.queue.read_valid.val() & !self.full.q.val();
+        if self.moving.val() {
+            self.part.d.next = self.part.q.val() + 1;
+            if self.part.q.val() == self.last_part.val() {
+                self.part.d.next = 0.into();
+                self.full.d.next = true;
+            }
+        }
+        for words in self._bus_words..(self._bus_words + 1) {
+            for p in 0..self._parts {
+                if self.moving.val() & (self.part.q.val().index() == p) {
+                    for w in 0..self._bus_words {
+                        self.pending[p * words + w].d.next = self.queue.read_data[w].val();
+                    }
+                }
+            }
+        }
+        self.beats.next = self.queue.level.val();
+        for shift in self._beat_shift..(self._beat_shift + 1) {
+            self.level.next = self.beats.val().get_bits::<8>(shift);
+        }
+        self.drained.next = self.part.q.val() == 0;
+        self.empty.next = !self.queue.read_valid.val() & !self.full.q.val() & self.drained.val();
+        if self.reset.val() {
+            self.part.d.next = 0.into();
+            self.full.d.next = false;
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "command_buffer",
+            "An engine's queue of commands, the pending command at its head and the active one. The pending command\n\
+             becomes active when the engine takes one and its tokens are there.",
+        )
+    }
+}

@@ -1,0 +1,460 @@
+//! Load engine: reads rows from memory and writes them into the on-chip memories.
+//!
+//! ```text
+//! bursts:  BurstGenerator --> read address channel
+//! data:    read data beat --> beat register --> unit of the beat --> unit register --> memory row position
+//! ```
+//! A *unit* is what one write takes: a whole beat where the destination is wide enough, a part of it otherwise (then a beat takes several cycles).
+//! Where a unit lands is (address, position): the position counts units within one address. The three weight layouts differ only in what
+//! advances after a unit, after a vector or row of columns, and after a memory row.
+//!
+//! Commands run one after the other; `finished` comes when the last unit has been written.
+
+use crate::burst_generator::BurstGenerator;
+use crate::emit::describe;
+use crate::fields;
+use crate::leaves::{inputs, outputs};
+use frugal_isa::Config;
+use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
+
+#[derive(LogicBlock)]
+pub struct LoadEngine {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    // Command buffer.
+    pub start: Signal<In, Bit>,
+    pub command: Vec<Signal<In, Bits<32>>>,
+    pub take: Signal<Out, Bit>,
+    /// Value of the base register that the command names.
+    pub base_register: Signal<Out, Bits<3>>,
+    pub base: Signal<In, Bits<32>>,
+    // Read address channel.
+    pub burst_valid: Signal<Out, Bit>,
+    pub burst_ready: Signal<In, Bit>,
+    pub burst_address: Signal<Out, Bits<32>>,
+    pub burst_length: Signal<Out, Bits<8>>,
+    // Read data.
+    pub beat_valid: Signal<In, Bit>,
+    pub beat_ready: Signal<Out, Bit>,
+    pub beat: Vec<Signal<In, Bits<32>>>,
+    pub beat_error: Signal<In, Bit>,
+    // Memory writes.
+    pub write_valid: Signal<Out, Bit>,
+    pub write_ready: Signal<In, Bit>,
+    pub write_space: Signal<Out, Bits<2>>,
+    pub write_layout: Signal<Out, Bits<2>>,
+    pub write_address: Signal<Out, Bits<16>>,
+    pub write_position: Signal<Out, Bits<8>>,
+    pub write_column: Signal<Out, Bits<8>>,
+    pub write_row: Signal<Out, Bits<8>>,
+    pub write_unit: Vec<Signal<Out, Bits<32>>>,
+    // Status.
+    pub finished: Signal<Out, Bit>,
+    pub signal: Signal<Out, Bits<4>>,
+    pub busy: Signal<Out, Bit>,
+    pub illegal: Signal<Out, Bit>,
+    pub read_error: Signal<Out, Bit>,
+    /// 0 idle, 1 set up, 2 transferring.
+    pub state: Signal<Out, Bits<4>>,
+    fields: fields::Load,
+    bursts: BurstGenerator,
+    setup: DFF<Bit>,
+    running: DFF<Bit>,
+    // Data side.
+    beat_words: Vec<DFF<Bits<32>>>,
+    beat_full: DFF<Bit>,
+    split: DFF<Bits<8>>,
+    rows_left: DFF<Bits<16>>,
+    row_beats_left: DFF<Bits<24>>,
+    data_done: DFF<Bit>,
+    // Destination.
+    address: DFF<Bits<16>>,
+    base_address: DFF<Bits<16>>,
+    position: DFF<Bits<8>>,
+    column: DFF<Bits<8>>,
+    row: DFF<Bits<8>>,
+    // Unit register.
+    unit: Vec<DFF<Bits<32>>>,
+    unit_full: DFF<Bit>,
+    unit_address: DFF<Bits<16>>,
+    unit_position: DFF<Bits<8>>,
+    unit_column: DFF<Bits<8>>,
+    unit_row: DFF<Bits<8>>,
+    row_beats: Signal<Local, Bits<24>>,
+    last_split: Signal<Local, Bits<8>>,
+    last_position: Signal<Local, Bits<8>>,
+    transposed: Signal<Local, Bit>,
+    by_column: Signal<Local, Bit>,
+    to_activation: Signal<Local, Bit>,
+    to_weight: Signal<Local, Bit>,
+    to_parameter: Signal<Local, Bit>,
+    to_accumulator: Signal<Local, Bit>,
+    unit_moves: Signal<Local, Bit>,
+    unit_free: Signal<Local, Bit>,
+    splits_done: Signal<Local, Bit>,
+    beat_moves: Signal<Local, Bit>,
+    beat_taken: Signal<Local, Bit>,
+    position_wraps: Signal<Local, Bit>,
+    row_ends: Signal<Local, Bit>,
+    row_is_last: Signal<Local, Bit>,
+    column_wraps: Signal<Local, Bit>,
+    lane_wraps: Signal<Local, Bit>,
+    address_step: Signal<Local, Bits<16>>,
+    base_next: Signal<Local, Bits<16>>,
+    finishing: Signal<Local, Bit>,
+    low_offset: Signal<Local, Bits<4>>,
+    low_stride: Signal<Local, Bits<4>>,
+    low_bytes: Signal<Local, Bits<4>>,
+    empty_row: Signal<Local, Bit>,
+    bad_alignment: Signal<Local, Bit>,
+    bad_layout: Signal<Local, Bit>,
+    not_weight: Signal<Local, Bit>,
+    beat_shift: Constant<Bits<5>>,
+    activation_last_split: Constant<Bits<8>>,
+    column_last_split: Constant<Bits<8>>,
+    row_last_split: Constant<Bits<8>>,
+    group_last_split: Constant<Bits<8>>,
+    activation_last_position: Constant<Bits<8>>,
+    tile_last_position: Constant<Bits<8>>,
+    column_last_position: Constant<Bits<8>>,
+    row_last_position: Constant<Bits<8>>,
+    parameter_last_position: Constant<Bits<8>>,
+    accumulator_last_position: Constant<Bits<8>>,
+    last_column: Constant<Bits<8>>,
+    last_lane: Constant<Bits<8>>,
+    select: crate::lanes::UnitSelect,
+    _bus_words: usize,
+}
+
+impl LoadEngine {
+    pub fn new(config: &Config) -> Self {
+        let bus_bytes = config.bus_bytes();
+        let (rows, cols) = (config.rows, config.cols);
+        let group_bytes = 4 * config.lanes;
+        // Units of a destination row that is `bytes` wide: how many parts a beat has, and how many units fill the row.
+        let last_split = |bytes: usize| Constant::new(((bus_bytes / bus_bytes.min(bytes)) as u64 - 1).into());
+        let last_position =
+            |bytes: usize, unit: usize| Constant::new(((bytes / bus_bytes.min(unit)) as u64 - 1).into());
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            start: Signal::default(),
+            command: inputs(frugal_isa::COMMAND_WORDS),
+            take: Signal::default(),
+            base_register: Signal::default(),
+            base: Signal::default(),
+            burst_valid: Signal::default(),
+            burst_ready: Signal::default(),
+            burst_address: Signal::default(),
+            burst_length: Signal::default(),
+            beat_valid: Signal::default(),
+            beat_ready: Signal::default(),
+            beat: inputs(bus_bytes / 4),
+            beat_error: Signal::default(),
+            write_valid: Signal::default(),
+            write_ready: Signal::default(),
+            write_space: Signal::default(),
+            write_layout: Signal::default(),
+            write_address: Signal::default(),
+            write_position: Signal::default(),
+            write_column: Signal::default(),
+            write_row: Signal::default(),
+            write_unit: outputs(bus_bytes / 4),
+            finished: Signal::default(),
+            signal: Signal::default(),
+            busy: Signal::default(),
+            illegal: Signal::default(),
+            read_error: Signal::default(),
+            state: Signal::default(),
+            fields: Default::default(),
+            bursts: BurstGenerator::new(bus_bytes),
+            setup: DFF::default(),
+            running: DFF::default(),
+            beat_words: (0..bus_bytes / 4).map(|_| DFF::default()).collect(),
+            beat_full: DFF::default(),
+            split: DFF::default(),
+            rows_left: DFF::default(),
+            row_beats_left: DFF::default(),
+            data_done: DFF::default(),
+            address: DFF::default(),
+            base_address: DFF::default(),
+            position: DFF::default(),
+            column: DFF::default(),
+            row: DFF::default(),
+            unit: (0..bus_bytes / 4).map(|_| DFF::default()).collect(),
+            unit_full: DFF::default(),
+            unit_address: DFF::default(),
+            unit_position: DFF::default(),
+            unit_column: DFF::default(),
+            unit_row: DFF::default(),
+            row_beats: Signal::default(),
+            last_split: Signal::default(),
+            last_position: Signal::default(),
+            transposed: Signal::default(),
+            by_column: Signal::default(),
+            to_activation: Signal::default(),
+            to_weight: Signal::default(),
+            to_parameter: Signal::default(),
+            to_accumulator: Signal::default(),
+            unit_moves: Signal::default(),
+            unit_free: Signal::default(),
+            splits_done: Signal::default(),
+            beat_moves: Signal::default(),
+            beat_taken: Signal::default(),
+            position_wraps: Signal::default(),
+            row_ends: Signal::default(),
+            row_is_last: Signal::default(),
+            column_wraps: Signal::default(),
+            lane_wraps: Signal::default(),
+            address_step: Signal::default(),
+            base_next: Signal::default(),
+            finishing: Signal::default(),
+            low_offset: Signal::default(),
+            low_stride: Signal::default(),
+            low_bytes: Signal::default(),
+            empty_row: Signal::default(),
+            bad_alignment: Signal::default(),
+            bad_layout: Signal::default(),
+            not_weight: Signal::default(),
+            beat_shift: Constant::new(u64::from(bus_bytes.ilog2()).into()),
+            activation_last_split: last_split(rows),
+            column_last_split: last_split(rows),
+            row_last_split: last_split(cols),
+            group_last_split: last_split(group_bytes),
+            activation_last_position: last_position(rows, rows),
+            tile_last_position: last_position(rows * cols, rows * cols),
+            column_last_position: last_position(rows, rows),
+            row_last_position: last_position(cols, cols),
+            parameter_last_position: last_position(3 * group_bytes, group_bytes),
+            accumulator_last_position: last_position(group_bytes, group_bytes),
+            last_column: Constant::new((cols as u64 - 1).into()),
+            last_lane: Constant::new((rows as u64 - 1).into()),
+            select: crate::lanes::UnitSelect::new(bus_bytes),
+            _bus_words: bus_bytes / 4,
+        }
+    }
+}
+
+impl Logic for LoadEngine {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self, clock, setup, running, beat_full, split, rows_left, row_beats_left, data_done, address, base_address,
+            position, column, row, unit_full, unit_address, unit_position, unit_column, unit_row
+        );
+        for i in 0..16 {
+            self.fields.words[i].next = self.command[i].val();
+        }
+        self.base_register.next = self.fields.base_register.val();
+        self.row_beats.next = self.fields.row_bytes.val() >> self.beat_shift.val();
+        self.to_activation.next = self.fields.space.val() == 0;
+        self.to_weight.next = self.fields.space.val() == 1;
+        self.to_parameter.next = self.fields.space.val() == 2;
+        self.to_accumulator.next = self.fields.space.val() == 3;
+        self.by_column.next = self.fields.layout.val() == 1;
+        self.transposed.next = self.fields.layout.val() == 2;
+
+        // Rules between fields.
+        self.low_offset.next = self.fields.memory_offset.val().get_bits::<4>(0);
+        self.low_stride.next = self.fields.memory_stride.val().get_bits::<4>(0);
+        self.low_bytes.next = self.fields.row_bytes.val().get_bits::<4>(0);
+        self.empty_row.next = self.fields.row_bytes.val() == 0;
+        self.bad_alignment.next =
+            self.low_offset.val().any() | self.low_stride.val().any() | self.low_bytes.val().any();
+        self.not_weight.next = self.fields.layout.val().any() & !self.to_weight.val();
+        self.bad_layout.next = (self.fields.layout.val() == 3) | self.not_weight.val();
+        self.illegal.next =
+            self.setup.q.val() & (self.bad_alignment.val() | self.bad_layout.val() | self.empty_row.val());
+
+        // Bursts.
+        self.bursts.clock.next = self.clock.val();
+        self.bursts.reset.next = self.reset.val();
+        self.bursts.start.next = self.setup.q.val() & !self.illegal.val();
+        self.bursts.address.next = self.base.val() + self.fields.memory_offset.val();
+        self.bursts.last_row.next = self.fields.rows.val();
+        self.bursts.row_beats.next = self.row_beats.val();
+        self.bursts.row_stride.next = self.fields.memory_stride.val();
+        self.burst_valid.next = self.bursts.burst_valid.val();
+        self.bursts.burst_ready.next = self.burst_ready.val();
+        self.burst_address.next = self.bursts.burst_address.val();
+        self.burst_length.next = self.bursts.burst_length.val();
+
+        // How the destination divides beats into units.
+        self.last_split.next = self.group_last_split.val();
+        self.last_position.next = self.accumulator_last_position.val();
+        if self.to_activation.val() {
+            self.last_split.next = self.activation_last_split.val();
+            self.last_position.next = self.activation_last_position.val();
+        }
+        if self.to_parameter.val() {
+            self.last_position.next = self.parameter_last_position.val();
+        }
+        if self.to_weight.val() {
+            self.last_split.next = 0.into();
+            self.last_position.next = self.tile_last_position.val();
+            if self.by_column.val() {
+                self.last_split.next = self.column_last_split.val();
+                self.last_position.next = self.column_last_position.val();
+            }
+            if self.transposed.val() {
+                self.last_split.next = self.row_last_split.val();
+                self.last_position.next = self.row_last_position.val();
+            }
+        }
+
+        // Beat register.
+        self.unit_moves.next = self.unit_full.q.val() & self.write_ready.val();
+        self.unit_free.next = !self.unit_full.q.val() | self.write_ready.val();
+        self.splits_done.next = self.split.q.val() == self.last_split.val();
+        self.beat_moves.next = self.beat_full.q.val() & self.unit_free.val();
+        self.beat_taken.next = self.beat_moves.val() & self.splits_done.val();
+        self.beat_ready.next = !self.beat_full.q.val() | self.beat_taken.val();
+        for w in 0..self._bus_words {
+            self.beat_words[w].clock.next = self.clock.val();
+            self.beat_words[w].d.next = self.beat_words[w].q.val();
+            self.unit[w].clock.next = self.clock.val();
+            self.unit[w].d.next = self.unit[w].q.val();
+            self.select.beat[w].next = self.beat_words[w].q.val();
+        }
+        self.select.split.next = self.split.q.val();
+        self.select.last_split.next = self.last_split.val();
+        if self.beat_taken.val() {
+            self.beat_full.d.next = false;
+        }
+        if self.beat_valid.val() & self.beat_ready.val() {
+            self.beat_full.d.next = true;
+            for w in 0..self._bus_words {
+                self.beat_words[w].d.next = self.beat[w].val();
+            }
+        }
+        self.read_error.next = self.beat_valid.val() & self.beat_ready.val() & self.beat_error.val();
+
+        // Unit register, and where the next unit goes.
+        self.position_wraps.next = self.position.q.val() == self.last_position.val();
+        self.row_ends.next = self.beat_taken.val() & (self.row_beats_left.q.val() == 1);
+        self.row_is_last.next = self.rows_left.q.val() == 0;
+        self.column_wraps.next = self.column.q.val() == self.last_column.val();
+        self.lane_wraps.next = self.row.q.val() == self.last_lane.val();
+        self.address_step.next = 1.into();
+        if self.transposed.val() {
+            self.address_step.next = self.fields.stride.val();
+        }
+        self.base_next.next = self.base_address.q.val() + self.fields.stride.val();
+        if self.by_column.val() & !self.column_wraps.val() {
+            self.base_next.next = self.base_address.q.val();
+        }
+        if self.transposed.val() {
+            self.base_next.next = self.base_address.q.val();
+            if self.lane_wraps.val() {
+                self.base_next.next = self.base_address.q.val() + 1;
+            }
+        }
+        if self.unit_moves.val() {
+            self.unit_full.d.next = false;
+        }
+        if self.beat_moves.val() {
+            self.unit_full.d.next = true;
+            self.unit_address.d.next = self.address.q.val();
+            self.unit_position.d.next = self.position.q.val();
+            self.unit_column.d.next = self.column.q.val();
+            self.unit_row.d.next = self.row.q.val();
+            for w in 0..self._bus_words {
+                self.unit[w].d.next = self.select.unit[w].val();
+            }
+            self.split.d.next = self.split.q.val() + 1;
+            self.position.d.next = self.position.q.val() + 1;
+            if self.position_wraps.val() {
+                self.position.d.next = 0.into();
+                self.address.d.next = self.address.q.val() + self.address_step.val();
+            }
+        }
+        if self.beat_taken.val() {
+            self.split.d.next = 0.into();
+            self.row_beats_left.d.next = self.row_beats_left.q.val() - 1;
+        }
+        if self.row_ends.val() {
+            self.row_beats_left.d.next = self.row_beats.val();
+            self.rows_left.d.next = self.rows_left.q.val() - 1;
+            self.position.d.next = 0.into();
+            self.address.d.next = self.base_next.val();
+            self.base_address.d.next = self.base_next.val();
+            if self.by_column.val() {
+                self.column.d.next = self.column.q.val() + 1;
+                if self.column_wraps.val() {
+                    self.column.d.next = 0.into();
+                }
+            }
+            if self.transposed.val() {
+                self.row.d.next = self.row.q.val() + 1;
+                if self.lane_wraps.val() {
+                    self.row.d.next = 0.into();
+                }
+            }
+            if self.row_is_last.val() {
+                self.data_done.d.next = true;
+            }
+        }
+
+        // Start and finish.
+        self.setup.d.next = self.start.val();
+        self.take.next = !self.running.q.val() & !self.setup.q.val();
+        if self.setup.q.val() {
+            self.running.d.next = !self.illegal.val();
+            self.data_done.d.next = false;
+            self.split.d.next = 0.into();
+            self.rows_left.d.next = self.fields.rows.val();
+            self.row_beats_left.d.next = self.row_beats.val();
+            self.address.d.next = self.fields.address.val();
+            self.base_address.d.next = self.fields.address.val();
+            self.position.d.next = 0.into();
+            self.column.d.next = 0.into();
+            self.row.d.next = 0.into();
+            if self.by_column.val() {
+                self.column.d.next = self.fields.first_row.val().get_bits::<8>(0);
+            }
+            if self.transposed.val() {
+                self.row.d.next = self.fields.first_row.val().get_bits::<8>(0);
+            }
+        }
+        self.finishing.next = self.running.q.val() & self.data_done.q.val() & !self.unit_full.q.val();
+        self.finished.next = self.finishing.val();
+        self.signal.next = 0.into();
+        if self.finishing.val() {
+            self.running.d.next = false;
+            self.signal.next = self.command[0].val().get_bits::<4>(12);
+        }
+        self.busy.next = self.running.q.val() | self.setup.q.val();
+
+        // The write.
+        self.write_valid.next = self.unit_full.q.val();
+        self.write_space.next = self.fields.space.val();
+        self.write_layout.next = self.fields.layout.val();
+        self.write_address.next = self.unit_address.q.val();
+        self.write_position.next = self.unit_position.q.val();
+        self.write_column.next = self.unit_column.q.val();
+        self.write_row.next = self.unit_row.q.val();
+        for w in 0..self._bus_words {
+            self.write_unit[w].next = self.unit[w].q.val();
+        }
+        self.state.next = 0.into();
+        if self.setup.q.val() {
+            self.state.next = 1.into();
+        } else if self.running.q.val() {
+            self.state.next = 2.into();
+        }
+        if self.reset.val() {
+            self.setup.d.next = false;
+            self.running.d.next = false;
+            self.beat_full.d.next = false;
+            self.unit_full.d.next = false;
+            self.data_done.d.next = false;
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "load_engine",
+            "Reads rows from memory and writes them into the on-chip memories, a unit a cycle.",
+        )
+    }
+}

@@ -1,0 +1,261 @@
+//! MAC array: one activation vector times a `rows` x `cols` weight tile each cycle, output stationary.
+//!
+//! ```text
+//! activation words --> multipliers (2 registers) --> adder tree (1 register a level) --> int32 total, one a column
+//! weight words ------^                                                          first, enable --^
+//! ```
+//! Latency: activations and weights presented in cycle t are in `total` in cycle t + [`MacArray::latency_cycles`]. `enable` and `first` are given
+//! together with the activations and delayed inside. There is no stall.
+
+use crate::emit::describe;
+use crate::lanes::{DelayBit, SplitBytes};
+use crate::leaves::{inputs, outputs, Accumulate, PairSum};
+use rust_hdl_core::prelude::*;
+
+/// Signed 8 x 8 bit multiplier with a register at its inputs and one at its output, as DSP blocks have them.
+#[derive(LogicBlock, Default)]
+pub struct PipelinedMultiplier {
+    pub clock: Signal<In, Clock>,
+    pub activation: Signal<In, Bits<8>>,
+    pub weight: Signal<In, Bits<8>>,
+    pub product: Signal<Out, Bits<16>>,
+    _operands: (i8, i8),
+}
+
+impl PipelinedMultiplier {
+    pub const LATENCY_CYCLES: usize = 2;
+}
+
+impl Logic for PipelinedMultiplier {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let product = i16::from(self._operands.0) * i16::from(self._operands.1);
+            self.product.next = u64::from(product as u16).into();
+            self._operands = (self.activation.val().to_u8() as i8, self.weight.val().to_u8() as i8);
+        }
+    }
+    fn connect(&mut self) {
+        self.product.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(
+            "reg signed [7:0] activation_operand;\n\
+             reg signed [7:0] weight_operand;\n\
+             always @(posedge clock) begin\n\
+             \x20   activation_operand <= activation;\n\
+             \x20   weight_operand <= weight;\n\
+             \x20   product <= activation_operand * weight_operand;\n\
+             end"
+            .into(),
+        )
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "pipelined_multiplier",
+            "Signed 8 x 8 bit product; registers at the inputs and at the output.",
+        )
+    }
+}
+
+/// Sign-extends a product to the width of the adder tree.
+#[derive(LogicBlock, Default)]
+pub struct ExtendProduct {
+    pub product: Signal<In, Bits<16>>,
+    pub extended: Signal<Out, Bits<32>>,
+}
+
+impl Logic for ExtendProduct {
+    fn update(&mut self) {
+        self.extended.next = u64::from(self.product.val().to_u16() as i16 as i32 as u32).into();
+    }
+    fn connect(&mut self) {
+        self.extended.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("assign extended = {{16{product[15]}}, product};".into())
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("extend_product", "Sign extension of a product to 32 bits.")
+    }
+}
+
+/// One column: `rows` multipliers, an adder tree and an accumulator.
+///
+/// The tree is numbered like a heap: `value[1]` is the sum of all, `value[k]` the sum of `value[2k]` and `value[2k + 1]`, and
+/// `value[rows + r]` the product of row r.
+#[derive(LogicBlock)]
+pub struct MacColumn {
+    pub clock: Signal<In, Clock>,
+    pub activation: Vec<Signal<In, Bits<8>>>,
+    pub weight: Vec<Signal<In, Bits<32>>>,
+    /// With the sum of this column at the accumulator: add it, and whether it begins a new total.
+    pub enable: Signal<In, Bit>,
+    pub first: Signal<In, Bit>,
+    pub total: Signal<Out, Bits<32>>,
+    weight_bytes: SplitBytes,
+    multiplier: Vec<PipelinedMultiplier>,
+    product: Vec<ExtendProduct>,
+    node: Vec<PairSum>,
+    value: Vec<Signal<Local, Bits<32>>>,
+    accumulator: Accumulate,
+    _rows: usize,
+    _words: usize,
+}
+
+impl MacColumn {
+    pub fn new(rows: usize) -> Self {
+        // Node k of the heap sums products of 16 bits over as many levels as lie below it.
+        let width = |k: usize| 16 + (rows.ilog2() - 1 - k.ilog2()) as usize;
+        Self {
+            clock: Signal::default(),
+            activation: inputs(rows),
+            weight: inputs(rows / 4),
+            enable: Signal::default(),
+            first: Signal::default(),
+            total: Signal::default(),
+            weight_bytes: SplitBytes::new(rows),
+            multiplier: (0..rows).map(|_| PipelinedMultiplier::default()).collect(),
+            product: (0..rows).map(|_| ExtendProduct::default()).collect(),
+            node: (1..rows).map(|k| PairSum::new(width(k))).collect(),
+            value: (0..2 * rows).map(|_| Signal::default()).collect(),
+            accumulator: Accumulate::default(),
+            _rows: rows,
+            _words: rows / 4,
+        }
+    }
+}
+
+impl Logic for MacColumn {
+    #[hdl_gen]
+    fn update(&mut self) {
+        for w in 0..self._words {
+            self.weight_bytes.words[w].next = self.weight[w].val();
+        }
+        self.value[0].next = 0.into();
+        for r in 0..self._rows {
+            self.multiplier[r].clock.next = self.clock.val();
+            self.multiplier[r].activation.next = self.activation[r].val();
+            self.multiplier[r].weight.next = self.weight_bytes.bytes[r].val();
+            self.product[r].product.next = self.multiplier[r].product.val();
+        }
+        for rows in self._rows..(self._rows + 1) {
+            for r in 0..self._rows {
+                self.value[rows + r].next = self.product[r].extended.val();
+            }
+        }
+        for k in 1..self._rows {
+            self.node[k - 1].clock.next = self.clock.val();
+            self.node[k - 1].a.next = self.value[k * 2].val();
+            self.node[k - 1].b.next = self.value[k * 2 + 1].val();
+            self.value[k].next = self.node[k - 1].sum.val();
+        }
+        self.accumulator.clock.next = self.clock.val();
+        self.accumulator.enable.next = self.enable.val();
+        self.accumulator.first.next = self.first.val();
+        self.accumulator.addend.next = self.value[1].val();
+        self.total.next = self.accumulator.total.val();
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "mac_column",
+            "One output channel: a multiplier a row, an adder tree with a register a level, an int32 accumulator.\n\
+             value[1] is the sum of all, value[k] = value[2k] + value[2k + 1], value[rows + r] the product of row r.",
+        )
+    }
+}
+
+/// The columns side by side.
+#[derive(LogicBlock)]
+pub struct MacArray {
+    pub clock: Signal<In, Clock>,
+    /// One vector: `rows / 4` words.
+    pub activation: Vec<Signal<In, Bits<32>>>,
+    /// One tile: word `column * rows / 4 + w`.
+    pub weight: Vec<Signal<In, Bits<32>>>,
+    // Given together with the activations.
+    pub enable: Signal<In, Bit>,
+    pub first: Signal<In, Bit>,
+    pub last: Signal<In, Bit>,
+    /// One sum a column.
+    pub total: Vec<Signal<Out, Bits<32>>>,
+    /// The totals are complete: `last` was given with their final step.
+    pub total_valid: Signal<Out, Bit>,
+    activation_bytes: SplitBytes,
+    column: Vec<MacColumn>,
+    enable_delay: DelayBit,
+    first_delay: DelayBit,
+    last_delay: DelayBit,
+    last_enabled: Signal<Local, Bit>,
+    _rows: usize,
+    _cols: usize,
+    _words: usize,
+}
+
+impl MacArray {
+    pub fn new(rows: usize, cols: usize) -> Self {
+        let words = rows / 4;
+        let before_accumulator = Self::latency_cycles(rows) - 1;
+        Self {
+            clock: Signal::default(),
+            activation: inputs(words),
+            weight: inputs(words * cols),
+            enable: Signal::default(),
+            first: Signal::default(),
+            last: Signal::default(),
+            total: outputs(cols),
+            total_valid: Signal::default(),
+            activation_bytes: SplitBytes::new(rows),
+            column: (0..cols).map(|_| MacColumn::new(rows)).collect(),
+            enable_delay: DelayBit::new(before_accumulator),
+            first_delay: DelayBit::new(before_accumulator),
+            last_delay: DelayBit::new(before_accumulator + 1),
+            last_enabled: Signal::default(),
+            _rows: rows,
+            _cols: cols,
+            _words: words,
+        }
+    }
+
+    /// Multiplier, one register a level of the tree, accumulator.
+    pub fn latency_cycles(rows: usize) -> usize {
+        PipelinedMultiplier::LATENCY_CYCLES + rows.ilog2() as usize + 1
+    }
+}
+
+impl Logic for MacArray {
+    #[hdl_gen]
+    fn update(&mut self) {
+        for w in 0..self._words {
+            self.activation_bytes.words[w].next = self.activation[w].val();
+        }
+        self.enable_delay.clock.next = self.clock.val();
+        self.first_delay.clock.next = self.clock.val();
+        self.last_delay.clock.next = self.clock.val();
+        self.enable_delay.value.next = self.enable.val();
+        self.last_enabled.next = self.last.val() & self.enable.val();
+        self.first_delay.value.next = self.first.val();
+        self.last_delay.value.next = self.last_enabled.val();
+        for c in 0..self._cols {
+            self.column[c].clock.next = self.clock.val();
+            for r in 0..self._rows {
+                self.column[c].activation[r].next = self.activation_bytes.bytes[r].val();
+            }
+            for words in self._words..(self._words + 1) {
+                for w in 0..self._words {
+                    self.column[c].weight[w].next = self.weight[c * words + w].val();
+                }
+            }
+            self.column[c].enable.next = self.enable_delay.delayed.val();
+            self.column[c].first.next = self.first_delay.delayed.val();
+            self.total[c].next = self.column[c].total.val();
+        }
+        self.total_valid.next = self.last_delay.delayed.val();
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "mac_array",
+            "rows x cols multiply-accumulates a cycle: every column takes the dot product of the one activation\n\
+             vector with its own weights.",
+        )
+    }
+}

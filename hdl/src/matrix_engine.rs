@@ -1,0 +1,369 @@
+//! Matrix engine: issues one step of a matrix command each cycle.
+//!
+//! ```text
+//! cycle  t      step issued: activation address to the scratchpad
+//!        t+1    activation data, padding; weight address (one cycle later, so that both meet at the multipliers)
+//!        t+2    activation register and weight data at the multipliers' input
+//!        ...    MAC array
+//!        t+2+MacArray::latency        total valid -> output stage
+//! ```
+//! With a result's last step its *descriptor* (where it goes, which parameters, clamps, tokens) goes into a queue that the output stage
+//! reads when the total arrives. A result occupies the output stage for `cols / lanes` cycles, so last steps are issued at
+//! least that far apart, and `slot_reserved` tells the vector engine which future cycles of the stage are taken.
+
+use crate::emit::describe;
+use crate::fields;
+use crate::lanes::DelayBit;
+use crate::leaves::{inputs, outputs, PackBytes};
+use crate::loop_nest::LoopNest;
+use crate::mac_array::MacArray;
+use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
+
+/// Words of a result descriptor.
+pub const DESCRIPTOR_WORDS: usize = 3;
+
+#[derive(LogicBlock)]
+pub struct MatrixEngine {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    // Command buffer.
+    pub start: Signal<In, Bit>,
+    pub command: Vec<Signal<In, Bits<32>>>,
+    pub take: Signal<Out, Bit>,
+    // Activation scratchpad.
+    pub activation_enable: Signal<Out, Bit>,
+    pub activation_address: Signal<Out, Bits<16>>,
+    pub activation_data: Vec<Signal<In, Bits<32>>>,
+    // Weight scratchpad.
+    pub weight_enable: Signal<Out, Bit>,
+    pub weight_address: Signal<Out, Bits<16>>,
+    pub weight_data: Vec<Signal<In, Bits<32>>>,
+    // Output stage.
+    pub total: Vec<Signal<Out, Bits<32>>>,
+    pub total_valid: Signal<Out, Bit>,
+    pub descriptor: Vec<Signal<Out, Bits<32>>>,
+    pub descriptor_valid: Signal<Out, Bit>,
+    /// The cycle of the output stage that a vector result issued now would need is taken.
+    pub slot_reserved: Signal<Out, Bit>,
+    /// A command's last result has been written.
+    pub finished: Signal<In, Bit>,
+    /// A command is running or in the pipeline.
+    pub busy: Signal<Out, Bit>,
+    /// A step is issued in this cycle.
+    pub step: Signal<Out, Bit>,
+    /// 0 idle, 1 loading the loop nest, 2 running.
+    pub state: Signal<Out, Bits<4>>,
+    fields: fields::Matrix,
+    nest: LoopNest,
+    array: MacArray,
+    loading: DFF<Bit>,
+    running: DFF<Bit>,
+    pace: DFF<Bits<8>>,
+    weight: DFF<Bits<16>>,
+    weight_base: DFF<Bits<16>>,
+    parameter: DFF<Bits<16>>,
+    accumulator: DFF<Bits<16>>,
+    reserved: DFF<Bits<64>>,
+    in_flight: DFF<Bits<8>>,
+    // Step pipeline.
+    weight_address_1: DFF<Bits<16>>,
+    step_1: DFF<Bit>,
+    inside_1: DFF<Bit>,
+    pad_1: DFF<Bits<8>>,
+    step_2: DFF<Bit>,
+    first_delay: DelayBit,
+    last_delay: DelayBit,
+    activation: Vec<DFF<Bits<32>>>,
+    pad_word: PackBytes,
+    route: PackBytes,
+    rows: PackBytes,
+    clamp: PackBytes,
+    paced: Signal<Local, Bit>,
+    issue: Signal<Local, Bit>,
+    issue_last: Signal<Local, Bit>,
+    finishing: Signal<Local, Bit>,
+    ready: Signal<Local, Bit>,
+    flags: Signal<Local, Bits<8>>,
+    flag_bits: crate::lanes::PackFlags,
+    weight_next: Signal<Local, Bits<16>>,
+    shifted: Signal<Local, Bits<64>>,
+    cols: Constant<Bits<8>>,
+    rows_mask: Constant<Bits<8>>,
+    groups: Constant<Bits<16>>,
+    last_group: Constant<Bits<8>>,
+    reservation: Constant<Bits<64>>,
+    _words: usize,
+    _cols: usize,
+    _tile_words: usize,
+}
+
+/// Cycles from issuing a vector result's last step to its slot in the output stage.
+pub const VECTOR_SLOT_CYCLES: usize = 3;
+
+impl MatrixEngine {
+    pub fn new(rows: usize, cols: usize, lanes: usize) -> Self {
+        let words = rows / 4;
+        let groups = cols / lanes;
+        let reservation = ((1u64 << groups) - 1) << (Self::slot_cycles(rows) - 1);
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            start: Signal::default(),
+            command: inputs(frugal_isa::COMMAND_WORDS),
+            take: Signal::default(),
+            activation_enable: Signal::default(),
+            activation_address: Signal::default(),
+            activation_data: inputs(words),
+            weight_enable: Signal::default(),
+            weight_address: Signal::default(),
+            weight_data: inputs(words * cols),
+            total: outputs(cols),
+            total_valid: Signal::default(),
+            descriptor: outputs(DESCRIPTOR_WORDS),
+            descriptor_valid: Signal::default(),
+            slot_reserved: Signal::default(),
+            finished: Signal::default(),
+            busy: Signal::default(),
+            step: Signal::default(),
+            state: Signal::default(),
+            fields: Default::default(),
+            nest: Default::default(),
+            array: MacArray::new(rows, cols),
+            loading: DFF::default(),
+            running: DFF::default(),
+            pace: DFF::default(),
+            weight: DFF::default(),
+            weight_base: DFF::default(),
+            parameter: DFF::default(),
+            accumulator: DFF::default(),
+            reserved: DFF::default(),
+            in_flight: DFF::default(),
+            weight_address_1: DFF::default(),
+            step_1: DFF::default(),
+            inside_1: DFF::default(),
+            pad_1: DFF::default(),
+            step_2: DFF::default(),
+            first_delay: DelayBit::new(2),
+            last_delay: DelayBit::new(2),
+            activation: (0..words).map(|_| DFF::default()).collect(),
+            pad_word: PackBytes::default(),
+            route: PackBytes::default(),
+            rows: PackBytes::default(),
+            clamp: PackBytes::default(),
+            paced: Signal::default(),
+            issue: Signal::default(),
+            issue_last: Signal::default(),
+            finishing: Signal::default(),
+            ready: Signal::default(),
+            flags: Signal::default(),
+            flag_bits: Default::default(),
+            weight_next: Signal::default(),
+            shifted: Signal::default(),
+            cols: Constant::new((cols as u64).into()),
+            rows_mask: Constant::new((rows as u64 - 1).into()),
+            groups: Constant::new((groups as u64).into()),
+            last_group: Constant::new((groups as u64 - 1).into()),
+            reservation: Constant::new(reservation.into()),
+            _words: words,
+            _cols: cols,
+            _tile_words: words * cols,
+        }
+    }
+
+    /// Cycles from issuing a result's last step to its first slot in the output stage: activation read and register,
+    /// MAC array, holding register, lane register.
+    pub fn slot_cycles(rows: usize) -> usize {
+        2 + MacArray::latency_cycles(rows) + 1 + 1
+    }
+}
+
+impl Logic for MatrixEngine {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self, clock, loading, running, pace, weight, weight_base, parameter, accumulator, reserved, in_flight,
+            weight_address_1, step_1, inside_1, pad_1, step_2
+        );
+        for i in 0..16 {
+            self.fields.words[i].next = self.command[i].val();
+        }
+        // The loop nest of the active command.
+        self.nest.clock.next = self.clock.val();
+        self.nest.last_channel.next = self.fields.channels.val();
+        self.nest.last_kernel_x.next = bit_cast::<16, 8>(self.fields.kernel_x.val());
+        self.nest.last_kernel_y.next = bit_cast::<16, 8>(self.fields.kernel_y.val());
+        self.nest.last_x.next = self.fields.outputs_x.val();
+        self.nest.last_y.next = self.fields.outputs_y.val();
+        self.nest.last_tile.next = self.fields.tiles.val();
+        self.nest.source_address.next = self.fields.activation_address.val();
+        self.nest.stride_channel.next = self.fields.stride_channel.val();
+        self.nest.stride_kernel_x.next = self.fields.stride_kernel_x.val();
+        self.nest.stride_kernel_y.next = self.fields.stride_kernel_y.val();
+        self.nest.stride_x.next = self.fields.stride_x.val();
+        self.nest.stride_y.next = self.fields.stride_y.val();
+        self.nest.stride_chunk.next = 0.into();
+        self.nest.input_width.next = self.fields.input_width.val();
+        self.nest.input_height.next = self.fields.input_height.val();
+        self.nest.start_x.next = self.fields.start_x.val();
+        self.nest.start_y.next = self.fields.start_y.val();
+        self.nest.kernel_step_x.next = bit_cast::<16, 8>(self.fields.kernel_step_x.val());
+        self.nest.kernel_step_y.next = bit_cast::<16, 8>(self.fields.kernel_step_y.val());
+        self.nest.step_x.next = bit_cast::<16, 8>(self.fields.step_x.val());
+        self.nest.step_y.next = bit_cast::<16, 8>(self.fields.step_y.val());
+        self.nest.output_address.next = self.fields.output_address.val();
+        self.nest.output_lane.next = self.fields.output_lane.val();
+        self.nest.output_stride_x.next = self.fields.output_stride_x.val();
+        self.nest.output_stride_y.next = self.fields.output_stride_y.val();
+        self.nest.output_stride_chunk.next = self.fields.output_stride_tile.val();
+        self.nest.lane_step.next = self.cols.val();
+        self.nest.lane_mask.next = self.rows_mask.val();
+
+        // Issue.
+        self.paced.next = self.pace.q.val() == 0;
+        self.issue.next = self.running.q.val() & (self.paced.val() | !self.nest.last.val());
+        self.issue_last.next = self.issue.val() & self.nest.last.val();
+        self.finishing.next = self.issue.val() & self.nest.last_of_all.val();
+        self.nest.advance.next = self.issue.val();
+        self.nest.start.next = self.loading.q.val();
+        self.ready.next = !self.running.q.val() | self.finishing.val();
+        self.take.next = self.ready.val() & !self.loading.q.val();
+        self.loading.d.next = self.start.val();
+        if self.finishing.val() {
+            self.running.d.next = false;
+        }
+        if self.loading.q.val() {
+            self.running.d.next = true;
+        }
+        if !self.paced.val() {
+            self.pace.d.next = self.pace.q.val() - 1;
+        }
+        if self.issue_last.val() {
+            self.pace.d.next = self.last_group.val();
+        }
+        self.shifted.next = self.reserved.q.val() >> 1;
+        self.reserved.d.next = self.shifted.val();
+        if self.issue_last.val() {
+            self.reserved.d.next = self.shifted.val() | self.reservation.val();
+        }
+        self.slot_reserved.next = self.reserved.q.val().get_bit(3);
+
+        // Weights and parameters in order; every result of a tile reads the same ones.
+        self.weight_next.next = self.weight.q.val() + 1;
+        if self.issue.val() {
+            self.weight.d.next = self.weight_next.val();
+        }
+        if self.issue_last.val() {
+            self.accumulator.d.next = self.accumulator.q.val() + self.groups.val();
+            if self.nest.last_of_tile.val() {
+                self.weight_base.d.next = self.weight_next.val();
+                self.parameter.d.next = self.parameter.q.val() + self.groups.val();
+            } else {
+                self.weight.d.next = self.weight_base.q.val();
+            }
+        }
+        if self.loading.q.val() {
+            self.weight.d.next = self.fields.weight_address.val();
+            self.weight_base.d.next = self.fields.weight_address.val();
+            self.parameter.d.next = self.fields.parameter_address.val();
+            self.accumulator.d.next = self.fields.accumulator_address.val();
+        }
+
+        // Reads.
+        self.activation_enable.next = self.issue.val() & self.nest.inside.val();
+        self.activation_address.next = self.nest.address.val();
+        self.weight_address_1.d.next = self.weight.q.val();
+        self.step_1.d.next = self.issue.val();
+        self.weight_enable.next = self.step_1.q.val();
+        self.weight_address.next = self.weight_address_1.q.val();
+        self.inside_1.d.next = self.nest.inside.val();
+        self.pad_1.d.next = self.fields.pad_value.val();
+        for b in 0..4 {
+            self.pad_word.bytes[b].next = self.pad_1.q.val();
+        }
+        for w in 0..self._words {
+            self.activation[w].clock.next = self.clock.val();
+            self.activation[w].d.next = self.pad_word.word.val();
+        }
+        if self.inside_1.q.val() {
+            for w in 0..self._words {
+                self.activation[w].d.next = self.activation_data[w].val();
+            }
+        }
+        self.step_2.d.next = self.step_1.q.val();
+        self.first_delay.clock.next = self.clock.val();
+        self.first_delay.value.next = self.nest.first.val();
+        self.last_delay.clock.next = self.clock.val();
+        self.last_delay.value.next = self.nest.last.val();
+
+        // The array.
+        self.array.clock.next = self.clock.val();
+        self.array.enable.next = self.step_2.q.val();
+        self.array.first.next = self.first_delay.delayed.val();
+        self.array.last.next = self.last_delay.delayed.val();
+        for w in 0..self._words {
+            self.array.activation[w].next = self.activation[w].q.val();
+        }
+        for w in 0..self._tile_words {
+            self.array.weight[w].next = self.weight_data[w].val();
+        }
+        for c in 0..self._cols {
+            self.total[c].next = self.array.total[c].val();
+        }
+        self.total_valid.next = self.array.total_valid.val();
+
+        // The descriptor of the result whose last step is issued.
+        self.flag_bits.bits[0].next = self.fields.to_accumulator.val().get_bit(0);
+        self.flag_bits.bits[1].next = self.fields.accumulate.val().get_bit(0);
+        self.flag_bits.bits[2].next = self.fields.single_rounding.val().get_bit(0);
+        self.flag_bits.bits[3].next = self.nest.last_of_all.val();
+        self.flag_bits.bits[4].next = self.command[0].val().get_bit(12);
+        self.flag_bits.bits[5].next = self.command[0].val().get_bit(13);
+        self.flag_bits.bits[6].next = self.command[0].val().get_bit(14);
+        self.flag_bits.bits[7].next = self.command[0].val().get_bit(15);
+        self.flags.next = self.flag_bits.flags.val();
+        self.route.bytes[0].next = self.nest.result_address.val().get_bits::<8>(0);
+        self.route.bytes[1].next = self.nest.result_address.val().get_bits::<8>(8);
+        self.route.bytes[2].next = self.nest.result_lane.val();
+        self.route.bytes[3].next = self.flags.val();
+        self.rows.bytes[0].next = self.parameter.q.val().get_bits::<8>(0);
+        self.rows.bytes[1].next = self.parameter.q.val().get_bits::<8>(8);
+        self.rows.bytes[2].next = self.accumulator.q.val().get_bits::<8>(0);
+        self.rows.bytes[3].next = self.accumulator.q.val().get_bits::<8>(8);
+        self.clamp.bytes[0].next = self.fields.output_zero_point.val();
+        self.clamp.bytes[1].next = self.fields.minimum.val();
+        self.clamp.bytes[2].next = self.fields.maximum.val();
+        self.clamp.bytes[3].next = 0.into();
+        self.descriptor[0].next = self.route.word.val();
+        self.descriptor[1].next = self.rows.word.val();
+        self.descriptor[2].next = self.clamp.word.val();
+        self.descriptor_valid.next = self.issue_last.val();
+
+        // Commands started and not yet finished.
+        if self.start.val() & !self.finished.val() {
+            self.in_flight.d.next = self.in_flight.q.val() + 1;
+        } else if self.finished.val() & !self.start.val() {
+            self.in_flight.d.next = self.in_flight.q.val() - 1;
+        }
+        self.busy.next = self.in_flight.q.val().any();
+        self.step.next = self.issue.val();
+        self.state.next = 0.into();
+        if self.loading.q.val() {
+            self.state.next = 1.into();
+        } else if self.running.q.val() {
+            self.state.next = 2.into();
+        }
+        if self.reset.val() {
+            self.loading.d.next = false;
+            self.running.d.next = false;
+            self.in_flight.d.next = 0.into();
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "matrix_engine",
+            "Issues one step of a matrix command each cycle: reads a vector and a tile, feeds the MAC array, and\n\
+             queues a descriptor for every result.",
+        )
+    }
+}

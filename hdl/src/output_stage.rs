@@ -1,0 +1,380 @@
+//! Output stage: lanes of bias, requantise and clamp, shared by the matrix and the vector engine.
+//!
+//! ```text
+//! totals (cols) --> hold --> select group of lanes --> lane register --+
+//!                                 parameter / partial-sum read --------+--> Requantise --> activation or accumulator write
+//!                                          vector values --------------+
+//! ```
+//! Matrix results come with a queued descriptor and take `cols / lanes` slots each; the matrix engine spaces them so that they never meet.
+//! The vector engine presents a value only in slots that it has seen to be free. Nothing in here stalls.
+
+use crate::emit::describe;
+use crate::lanes::LanePlace;
+use crate::leaves::{inputs, outputs, DelayLine, Fifo, PackBytes, Requantise};
+use crate::matrix_engine::DESCRIPTOR_WORDS;
+use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
+
+#[derive(LogicBlock)]
+pub struct OutputStage {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    // Matrix results.
+    pub total: Vec<Signal<In, Bits<32>>>,
+    pub total_valid: Signal<In, Bit>,
+    pub descriptor: Vec<Signal<In, Bits<32>>>,
+    pub descriptor_valid: Signal<In, Bit>,
+    // Parameters and partial sums: read here, data in the next cycle.
+    pub parameter_enable: Signal<Out, Bit>,
+    pub parameter_address: Signal<Out, Bits<16>>,
+    /// Biases, multipliers, shift words: `lanes` of each.
+    pub parameter: Vec<Signal<In, Bits<32>>>,
+    pub partial_enable: Signal<Out, Bit>,
+    pub partial_address: Signal<Out, Bits<16>>,
+    pub accumulator: Vec<Signal<In, Bits<32>>>,
+    // Vector values, in a free slot; accumulator data of the same cycle are the operand.
+    pub vector_valid: Signal<In, Bit>,
+    pub vector_value: Vec<Signal<In, Bits<32>>>,
+    pub vector_pre_add: Signal<In, Bits<32>>,
+    pub vector_multiplier: Signal<In, Bits<32>>,
+    pub vector_left: Signal<In, Bits<5>>,
+    pub vector_right: Signal<In, Bits<5>>,
+    pub vector_single_rounding: Signal<In, Bit>,
+    pub vector_add_operand: Signal<In, Bit>,
+    pub vector_post_add: Signal<In, Bits<32>>,
+    pub vector_minimum: Signal<In, Bits<8>>,
+    pub vector_maximum: Signal<In, Bits<8>>,
+    /// Destination address, lane and flags, as in a descriptor's first word.
+    pub vector_route: Signal<In, Bits<32>>,
+    // Results.
+    pub activation_valid: Signal<Out, Bit>,
+    pub accumulator_valid: Signal<Out, Bit>,
+    pub result_address: Signal<Out, Bits<16>>,
+    pub activation_enable: Vec<Signal<Out, Bits<4>>>,
+    pub activation_data: Vec<Signal<Out, Bits<32>>>,
+    pub accumulator_data: Vec<Signal<Out, Bits<32>>>,
+    // The last result of a command is being written.
+    pub matrix_finished: Signal<Out, Bit>,
+    pub vector_finished: Signal<Out, Bit>,
+    /// Tokens that the finished command sends.
+    pub matrix_signal: Signal<Out, Bits<4>>,
+    pub vector_signal: Signal<Out, Bits<4>>,
+    descriptors: Fifo,
+    lane: Vec<Requantise>,
+    hold: Vec<DFF<Bits<32>>>,
+    value: Vec<DFF<Bits<32>>>,
+    holding: DFF<Bit>,
+    group: DFF<Bits<8>>,
+    lane_offset: DFF<Bits<8>>,
+    // The group in the lane register.
+    matrix_valid: DFF<Bit>,
+    raw: DFF<Bit>,
+    accumulate: DFF<Bit>,
+    single_rounding: DFF<Bit>,
+    clamp: DFF<Bits<32>>,
+    route_register: DFF<Bits<32>>,
+    // The group in the requantise pipeline.
+    route_delay: DelayLine<32>,
+    kind_delay: DelayLine<2>,
+    place: LanePlace,
+    route: PackBytes,
+    kind: Signal<Local, Bits<2>>,
+    kind_out: Signal<Local, Bits<2>>,
+    route_in: Signal<Local, Bits<32>>,
+    route_out: Signal<Local, Bits<32>>,
+    head: Signal<Local, Bits<32>>,
+    rows: Signal<Local, Bits<32>>,
+    last_group: Signal<Local, Bit>,
+    group_wide: Signal<Local, Bits<16>>,
+    parameter_base: Signal<Local, Bits<16>>,
+    accumulator_base: Signal<Local, Bits<16>>,
+    accumulator_row: Signal<Local, Bits<16>>,
+    activation_route: Signal<Local, Bits<16>>,
+    destination: Signal<Local, Bits<16>>,
+    lane_sum: Signal<Local, Bits<8>>,
+    flags: Signal<Local, Bits<8>>,
+    final_flags: Signal<Local, Bits<8>>,
+    zero_point: crate::leaves::SignExtend8,
+    matrix_out: Signal<Local, Bit>,
+    vector_out: Signal<Local, Bit>,
+    any_out: Signal<Local, Bit>,
+    to_accumulator: Signal<Local, Bit>,
+    end_out: Signal<Local, Bit>,
+    end_mask: Constant<Bits<8>>,
+    lanes: Constant<Bits<8>>,
+    final_group: Constant<Bits<8>>,
+    identity: Constant<Bits<32>>,
+    _lanes: usize,
+    _groups: usize,
+    _cols: usize,
+    _row_words: usize,
+}
+
+impl OutputStage {
+    pub fn new(rows: usize, cols: usize, lanes: usize) -> Self {
+        let latency = Requantise::LATENCY_CYCLES as usize;
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            total: inputs(cols),
+            total_valid: Signal::default(),
+            descriptor: inputs(DESCRIPTOR_WORDS),
+            descriptor_valid: Signal::default(),
+            parameter_enable: Signal::default(),
+            parameter_address: Signal::default(),
+            parameter: inputs(3 * lanes),
+            partial_enable: Signal::default(),
+            partial_address: Signal::default(),
+            accumulator: inputs(lanes),
+            vector_valid: Signal::default(),
+            vector_value: inputs(lanes),
+            vector_pre_add: Signal::default(),
+            vector_multiplier: Signal::default(),
+            vector_left: Signal::default(),
+            vector_right: Signal::default(),
+            vector_single_rounding: Signal::default(),
+            vector_add_operand: Signal::default(),
+            vector_post_add: Signal::default(),
+            vector_minimum: Signal::default(),
+            vector_maximum: Signal::default(),
+            vector_route: Signal::default(),
+            activation_valid: Signal::default(),
+            accumulator_valid: Signal::default(),
+            result_address: Signal::default(),
+            activation_enable: outputs(rows / 4),
+            activation_data: outputs(rows / 4),
+            accumulator_data: outputs(lanes),
+            matrix_finished: Signal::default(),
+            vector_finished: Signal::default(),
+            matrix_signal: Signal::default(),
+            vector_signal: Signal::default(),
+            descriptors: Fifo::new(16, DESCRIPTOR_WORDS),
+            lane: (0..lanes).map(|_| Requantise::default()).collect(),
+            hold: (0..cols).map(|_| DFF::default()).collect(),
+            value: (0..lanes).map(|_| DFF::default()).collect(),
+            holding: DFF::default(),
+            group: DFF::default(),
+            lane_offset: DFF::default(),
+            matrix_valid: DFF::default(),
+            raw: DFF::default(),
+            accumulate: DFF::default(),
+            single_rounding: DFF::default(),
+            clamp: DFF::default(),
+            route_register: DFF::default(),
+            route_delay: DelayLine::new(latency),
+            kind_delay: DelayLine::new(latency),
+            place: LanePlace::new(rows, lanes),
+            route: PackBytes::default(),
+            kind: Signal::default(),
+            kind_out: Signal::default(),
+            route_in: Signal::default(),
+            route_out: Signal::default(),
+            head: Signal::default(),
+            rows: Signal::default(),
+            last_group: Signal::default(),
+            group_wide: Signal::default(),
+            parameter_base: Signal::default(),
+            accumulator_base: Signal::default(),
+            accumulator_row: Signal::default(),
+            activation_route: Signal::default(),
+            destination: Signal::default(),
+            lane_sum: Signal::default(),
+            flags: Signal::default(),
+            final_flags: Signal::default(),
+            zero_point: Default::default(),
+            matrix_out: Signal::default(),
+            vector_out: Signal::default(),
+            any_out: Signal::default(),
+            to_accumulator: Signal::default(),
+            end_out: Signal::default(),
+            end_mask: Constant::new(0b0000_0111u64.into()),
+            lanes: Constant::new((lanes as u64).into()),
+            final_group: Constant::new((cols as u64 / lanes as u64 - 1).into()),
+            identity: Constant::new(0x8000_0000u64.into()),
+            _lanes: lanes,
+            _groups: cols / lanes,
+            _cols: cols,
+            _row_words: rows / 4,
+        }
+    }
+}
+
+impl Logic for OutputStage {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self, clock, holding, group, lane_offset, matrix_valid, raw, accumulate, single_rounding, clamp,
+            route_register
+        );
+        self.descriptors.clock.next = self.clock.val();
+        self.descriptors.reset.next = self.reset.val();
+        self.descriptors.write_valid.next = self.descriptor_valid.val();
+        for w in 0..3 {
+            self.descriptors.write_data[w].next = self.descriptor[w].val();
+        }
+        self.head.next = self.descriptors.read_data[0].val();
+        self.rows.next = self.descriptors.read_data[1].val();
+
+        // Hold the totals and hand them out group by group.
+        for c in 0..self._cols {
+            self.hold[c].clock.next = self.clock.val();
+            self.hold[c].d.next = self.hold[c].q.val();
+        }
+        self.last_group.next = self.group.q.val() == self.final_group.val();
+        self.lane_sum.next = self.lane_offset.q.val() + self.lanes.val();
+        self.descriptors.read_ready.next = self.holding.q.val() & self.last_group.val();
+        if self.holding.q.val() {
+            self.group.d.next = self.group.q.val() + 1;
+            self.lane_offset.d.next = self.lane_sum.val();
+            if self.last_group.val() {
+                self.holding.d.next = false;
+            }
+        }
+        if self.total_valid.val() {
+            self.holding.d.next = true;
+            self.group.d.next = 0.into();
+            self.lane_offset.d.next = 0.into();
+            for c in 0..self._cols {
+                self.hold[c].d.next = self.total[c].val();
+            }
+        }
+        for l in 0..self._lanes {
+            self.value[l].clock.next = self.clock.val();
+            self.value[l].d.next = self.hold[l].q.val();
+        }
+        for lanes in self._lanes..(self._lanes + 1) {
+            for g in 1..self._groups {
+                if self.group.q.val().index() == g {
+                    for l in 0..self._lanes {
+                        self.value[l].d.next = self.hold[g * lanes + l].q.val();
+                    }
+                }
+            }
+        }
+
+        // Read the group's parameters or partial sums; they arrive with the lane register.
+        self.group_wide.next = bit_cast::<16, 8>(self.group.q.val());
+        self.parameter_base.next = self.rows.val().get_bits::<16>(0);
+        self.accumulator_base.next = self.rows.val().get_bits::<16>(16);
+        self.parameter_enable.next = self.holding.q.val();
+        self.parameter_address.next = self.parameter_base.val() + self.group_wide.val();
+        self.accumulator_row.next = self.accumulator_base.val() + self.group_wide.val();
+        self.partial_address.next = self.accumulator_row.val();
+        self.flags.next = self.head.val().get_bits::<8>(24);
+        self.partial_enable.next = self.holding.q.val() & self.flags.val().get_bit(1);
+        self.matrix_valid.d.next = self.holding.q.val();
+        self.raw.d.next = self.flags.val().get_bit(0);
+        self.accumulate.d.next = self.flags.val().get_bit(1);
+        self.single_rounding.d.next = self.flags.val().get_bit(2);
+        self.clamp.d.next = self.descriptors.read_data[2].val();
+        // Flags that leave with the result: only the last group of a command's last result ends it.
+        self.final_flags.next = self.flags.val() & self.end_mask.val();
+        if self.last_group.val() {
+            self.final_flags.next = self.flags.val();
+        }
+        self.activation_route.next = self.head.val().get_bits::<16>(0);
+        self.destination.next = self.activation_route.val();
+        if self.flags.val().get_bit(0) {
+            self.destination.next = self.accumulator_row.val();
+        }
+        self.route.bytes[0].next = self.destination.val().get_bits::<8>(0);
+        self.route.bytes[1].next = self.destination.val().get_bits::<8>(8);
+        self.route.bytes[2].next = self.head.val().get_bits::<8>(16) + self.lane_offset.q.val();
+        self.route.bytes[3].next = self.final_flags.val();
+        self.route_register.d.next = self.route.word.val();
+
+        // The lanes: matrix values when there are any, else vector values.
+        self.zero_point.value.next = self.clamp.q.val().get_bits::<8>(0);
+        for lanes in self._lanes..(self._lanes + 1) {
+            for l in 0..self._lanes {
+                self.lane[l].clock.next = self.clock.val();
+                self.lane[l].value.next = self.vector_value[l].val();
+                self.lane[l].pre_add.next = self.vector_pre_add.val();
+                self.lane[l].left.next = self.vector_left.val();
+                self.lane[l].multiplier.next = self.vector_multiplier.val();
+                self.lane[l].right.next = self.vector_right.val();
+                self.lane[l].single_rounding.next = self.vector_single_rounding.val();
+                self.lane[l].post_add.next = self.vector_post_add.val();
+                self.lane[l].min.next = self.vector_minimum.val();
+                self.lane[l].max.next = self.vector_maximum.val();
+                if self.vector_add_operand.val() {
+                    self.lane[l].post_add.next = self.accumulator[l].val();
+                }
+                if self.matrix_valid.q.val() {
+                    self.lane[l].value.next = self.value[l].q.val();
+                    self.lane[l].pre_add.next = self.parameter[l].val();
+                    self.lane[l].multiplier.next = self.parameter[lanes + l].val();
+                    self.lane[l].right.next = self.parameter[lanes * 2 + l].val().get_bits::<5>(0);
+                    self.lane[l].left.next = self.parameter[lanes * 2 + l].val().get_bits::<5>(8);
+                    self.lane[l].single_rounding.next = self.single_rounding.q.val();
+                    self.lane[l].post_add.next = self.zero_point.extended.val();
+                    self.lane[l].min.next = self.clamp.q.val().get_bits::<8>(8);
+                    self.lane[l].max.next = self.clamp.q.val().get_bits::<8>(16);
+                    if self.accumulate.q.val() {
+                        self.lane[l].pre_add.next = self.accumulator[l].val();
+                    }
+                    if self.raw.q.val() {
+                        self.lane[l].multiplier.next = self.identity.val();
+                        self.lane[l].left.next = 0.into();
+                        self.lane[l].right.next = 0.into();
+                        self.lane[l].post_add.next = 0.into();
+                    }
+                }
+            }
+        }
+        self.kind.next = 0.into();
+        self.route_in.next = self.vector_route.val();
+        if self.matrix_valid.q.val() {
+            self.kind.next = 1.into();
+            self.route_in.next = self.route_register.q.val();
+        } else if self.vector_valid.val() {
+            self.kind.next = 2.into();
+        }
+
+        // What comes out.
+        self.route_delay.clock.next = self.clock.val();
+        self.route_delay.value.next = self.route_in.val();
+        self.kind_delay.clock.next = self.clock.val();
+        self.kind_delay.value.next = self.kind.val();
+        self.route_out.next = self.route_delay.delayed.val();
+        self.kind_out.next = self.kind_delay.delayed.val();
+        self.matrix_out.next = self.kind_out.val().get_bit(0);
+        self.vector_out.next = self.kind_out.val().get_bit(1);
+        self.any_out.next = self.kind_out.val().any();
+        self.to_accumulator.next = self.route_out.val().get_bit(24);
+        self.end_out.next = self.route_out.val().get_bit(27);
+        self.activation_valid.next = self.any_out.val() & !self.to_accumulator.val();
+        self.accumulator_valid.next = self.any_out.val() & self.to_accumulator.val();
+        self.result_address.next = self.route_out.val().get_bits::<16>(0);
+        self.place.valid.next = self.any_out.val() & !self.to_accumulator.val();
+        self.place.lane.next = self.route_out.val().get_bits::<8>(16);
+        for l in 0..self._lanes {
+            self.place.bytes[l].next = self.lane[l].result8.val();
+            self.accumulator_data[l].next = self.lane[l].result32.val();
+        }
+        for w in 0..self._row_words {
+            self.activation_enable[w].next = self.place.enable[w].val();
+            self.activation_data[w].next = self.place.words[w].val();
+        }
+        self.matrix_finished.next = self.matrix_out.val() & self.end_out.val();
+        self.vector_finished.next = self.vector_out.val() & self.end_out.val();
+        self.matrix_signal.next = 0.into();
+        self.vector_signal.next = 0.into();
+        if self.matrix_finished.val() {
+            self.matrix_signal.next = self.route_out.val().get_bits::<4>(28);
+        }
+        if self.vector_finished.val() {
+            self.vector_signal.next = self.route_out.val().get_bits::<4>(28);
+        }
+        if self.reset.val() {
+            self.holding.d.next = false;
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "output_stage",
+            "Lanes of bias, requantise and clamp. Matrix totals leave group by group; the vector engine uses the slots\n\
+             in between.",
+        )
+    }
+}

@@ -1,0 +1,149 @@
+//! Read port: shares the memory's read channels between command fetch and loads.
+//!
+//! Addresses: fetch goes before load; the chosen request waits in a register until memory takes it. Fetches carry ID 0, loads ID 1.
+//! Data: every beat enters a short FIFO, so that `r_ready` depends on registers only; its ID says whom it belongs to.
+//! Command fetch always takes its beats (it asks only for what it has room for), so it never stands in the way of a load.
+
+use crate::emit::describe;
+use crate::lanes::PackFlags;
+use crate::leaves::{inputs, outputs, Fifo};
+use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
+
+#[derive(LogicBlock)]
+pub struct ReadPort {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    // Requests.
+    pub fetch_valid: Signal<In, Bit>,
+    pub fetch_ready: Signal<Out, Bit>,
+    pub fetch_address: Signal<In, Bits<32>>,
+    pub fetch_length: Signal<In, Bits<8>>,
+    pub load_valid: Signal<In, Bit>,
+    pub load_ready: Signal<Out, Bit>,
+    pub load_address: Signal<In, Bits<32>>,
+    pub load_length: Signal<In, Bits<8>>,
+    // Memory.
+    pub ar_valid: Signal<Out, Bit>,
+    pub ar_ready: Signal<In, Bit>,
+    pub ar_address: Signal<Out, Bits<32>>,
+    pub ar_length: Signal<Out, Bits<8>>,
+    pub ar_id: Signal<Out, Bit>,
+    pub r_valid: Signal<In, Bit>,
+    pub r_ready: Signal<Out, Bit>,
+    pub r_data: Vec<Signal<In, Bits<32>>>,
+    pub r_error: Signal<In, Bit>,
+    pub r_id: Signal<In, Bit>,
+    // Data.
+    pub beat: Vec<Signal<Out, Bits<32>>>,
+    pub beat_error: Signal<Out, Bit>,
+    pub fetch_beat_valid: Signal<Out, Bit>,
+    pub load_beat_valid: Signal<Out, Bit>,
+    pub load_beat_ready: Signal<In, Bit>,
+    request: DFF<Bit>,
+    address: DFF<Bits<32>>,
+    length: DFF<Bits<8>>,
+    for_load: DFF<Bit>,
+    data: Fifo,
+    tag: PackFlags,
+    free: Signal<Local, Bit>,
+    is_load: Signal<Local, Bit>,
+    _bus_words: usize,
+}
+
+impl ReadPort {
+    pub fn new(bus_words: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            fetch_valid: Signal::default(),
+            fetch_ready: Signal::default(),
+            fetch_address: Signal::default(),
+            fetch_length: Signal::default(),
+            load_valid: Signal::default(),
+            load_ready: Signal::default(),
+            load_address: Signal::default(),
+            load_length: Signal::default(),
+            ar_valid: Signal::default(),
+            ar_ready: Signal::default(),
+            ar_address: Signal::default(),
+            ar_length: Signal::default(),
+            ar_id: Signal::default(),
+            r_valid: Signal::default(),
+            r_ready: Signal::default(),
+            r_data: inputs(bus_words),
+            r_error: Signal::default(),
+            r_id: Signal::default(),
+            beat: outputs(bus_words),
+            beat_error: Signal::default(),
+            fetch_beat_valid: Signal::default(),
+            load_beat_valid: Signal::default(),
+            load_beat_ready: Signal::default(),
+            request: DFF::default(),
+            address: DFF::default(),
+            length: DFF::default(),
+            for_load: DFF::default(),
+            data: Fifo::new(4, bus_words + 1),
+            tag: PackFlags::default(),
+            free: Signal::default(),
+            is_load: Signal::default(),
+            _bus_words: bus_words,
+        }
+    }
+}
+
+impl Logic for ReadPort {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, request, address, length, for_load);
+        self.free.next = !self.request.q.val() | self.ar_ready.val();
+        self.fetch_ready.next = self.free.val();
+        self.load_ready.next = self.free.val() & !self.fetch_valid.val();
+        if self.free.val() {
+            self.request.d.next = self.fetch_valid.val() | self.load_valid.val();
+            self.address.d.next = self.load_address.val();
+            self.length.d.next = self.load_length.val();
+            self.for_load.d.next = true;
+            if self.fetch_valid.val() {
+                self.address.d.next = self.fetch_address.val();
+                self.length.d.next = self.fetch_length.val();
+                self.for_load.d.next = false;
+            }
+        }
+        self.ar_valid.next = self.request.q.val();
+        self.ar_address.next = self.address.q.val();
+        self.ar_length.next = self.length.q.val();
+        self.ar_id.next = self.for_load.q.val();
+
+        self.data.clock.next = self.clock.val();
+        self.data.reset.next = self.reset.val();
+        self.data.write_valid.next = self.r_valid.val();
+        self.r_ready.next = self.data.write_ready.val();
+        for i in 0..8 {
+            self.tag.bits[i].next = false;
+        }
+        self.tag.bits[0].next = self.r_id.val();
+        self.tag.bits[1].next = self.r_error.val();
+        for words in self._bus_words..(self._bus_words + 1) {
+            for w in 0..self._bus_words {
+                self.data.write_data[w].next = self.r_data[w].val();
+                self.beat[w].next = self.data.read_data[w].val();
+            }
+            self.data.write_data[words].next = bit_cast::<32, 8>(self.tag.flags.val());
+            self.is_load.next = self.data.read_data[words].val().get_bit(0);
+            self.beat_error.next = self.data.read_data[words].val().get_bit(1);
+        }
+        self.fetch_beat_valid.next = self.data.read_valid.val() & !self.is_load.val();
+        self.load_beat_valid.next = self.data.read_valid.val() & self.is_load.val();
+        self.data.read_ready.next = self.load_beat_ready.val() | !self.is_load.val();
+        if self.reset.val() {
+            self.request.d.next = false;
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "read_port",
+            "The memory's read channels, shared by command fetch (ID 0) and loads (ID 1).",
+        )
+    }
+}

@@ -1,0 +1,92 @@
+//! Token counters: one for each pair of engines, counting tokens sent and not yet taken.
+//!
+//! Index `from * 4 + to`, engines in the order load, matrix, vector, store. `send` and `take` are masks, valid for one cycle; any number of pairs
+//! may move at once. `available` follows in the next cycle. `blocked` warns well before a counter is full: a command that would signal
+//! it is not started, so that no token is ever lost.
+
+use crate::emit::describe;
+use crate::leaves::{inputs, outputs};
+use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
+
+#[derive(LogicBlock)]
+pub struct TokenCounters {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    /// Tokens that engine `from` sends in this cycle: bit `to`.
+    pub send: Vec<Signal<In, Bits<4>>>,
+    /// Tokens that engine `to` takes in this cycle: bit `from`.
+    pub take: Vec<Signal<In, Bits<4>>>,
+    /// For engine `to`: bit `from` is set when a token is there.
+    pub available: Vec<Signal<Out, Bits<4>>>,
+    /// For engine `from`: bit `to` is set when the counter is nearly full.
+    pub blocked: Vec<Signal<Out, Bits<4>>>,
+    /// Counters towards engine `to`, eight bits each.
+    pub counts: Vec<Signal<Out, Bits<32>>>,
+    counter: Vec<DFF<Bits<8>>>,
+    sent: Vec<Signal<Local, Bit>>,
+    taken: Vec<Signal<Local, Bit>>,
+    some: Vec<Signal<Local, Bit>>,
+    many: Vec<Signal<Local, Bit>>,
+    pack: crate::lanes::PackCounters,
+}
+
+impl Default for TokenCounters {
+    fn default() -> Self {
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            send: inputs(4),
+            take: inputs(4),
+            available: outputs(4),
+            blocked: outputs(4),
+            counts: outputs(4),
+            counter: (0..16).map(|_| DFF::default()).collect(),
+            sent: (0..16).map(|_| Signal::default()).collect(),
+            taken: (0..16).map(|_| Signal::default()).collect(),
+            some: (0..16).map(|_| Signal::default()).collect(),
+            many: (0..16).map(|_| Signal::default()).collect(),
+            pack: Default::default(),
+        }
+    }
+}
+
+impl Logic for TokenCounters {
+    #[hdl_gen]
+    fn update(&mut self) {
+        for from in 0..4 {
+            for to in 0..4 {
+                self.sent[from * 4 + to].next = self.send[from].val().get_bit(to);
+                self.taken[from * 4 + to].next = self.take[to].val().get_bit(from);
+            }
+        }
+        for pair in 0..16 {
+            self.counter[pair].clock.next = self.clock.val();
+            self.counter[pair].d.next = self.counter[pair].q.val();
+            if self.sent[pair].val() & !self.taken[pair].val() {
+                self.counter[pair].d.next = self.counter[pair].q.val() + 1;
+            } else if self.taken[pair].val() & !self.sent[pair].val() {
+                self.counter[pair].d.next = self.counter[pair].q.val() - 1;
+            }
+            if self.reset.val() {
+                self.counter[pair].d.next = 0.into();
+            }
+            self.some[pair].next = self.counter[pair].q.val().any();
+            self.many[pair].next = self.counter[pair].q.val().get_bits::<4>(4) == 15;
+            self.pack.counter[pair].next = self.counter[pair].q.val();
+            self.pack.some[pair].next = self.some[pair].val();
+            self.pack.many[pair].next = self.many[pair].val();
+        }
+        for engine in 0..4 {
+            self.available[engine].next = self.pack.available[engine].val();
+            self.blocked[engine].next = self.pack.blocked[engine].val();
+            self.counts[engine].next = self.pack.counts[engine].val();
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "token_counters",
+            "Tokens sent and not yet taken, for each pair of engines (from * 4 + to).",
+        )
+    }
+}

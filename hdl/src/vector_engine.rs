@@ -1,0 +1,365 @@
+//! Vector engine: reduces windows and requantises, one source read each cycle.
+//!
+//! ```text
+//! cycle  t     step issued: source address to the activation scratchpad
+//!        t+1   data, lanes selected or padded -> element register
+//!        t+2   reduced (sum, maximum, minimum); accumulator memory read for source or operand
+//!        t+3   value in the output stage's lanes
+//! ```
+//! A step is issued when the scratchpad grants the read and, for the last step of a window, when the output stage's slot three cycles ahead is not
+//! reserved by the matrix engine.
+
+use crate::emit::describe;
+use crate::fields;
+use crate::lanes::{DelayBit, LaneSelect, PackFlags, WindowReduce};
+use crate::leaves::{inputs, outputs, DelayLine, PackBytes};
+use crate::loop_nest::LoopNest;
+use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
+
+#[derive(LogicBlock)]
+pub struct VectorEngine {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    // Command buffer.
+    pub start: Signal<In, Bit>,
+    pub command: Vec<Signal<In, Bits<32>>>,
+    pub take: Signal<Out, Bit>,
+    // Activation scratchpad.
+    pub source_enable: Signal<Out, Bit>,
+    pub source_address: Signal<Out, Bits<16>>,
+    pub source_ready: Signal<In, Bit>,
+    pub source_data: Vec<Signal<In, Bits<32>>>,
+    // Accumulator memory.
+    pub accumulator_enable: Signal<Out, Bit>,
+    pub accumulator_address: Signal<Out, Bits<16>>,
+    pub accumulator_data: Vec<Signal<In, Bits<32>>>,
+    // Output stage.
+    pub slot_reserved: Signal<In, Bit>,
+    pub value_valid: Signal<Out, Bit>,
+    pub value: Vec<Signal<Out, Bits<32>>>,
+    pub pre_add: Signal<Out, Bits<32>>,
+    pub multiplier: Signal<Out, Bits<32>>,
+    pub left: Signal<Out, Bits<5>>,
+    pub right: Signal<Out, Bits<5>>,
+    pub single_rounding: Signal<Out, Bit>,
+    pub add_operand: Signal<Out, Bit>,
+    pub post_add: Signal<Out, Bits<32>>,
+    pub minimum: Signal<Out, Bits<8>>,
+    pub maximum: Signal<Out, Bits<8>>,
+    pub route: Signal<Out, Bits<32>>,
+    pub finished: Signal<In, Bit>,
+    pub busy: Signal<Out, Bit>,
+    /// The active command's fields contradict each other.
+    pub illegal: Signal<Out, Bit>,
+    /// 0 idle, 1 loading the loop nest, 2 running, 3 draining.
+    pub state: Signal<Out, Bits<4>>,
+    fields: fields::Vector,
+    nest: LoopNest,
+    loading: DFF<Bit>,
+    running: DFF<Bit>,
+    draining: DFF<Bits<4>>,
+    in_flight: DFF<Bits<8>>,
+    accumulator: DFF<Bits<16>>,
+    operand: DFF<Bits<16>>,
+    destination: DFF<Bits<16>>,
+    // Step pipeline.
+    step_1: DFF<Bit>,
+    inside_1: DFF<Bit>,
+    lane_1: DFF<Bits<8>>,
+    step_2: DFF<Bit>,
+    first_delay: DelayBit,
+    last_delay_2: DelayBit,
+    last_delay_3: DelayBit,
+    accumulator_delay: DelayLine<16>,
+    route_delay: DelayLine<32>,
+    select: LaneSelect,
+    element: Vec<DFF<Bits<32>>>,
+    reduce: Vec<WindowReduce>,
+    route_pack: PackBytes,
+    flag_bits: PackFlags,
+    pad: crate::leaves::SignExtend8,
+    from_accumulator: Signal<Local, Bit>,
+    to_accumulator: Signal<Local, Bit>,
+    use_operand: Signal<Local, Bit>,
+    reads: Signal<Local, Bit>,
+    slot_ok: Signal<Local, Bit>,
+    request: Signal<Local, Bit>,
+    issue: Signal<Local, Bit>,
+    issue_last: Signal<Local, Bit>,
+    finishing: Signal<Local, Bit>,
+    drained: Signal<Local, Bit>,
+    bad_reduce: Signal<Local, Bit>,
+    bad_operand: Signal<Local, Bit>,
+    result_address: Signal<Local, Bits<16>>,
+    lanes: Constant<Bits<8>>,
+    rows_mask: Constant<Bits<8>>,
+    _lanes: usize,
+    _words: usize,
+}
+
+impl VectorEngine {
+    pub fn new(rows: usize, lanes: usize) -> Self {
+        let words = rows / 4;
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            start: Signal::default(),
+            command: inputs(frugal_isa::COMMAND_WORDS),
+            take: Signal::default(),
+            source_enable: Signal::default(),
+            source_address: Signal::default(),
+            source_ready: Signal::default(),
+            source_data: inputs(words),
+            accumulator_enable: Signal::default(),
+            accumulator_address: Signal::default(),
+            accumulator_data: inputs(lanes),
+            slot_reserved: Signal::default(),
+            value_valid: Signal::default(),
+            value: outputs(lanes),
+            pre_add: Signal::default(),
+            multiplier: Signal::default(),
+            left: Signal::default(),
+            right: Signal::default(),
+            single_rounding: Signal::default(),
+            add_operand: Signal::default(),
+            post_add: Signal::default(),
+            minimum: Signal::default(),
+            maximum: Signal::default(),
+            route: Signal::default(),
+            finished: Signal::default(),
+            busy: Signal::default(),
+            illegal: Signal::default(),
+            state: Signal::default(),
+            fields: Default::default(),
+            nest: Default::default(),
+            loading: DFF::default(),
+            running: DFF::default(),
+            draining: DFF::default(),
+            in_flight: DFF::default(),
+            accumulator: DFF::default(),
+            operand: DFF::default(),
+            destination: DFF::default(),
+            step_1: DFF::default(),
+            inside_1: DFF::default(),
+            lane_1: DFF::default(),
+            step_2: DFF::default(),
+            first_delay: DelayBit::new(2),
+            last_delay_2: DelayBit::new(2),
+            last_delay_3: DelayBit::new(1),
+            accumulator_delay: DelayLine::new(2),
+            route_delay: DelayLine::new(3),
+            select: LaneSelect::new(rows, lanes),
+            element: (0..lanes).map(|_| DFF::default()).collect(),
+            reduce: (0..lanes).map(|_| WindowReduce::default()).collect(),
+            route_pack: PackBytes::default(),
+            flag_bits: PackFlags::default(),
+            pad: Default::default(),
+            from_accumulator: Signal::default(),
+            to_accumulator: Signal::default(),
+            use_operand: Signal::default(),
+            reads: Signal::default(),
+            slot_ok: Signal::default(),
+            request: Signal::default(),
+            issue: Signal::default(),
+            issue_last: Signal::default(),
+            finishing: Signal::default(),
+            drained: Signal::default(),
+            bad_reduce: Signal::default(),
+            bad_operand: Signal::default(),
+            result_address: Signal::default(),
+            lanes: Constant::new((lanes as u64).into()),
+            rows_mask: Constant::new((rows as u64 - 1).into()),
+            _lanes: lanes,
+            _words: words,
+        }
+    }
+}
+
+impl Logic for VectorEngine {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self, clock, loading, running, draining, in_flight, accumulator, operand, destination, step_1, inside_1,
+            lane_1, step_2
+        );
+        for i in 0..16 {
+            self.fields.words[i].next = self.command[i].val();
+        }
+        self.from_accumulator.next = self.fields.source.val().get_bit(0);
+        self.to_accumulator.next = self.fields.destination.val().get_bit(0);
+        self.use_operand.next = self.fields.add_operand.val().get_bit(0);
+        self.bad_reduce.next = self.fields.reduce.val() == 3;
+        self.bad_operand.next = self.from_accumulator.val() & self.use_operand.val();
+        self.illegal.next = self.loading.q.val() & (self.bad_reduce.val() | self.bad_operand.val());
+
+        self.nest.clock.next = self.clock.val();
+        self.nest.start.next = self.loading.q.val();
+        self.nest.last_channel.next = 0.into();
+        self.nest.last_kernel_x.next = bit_cast::<16, 8>(self.fields.kernel_x.val());
+        self.nest.last_kernel_y.next = bit_cast::<16, 8>(self.fields.kernel_y.val());
+        self.nest.last_x.next = self.fields.outputs_x.val();
+        self.nest.last_y.next = self.fields.outputs_y.val();
+        self.nest.last_tile.next = self.fields.groups.val();
+        self.nest.source_address.next = self.fields.source_address.val();
+        self.nest.stride_channel.next = 0.into();
+        self.nest.stride_kernel_x.next = self.fields.stride_kernel_x.val();
+        self.nest.stride_kernel_y.next = self.fields.stride_kernel_y.val();
+        self.nest.stride_x.next = self.fields.stride_x.val();
+        self.nest.stride_y.next = self.fields.stride_y.val();
+        self.nest.stride_chunk.next = self.fields.stride_group.val();
+        self.nest.input_width.next = self.fields.input_width.val();
+        self.nest.input_height.next = self.fields.input_height.val();
+        self.nest.start_x.next = self.fields.start_x.val();
+        self.nest.start_y.next = self.fields.start_y.val();
+        self.nest.kernel_step_x.next = 1.into();
+        self.nest.kernel_step_y.next = 1.into();
+        self.nest.step_x.next = bit_cast::<16, 8>(self.fields.step_x.val());
+        self.nest.step_y.next = bit_cast::<16, 8>(self.fields.step_y.val());
+        self.nest.output_address.next = self.fields.destination_address.val();
+        self.nest.output_lane.next = self.fields.first_lane.val();
+        self.nest.output_stride_x.next = self.fields.output_stride_x.val();
+        self.nest.output_stride_y.next = self.fields.output_stride_y.val();
+        self.nest.output_stride_chunk.next = self.fields.output_stride_group.val();
+        self.nest.lane_step.next = self.lanes.val();
+        self.nest.lane_mask.next = self.rows_mask.val();
+
+        // Issue.
+        self.slot_ok.next = !self.nest.last.val() | !self.slot_reserved.val();
+        self.reads.next = !self.from_accumulator.val() & self.nest.inside.val();
+        self.request.next = self.running.q.val() & self.slot_ok.val();
+        self.source_enable.next = self.request.val() & self.reads.val();
+        self.source_address.next = self.nest.address.val();
+        self.issue.next = self.request.val() & (self.source_ready.val() | !self.reads.val());
+        self.issue_last.next = self.issue.val() & self.nest.last.val();
+        self.finishing.next = self.issue.val() & self.nest.last_of_all.val();
+        self.nest.advance.next = self.issue.val();
+        self.drained.next = self.draining.q.val() == 0;
+        self.take.next = !self.running.q.val() & !self.loading.q.val() & self.drained.val();
+        self.loading.d.next = self.start.val();
+        if !self.drained.val() {
+            self.draining.d.next = self.draining.q.val() - 1;
+        }
+        if self.finishing.val() {
+            self.running.d.next = false;
+            // The command's fields are used until its last value is in the output stage.
+            self.draining.d.next = 2.into();
+        }
+        if self.loading.q.val() {
+            self.running.d.next = true;
+        }
+        if self.issue_last.val() {
+            self.accumulator.d.next = self.accumulator.q.val() + 1;
+            self.operand.d.next = self.operand.q.val() + 1;
+            self.destination.d.next = self.destination.q.val() + 1;
+        }
+        if self.loading.q.val() {
+            self.accumulator.d.next = self.fields.source_address.val();
+            self.operand.d.next = self.fields.operand_address.val();
+            self.destination.d.next = self.fields.destination_address.val();
+        }
+
+        // Select or pad the element, then reduce.
+        self.step_1.d.next = self.issue.val();
+        self.inside_1.d.next = self.nest.inside.val();
+        self.lane_1.d.next = self.nest.result_lane.val();
+        self.step_2.d.next = self.step_1.q.val();
+        self.select.lane.next = self.lane_1.q.val();
+        for w in 0..self._words {
+            self.select.words[w].next = self.source_data[w].val();
+        }
+        self.pad.value.next = self.fields.pad_value.val();
+        self.first_delay.clock.next = self.clock.val();
+        self.first_delay.value.next = self.nest.first.val();
+        self.last_delay_2.clock.next = self.clock.val();
+        self.last_delay_2.value.next = self.issue_last.val();
+        self.last_delay_3.clock.next = self.clock.val();
+        self.last_delay_3.value.next = self.last_delay_2.delayed.val();
+        for l in 0..self._lanes {
+            self.element[l].clock.next = self.clock.val();
+            self.element[l].d.next = self.pad.extended.val();
+            if self.inside_1.q.val() {
+                self.element[l].d.next = self.select.values[l].val();
+            }
+            self.reduce[l].clock.next = self.clock.val();
+            self.reduce[l].enable.next = self.step_2.q.val();
+            self.reduce[l].first.next = self.first_delay.delayed.val();
+            self.reduce[l].operation.next = self.fields.reduce.val();
+            self.reduce[l].element.next = self.element[l].q.val();
+        }
+        self.accumulator_delay.clock.next = self.clock.val();
+        self.accumulator_delay.value.next = self.operand.q.val();
+        if self.from_accumulator.val() {
+            self.accumulator_delay.value.next = self.accumulator.q.val();
+        }
+        self.accumulator_enable.next =
+            self.last_delay_2.delayed.val() & (self.from_accumulator.val() | self.use_operand.val());
+        self.accumulator_address.next = self.accumulator_delay.delayed.val();
+
+        // To the output stage.
+        self.value_valid.next = self.last_delay_3.delayed.val();
+        for l in 0..self._lanes {
+            self.value[l].next = self.reduce[l].reduced.val();
+            if self.from_accumulator.val() {
+                self.value[l].next = self.accumulator_data[l].val();
+            }
+        }
+        self.pre_add.next = self.fields.pre_add.val();
+        self.multiplier.next = self.fields.multiplier.val();
+        self.left.next = self.fields.left_shift.val();
+        self.right.next = self.fields.right_shift.val();
+        self.single_rounding.next = self.fields.single_rounding.val().get_bit(0);
+        self.add_operand.next = self.use_operand.val();
+        self.post_add.next = self.fields.post_add.val();
+        self.minimum.next = self.fields.minimum.val();
+        self.maximum.next = self.fields.maximum.val();
+        self.result_address.next = self.nest.result_address.val();
+        if self.to_accumulator.val() {
+            self.result_address.next = self.destination.q.val();
+        }
+        self.flag_bits.bits[0].next = self.to_accumulator.val();
+        self.flag_bits.bits[1].next = false;
+        self.flag_bits.bits[2].next = false;
+        self.flag_bits.bits[3].next = self.nest.last_of_all.val();
+        self.flag_bits.bits[4].next = self.command[0].val().get_bit(12);
+        self.flag_bits.bits[5].next = self.command[0].val().get_bit(13);
+        self.flag_bits.bits[6].next = self.command[0].val().get_bit(14);
+        self.flag_bits.bits[7].next = self.command[0].val().get_bit(15);
+        self.route_pack.bytes[0].next = self.result_address.val().get_bits::<8>(0);
+        self.route_pack.bytes[1].next = self.result_address.val().get_bits::<8>(8);
+        self.route_pack.bytes[2].next = self.nest.result_lane.val();
+        self.route_pack.bytes[3].next = self.flag_bits.flags.val();
+        self.route_delay.clock.next = self.clock.val();
+        self.route_delay.value.next = self.route_pack.word.val();
+        self.route.next = self.route_delay.delayed.val();
+
+        // Commands started and not yet finished.
+        if self.start.val() & !self.finished.val() {
+            self.in_flight.d.next = self.in_flight.q.val() + 1;
+        } else if self.finished.val() & !self.start.val() {
+            self.in_flight.d.next = self.in_flight.q.val() - 1;
+        }
+        self.busy.next = self.in_flight.q.val().any();
+        self.state.next = 0.into();
+        if self.loading.q.val() {
+            self.state.next = 1.into();
+        } else if self.running.q.val() {
+            self.state.next = 2.into();
+        } else if !self.drained.val() {
+            self.state.next = 3.into();
+        }
+        if self.reset.val() {
+            self.loading.d.next = false;
+            self.running.d.next = false;
+            self.draining.d.next = 0.into();
+            self.in_flight.d.next = 0.into();
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "vector_engine",
+            "Reduces windows of elements lane by lane and hands the values to the output stage in the slots that the\n\
+             matrix engine leaves free.",
+        )
+    }
+}
