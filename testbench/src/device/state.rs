@@ -8,6 +8,15 @@ use std::fmt;
 /// The FSMs of `DEBUG_STATES`, four bits each from bit 0 on.
 pub const FSM_NAMES: [&str; 5] = ["dispatch", "load", "matrix", "vector", "store"];
 
+/// The numbers that each FSM shows for its states.
+const STATE_NAMES: [&[&str]; 5] = [
+    &["idle", "run", "barrier", "end", "stop"],
+    &["idle", "set up", "transferring"],
+    &["idle", "loading the loop nest", "running"],
+    &["idle", "loading the loop nest", "running", "draining"],
+    &["idle", "set up", "transferring", "waiting for responses"],
+];
+
 /// State of the accelerator and of its memory port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineState {
@@ -60,8 +69,11 @@ impl fmt::Display for MachineState {
             }
         }
         write!(f, "\n  states:")?;
-        for (name, state) in FSM_NAMES.iter().zip(self.states) {
-            write!(f, " {name} {state}")?;
+        for ((name, states), state) in FSM_NAMES.iter().zip(STATE_NAMES).zip(self.states) {
+            match states.get(state as usize) {
+                Some(state) => write!(f, " {name} {state};")?,
+                None => write!(f, " {name} {state}?;")?,
+            }
         }
         write!(f, "\n  queues:")?;
         for (engine, level) in Engine::QUEUED.iter().zip(self.queues) {

@@ -268,7 +268,12 @@ fn a_stopped_machine_tells_why_and_starts_again() {
 fn a_machine_without_progress_is_given_up() {
     let message = error(Script::Hang, &RunOptions::default());
     assert!(message.starts_with("nothing has moved for "), "{message}");
-    assert!(message.contains("states: dispatch 1 load 0 matrix 2 vector 0 store 3"), "{message}");
+    assert!(
+        message.contains(
+            "states: dispatch run; load idle; matrix running; vector idle; store waiting for responses;"
+        ),
+        "{message}"
+    );
     assert!(message.contains("queues: load 0 matrix 2 vector 0 store 0"), "{message}");
     assert!(message.contains("tokens: vector to matrix 1"), "{message}");
 }
