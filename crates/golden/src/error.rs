@@ -58,6 +58,8 @@ pub enum Fault {
     BusAddress { access: &'static str, address: u32, end: u64, size: usize },
     #[error("{field} is {value}; it must be a multiple of {quantum}")]
     Lane { field: &'static str, value: u32, quantum: usize },
+    #[error("first_row is {value}; it must be below {limit}")]
+    FirstRow { value: u32, limit: usize },
     #[error("source 1 has no window, but the window is {kernel_x} x {kernel_y}")]
     AccumulatorWindow { kernel_x: u32, kernel_y: u32 },
     #[error("{0}")]
@@ -74,7 +76,7 @@ pub struct QueueState {
     pub head: Option<(usize, String)>,
     /// Engines whose token the head waits for.
     pub missing: Vec<Engine>,
-    /// Engines that hold 255 tokens of this engine already, so that the head's do not fit.
+    /// Engines that have 240 tokens of this engine already, so that the head's might not fit.
     pub full: Vec<Engine>,
 }
 
@@ -111,7 +113,7 @@ impl fmt::Display for Deadlock {
                 write!(f, " (no token from {})", names(&queue.missing))?;
             }
             if !queue.full.is_empty() {
-                write!(f, " (255 tokens at {})", names(&queue.full))?;
+                write!(f, " (240 tokens to {})", names(&queue.full))?;
             }
             writeln!(f)?;
         }

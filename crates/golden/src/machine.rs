@@ -14,8 +14,8 @@ use frugal_isa::register::BASE_REGISTERS;
 use frugal_isa::{Command, Config, Engine, COMMAND_BYTES, MEMORY_QUANTUM};
 use std::collections::VecDeque;
 
-/// Most tokens that a counter holds.
-const MAX_TOKENS: u8 = 255;
+/// Tokens in a counter from which on no command starts that would add one.
+const MAX_TOKENS: u8 = 240;
 
 /// In which order engines and dispatch take turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -278,7 +278,7 @@ impl Schedule<'_> {
         Ok(matches!(command, Command::End(_)))
     }
 
-    /// Engines whose token the command at the head lacks, and engines that have no place for its token.
+    /// Engines whose token the command at the head lacks, and engines whose token might not fit.
     fn blocked(&self, engine: usize, index: usize) -> (Vec<Engine>, Vec<Engine>) {
         let masks = self.commands[index].tokens();
         let taken = |e: Engine| masks.wait & e.mask() != 0;
@@ -288,10 +288,7 @@ impl Schedule<'_> {
             .collect();
         let full = Engine::QUEUED
             .into_iter()
-            .filter(|to| {
-                let own = *to as usize == engine && taken(*to);
-                masks.signal & to.mask() != 0 && self.tokens[engine][*to as usize] == MAX_TOKENS && !own
-            })
+            .filter(|to| masks.signal & to.mask() != 0 && self.tokens[engine][*to as usize] >= MAX_TOKENS)
             .collect();
         (missing, full)
     }

@@ -271,7 +271,8 @@ fn a_command_must_not_read_its_own_results() {
     assert_eq!((result.kind, result.address), (HazardKind::OwnWrite, 1));
     assert!(result.to_string().contains("what it has written itself"));
     // In place is allowed, for rows and for the lanes of vectors.
-    let rows = Vector { source: 1, destination: 1, add_operand: true, outputs_x: 4, ..Vector::default() };
+    let rows = Vector { source: 1, destination: 1, outputs_x: 4, ..Vector::default() };
+    let operands = Vector { destination: 1, add_operand: true, outputs_x: 4, ..Vector::default() };
     let lanes = Vector {
         groups: 4,
         outputs_x: 4,
@@ -283,6 +284,7 @@ fn a_command_must_not_read_its_own_results() {
         ..Vector::default()
     };
     assert_eq!(hazard(&[rows.into()]), None);
+    assert_eq!(hazard(&[operands.into()]), None);
     assert_eq!(hazard(&[lanes.into()]), None);
     // A matrix command that overwrites a vector which a later result reads.
     let matrix = Matrix {

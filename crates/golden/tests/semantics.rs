@@ -478,7 +478,8 @@ prop_compose! {
             in (0u32..7, 0u32..7, -3i32..3, -3i32..3, 0u32..3, 0u32..3),
         (pad_value, low, high, first_lane) in any::<(i8, i8, i8, u8)>(),
     ) -> Vector {
-        let (kernel_x, kernel_y) = if source == 1 { (1, 1) } else { (kernel_x, kernel_y) };
+        let (kernel_x, kernel_y, add_operand) =
+            if source == 1 { (1, 1, false) } else { (kernel_x, kernel_y, add_operand) };
         Vector {
             source, destination, single_rounding, add_operand, reduce, source_address, destination_address,
             operand_address, first_lane: first_lane.into(), kernel_x, kernel_y, groups, outputs_x, outputs_y,
@@ -496,6 +497,12 @@ proptest! {
 
     #[test]
     fn load_fills_every_memory_as_the_page_says(config in any_config(), load in any_load(), seed: u64) {
+        let mut load = load;
+        match load.layout {
+            layout::COLUMN => load.first_row %= config.cols as u32,
+            layout::ROW => load.first_row %= config.rows as u32,
+            _ => {}
+        }
         let bytes = u64::from(load.rows * load.row_bytes);
         if let Some(report) = compare(&filled(config, seed), load.into())? {
             prop_assert_eq!(report.bytes_loaded, bytes);

@@ -23,6 +23,14 @@ impl Execution<'_> {
     pub(super) fn load(&mut self, load: &Load) -> Result<(), Stop> {
         let first = self.bases[load.base_register as usize].wrapping_add(load.memory_offset);
         let length = load.row_bytes as usize;
+        let limit = match load.layout {
+            layout::COLUMN => self.config.cols,
+            layout::ROW => self.config.rows,
+            _ => usize::MAX,
+        };
+        if load.first_row as usize >= limit {
+            return Err(Fault::FirstRow { value: load.first_row, limit }.into());
+        }
         let mut bytes = vec![0; length];
         for row in 0..load.rows {
             let from = first.wrapping_add(row.wrapping_mul(load.memory_stride));
