@@ -5,6 +5,7 @@
 use std::fmt;
 
 use flatbuffers::InvalidFlatbuffer;
+use frugal_quant::multiplier::MAX_AVERAGE_COUNT;
 use frugal_quant::QuantError;
 use thiserror::Error;
 
@@ -76,19 +77,19 @@ pub enum LayerProblem {
     OptionsMissing,
     #[error("{found} {what}, {needed} needed. The file is inconsistent: convert the model again")]
     OperandCount { what: &'static str, found: usize, needed: &'static str },
-    #[error("the {role} is missing. The file is inconsistent: convert the model again")]
+    #[error("no {role}. The file is inconsistent: convert the model again")]
     OperandMissing { role: &'static str },
     #[error(
-        "the {role} is {found}; {needed} is needed. Convert the model with full-integer int8 quantisation"
+        "{role} of type {found}; {needed} is needed. Convert the model with full-integer int8 quantisation"
     )]
     OperandType { role: &'static str, found: DataType, needed: DataType },
-    #[error("the {role} is computed by the model; only constants are supported")]
+    #[error("{role} computed by the model; only constants are supported")]
     NotConstant { role: &'static str },
     #[error("the {role} reads a tensor that no earlier layer has written. The file is inconsistent")]
     ReadBeforeWrite { role: &'static str },
     #[error("the output is already written by another layer, a graph input or a constant. The file is inconsistent")]
     WrittenTwice,
-    #[error("the {role} has no scale. Convert the model with full-integer int8 quantisation")]
+    #[error("{role} without a scale. Convert the model with full-integer int8 quantisation")]
     NotQuantised { role: &'static str },
     #[error("the {role} has a scale per channel; an activation needs one common scale")]
     PerChannelActivation { role: &'static str },
@@ -96,11 +97,9 @@ pub enum LayerProblem {
     WeightAxis { found: usize, needed: usize },
     #[error("weight zero point {zero_point} of channel {channel}; weights must be symmetric (zero point 0)")]
     WeightZeroPoint { channel: usize, zero_point: i32 },
-    #[error("the {role} has shape {found}; {needed} dimensions are needed")]
+    #[error("{role} of shape {found}; {needed} dimensions are needed")]
     Rank { role: &'static str, found: Shape<usize>, needed: usize },
-    #[error(
-        "the {role} has shape {found}, and the other operands make it {needed}. The file is inconsistent"
-    )]
+    #[error("{role} of shape {found}, and the other operands make it {needed}. The file is inconsistent")]
     ShapeMismatch { role: &'static str, found: Shape<usize>, needed: Shape<usize> },
     #[error(
         "an addition of shapes {a} and {b}. Broadcasting is not supported: make both operands the same shape"
@@ -118,6 +117,8 @@ pub enum LayerProblem {
         "kernel {kernel} without padding on an image of {image}; it must fit inside. Use padding='same'"
     )]
     KernelExceedsImage { kernel: Shape<usize>, image: Shape<usize> },
+    #[error("a mean of {height}x{width} elements; at most {MAX_AVERAGE_COUNT} are supported. Use two smaller pools")]
+    MeanTooLarge { height: usize, width: usize },
     #[error("padding scheme {0}; 0 (SAME) and 1 (VALID) exist")]
     PaddingScheme(i8),
     #[error("fused activation {}. Supported: NONE, RELU, RELU_N1_TO_1, RELU6", activation_name(*.0))]

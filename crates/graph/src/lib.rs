@@ -16,7 +16,7 @@
 //! | [`graph`] | the typed graph |
 //! | [`tflite`] | the reader |
 //! | [`error`] | everything that can be wrong with a model |
-//! | [`reference`] | a plain executor, bit-exact to TensorFlow Lite Micro |
+//! | [`mod@reference`] | a plain executor, bit-exact to TensorFlow Lite Micro |
 //! | [`host`] | the operators that run on the host: softmax, reshape |
 //! | [`npy`], `npz` | NumPy arrays; archives of them with the feature `npz` |
 

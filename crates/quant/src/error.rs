@@ -30,7 +30,7 @@ impl fmt::Display for QuantError {
                 write!(f, "the requantisation multiplier is {real}; it must be finite and not negative")
             }
             QuantError::MultiplierTooLarge(real) => {
-                write!(f, "the requantisation multiplier is {real}; it must be below 2^31")
+                write!(f, "the requantisation multiplier is {real:.3e}; it must be below 2^31")
             }
             QuantError::Scale(scale) => write!(f, "the scale is {scale}; it must be finite and above zero"),
             QuantError::ZeroPoint(zero_point) => {

@@ -1,4 +1,4 @@
-//! The TensorFlow Lite reader: [`schema`] is verified access to the file, [`read`] checks it and builds the graph.
+//! The TensorFlow Lite reader: `schema` is verified access to the file, [`read`] checks it and builds the graph.
 
 mod read;
 pub(crate) mod schema;

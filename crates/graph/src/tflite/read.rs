@@ -1,8 +1,9 @@
 //! From a verified flatbuffer to a checked [`Graph`].
 
 use flatbuffers::{ForwardsUOffset, Vector};
+use frugal_quant::multiplier::MAX_AVERAGE_COUNT;
 use frugal_quant::softmax::{MAX_ROW_LENGTH, OUTPUT_SCALE, OUTPUT_ZERO_POINT};
-use frugal_quant::{average_multiplier, Activation, AddParameters, Multiplier, SoftmaxParameters};
+use frugal_quant::{Activation, AddParameters, Multiplier, SoftmaxParameters};
 
 use super::schema::{
     self, builtin, tensor_type, AddOptions, BuiltinOptions, Conv2dOptions, DepthwiseConv2dOptions,
@@ -459,8 +460,10 @@ impl<'l, 'a> Layer<'l, 'a> {
     fn average_pool_2d(&self) -> Result<OperatorKind, LayerProblem> {
         let pool = self.pool_2d()?;
         // The largest count; padding only makes it smaller.
-        let count = pool.window.kernel_height.saturating_mul(pool.window.kernel_width);
-        average_multiplier(u32::try_from(count).unwrap_or(u32::MAX))?;
+        let (height, width) = (pool.window.kernel_height, pool.window.kernel_width);
+        if height.saturating_mul(width) > MAX_AVERAGE_COUNT as usize {
+            return Err(LayerProblem::MeanTooLarge { height, width });
+        }
         Ok(OperatorKind::AveragePool2d(pool))
     }
 

@@ -1,0 +1,688 @@
+//! What the reader says about models it cannot take: one small valid model of each operator, broken in one place at a time.
+
+use flatbuffers::{FlatBufferBuilder, TableFinishedWIPOffset, VOffsetT, WIPOffset};
+use frugal_graph::{tflite, OperatorKind};
+
+/// A field's value in an operator's options.
+#[derive(Clone, Copy)]
+enum Value {
+    I8(i8),
+    I32(i32),
+    F32(f32),
+    Bool(bool),
+}
+
+#[derive(Clone)]
+struct TensorSpec {
+    name: &'static str,
+    shape: Vec<i32>,
+    signature: Vec<i32>,
+    data_type: i8,
+    buffer: Option<u32>,
+    variable: bool,
+    sparse: bool,
+    scales: Vec<f32>,
+    zero_points: Vec<i64>,
+    axis: i32,
+    data: Vec<u8>,
+}
+
+#[derive(Clone)]
+struct ModelSpec {
+    version: u32,
+    subgraphs: usize,
+    tensors: Vec<TensorSpec>,
+    code: i32,
+    custom: Option<&'static str>,
+    code_index: u32,
+    operators: usize,
+    inputs: Vec<i32>,
+    outputs: Vec<i32>,
+    options_type: u8,
+    options: Vec<(u16, Value)>,
+    graph_inputs: Vec<i32>,
+    graph_outputs: Vec<i32>,
+}
+
+const INT8: i8 = 9;
+const INT32: i8 = 2;
+const FLOAT32: i8 = 0;
+
+fn slot(field: u16) -> VOffsetT {
+    4 + 2 * field
+}
+
+/// Writes a table; `fill` pushes its fields.
+fn table<'f>(
+    builder: &mut FlatBufferBuilder<'f>,
+    fill: impl FnOnce(&mut FlatBufferBuilder<'f>),
+) -> WIPOffset<TableFinishedWIPOffset> {
+    let start = builder.start_table();
+    fill(builder);
+    builder.end_table(start)
+}
+
+impl TensorSpec {
+    fn activation(name: &'static str, shape: &[i32], scale: f32, zero_point: i64) -> TensorSpec {
+        TensorSpec {
+            name,
+            shape: shape.to_vec(),
+            signature: vec![],
+            data_type: INT8,
+            buffer: None,
+            variable: false,
+            sparse: false,
+            scales: vec![scale],
+            zero_points: vec![zero_point],
+            axis: 0,
+            data: vec![],
+        }
+    }
+
+    /// Weights of ones, with a scale for each index along `axis`.
+    fn weights(shape: &[i32], axis: i32) -> TensorSpec {
+        let channels = shape[axis as usize] as usize;
+        TensorSpec {
+            scales: vec![0.01; channels],
+            zero_points: vec![0; channels],
+            axis,
+            data: vec![1; shape.iter().product::<i32>() as usize],
+            ..TensorSpec::activation("weights", shape, 0.0, 0)
+        }
+    }
+
+    fn words(name: &'static str, words: &[i32]) -> TensorSpec {
+        TensorSpec {
+            data_type: INT32,
+            scales: vec![],
+            zero_points: vec![],
+            data: words.iter().flat_map(|word| word.to_le_bytes()).collect(),
+            ..TensorSpec::activation(name, &[words.len() as i32], 0.0, 0)
+        }
+    }
+}
+
+impl ModelSpec {
+    fn new(code: i32, options_type: u8, options: &[(u16, Value)], tensors: Vec<TensorSpec>) -> ModelSpec {
+        let last = tensors.len() as i32 - 1;
+        ModelSpec {
+            version: 3,
+            subgraphs: 1,
+            tensors,
+            code,
+            custom: None,
+            code_index: 0,
+            operators: 1,
+            inputs: (0..last).collect(),
+            outputs: vec![last],
+            options_type,
+            options: options.to_vec(),
+            graph_inputs: vec![0],
+            graph_outputs: vec![last],
+        }
+    }
+
+    fn set(&mut self, field: u16, value: Value) {
+        self.options.retain(|(other, _)| *other != field);
+        self.options.push((field, value));
+    }
+
+    fn build(&self) -> Vec<u8> {
+        let mut builder = FlatBufferBuilder::new();
+        let b = &mut builder;
+        let mut buffers = vec![table(b, |_| {})];
+        let mut tensors = vec![];
+        for tensor in &self.tensors {
+            let mut buffer = 0;
+            if !tensor.data.is_empty() {
+                let data = b.create_vector(&tensor.data);
+                buffer = buffers.len() as u32;
+                buffers.push(table(b, |b| b.push_slot_always(slot(0), data)));
+            }
+            let (name, shape) = (b.create_string(tensor.name), b.create_vector(&tensor.shape));
+            let signature = b.create_vector(&tensor.signature);
+            let (scales, zero_points) =
+                (b.create_vector(&tensor.scales), b.create_vector(&tensor.zero_points));
+            let quantisation = table(b, |b| {
+                b.push_slot_always(slot(2), scales);
+                b.push_slot_always(slot(3), zero_points);
+                b.push_slot(slot(6), tensor.axis, 0);
+            });
+            let sparsity = tensor.sparse.then(|| table(b, |_| {}));
+            tensors.push(table(b, |b| {
+                b.push_slot_always(slot(0), shape);
+                b.push_slot(slot(1), tensor.data_type, 0);
+                b.push_slot(slot(2), tensor.buffer.unwrap_or(buffer), 0);
+                b.push_slot_always(slot(3), name);
+                b.push_slot_always(slot(4), quantisation);
+                b.push_slot(slot(5), tensor.variable, false);
+                if let Some(sparsity) = sparsity {
+                    b.push_slot_always(slot(6), sparsity);
+                }
+                if !tensor.signature.is_empty() {
+                    b.push_slot_always(slot(7), signature);
+                }
+            }));
+        }
+        let options = table(b, |b| {
+            for &(field, value) in &self.options {
+                match value {
+                    Value::I8(x) => b.push_slot_always(slot(field), x),
+                    Value::I32(x) => b.push_slot_always(slot(field), x),
+                    Value::F32(x) => b.push_slot_always(slot(field), x),
+                    Value::Bool(x) => b.push_slot_always(slot(field), x),
+                }
+            }
+        });
+        let (inputs, outputs) = (b.create_vector(&self.inputs), b.create_vector(&self.outputs));
+        let operator = table(b, |b| {
+            b.push_slot(slot(0), self.code_index, 0);
+            b.push_slot_always(slot(1), inputs);
+            b.push_slot_always(slot(2), outputs);
+            b.push_slot(slot(3), self.options_type, 0);
+            if self.options_type != 0 {
+                b.push_slot_always(slot(4), options);
+            }
+        });
+        let custom = self.custom.map(|name| b.create_string(name));
+        let code = table(b, |b| {
+            b.push_slot(slot(0), self.code.min(127) as i8, 0);
+            if let Some(custom) = custom {
+                b.push_slot_always(slot(1), custom);
+            }
+            b.push_slot(slot(3), self.code, 0);
+        });
+        let (graph_inputs, graph_outputs) =
+            (b.create_vector(&self.graph_inputs), b.create_vector(&self.graph_outputs));
+        let (tensors, operators) =
+            (b.create_vector(&tensors), b.create_vector(&vec![operator; self.operators]));
+        let subgraph = table(b, |b| {
+            b.push_slot_always(slot(0), tensors);
+            b.push_slot_always(slot(1), graph_inputs);
+            b.push_slot_always(slot(2), graph_outputs);
+            b.push_slot_always(slot(3), operators);
+        });
+        let (codes, buffers) = (b.create_vector(&[code]), b.create_vector(&buffers));
+        let subgraphs = b.create_vector(&vec![subgraph; self.subgraphs]);
+        let model = table(b, |b| {
+            b.push_slot(slot(0), self.version, 0);
+            b.push_slot_always(slot(1), codes);
+            b.push_slot_always(slot(2), subgraphs);
+            b.push_slot_always(slot(4), buffers);
+        });
+        b.finish(model, Some("TFL3"));
+        b.finished_data().to_vec()
+    }
+}
+
+fn conv() -> ModelSpec {
+    let options = [(1, Value::I32(2)), (2, Value::I32(1))];
+    let tensors = vec![
+        TensorSpec::activation("image", &[1, 5, 6, 2], 0.5, 3),
+        TensorSpec::weights(&[4, 3, 3, 2], 0),
+        TensorSpec::words("bias", &[1, 2, 3, 4]),
+        TensorSpec::activation("features", &[1, 5, 3, 4], 0.25, -4),
+    ];
+    ModelSpec::new(3, 1, &options, tensors)
+}
+
+fn depthwise() -> ModelSpec {
+    let options = [(1, Value::I32(1)), (2, Value::I32(1)), (3, Value::I32(2))];
+    let tensors = vec![
+        TensorSpec::activation("image", &[1, 5, 6, 2], 0.5, 3),
+        TensorSpec::weights(&[1, 3, 3, 4], 3),
+        TensorSpec::activation("features", &[1, 5, 6, 4], 0.25, -4),
+    ];
+    ModelSpec::new(4, 2, &options, tensors)
+}
+
+fn fully_connected() -> ModelSpec {
+    let tensors = vec![
+        TensorSpec::activation("features", &[1, 6], 0.5, 3),
+        TensorSpec::weights(&[4, 6], 0),
+        TensorSpec::words("bias", &[1, 2, 3, 4]),
+        TensorSpec::activation("scores", &[1, 4], 0.25, -4),
+    ];
+    ModelSpec::new(9, 8, &[], tensors)
+}
+
+fn add() -> ModelSpec {
+    let tensors = vec![
+        TensorSpec::activation("a", &[1, 2, 2, 3], 0.5, 3),
+        TensorSpec::activation("b", &[1, 2, 2, 3], 0.25, -4),
+        TensorSpec::activation("sum", &[1, 2, 2, 3], 1.0, 0),
+    ];
+    ModelSpec { graph_inputs: vec![0, 1], ..ModelSpec::new(0, 11, &[], tensors) }
+}
+
+fn average_pool() -> ModelSpec {
+    let options =
+        [(0, Value::I8(1)), (1, Value::I32(2)), (2, Value::I32(2)), (3, Value::I32(2)), (4, Value::I32(2))];
+    let tensors = vec![
+        TensorSpec::activation("image", &[1, 4, 6, 3], 0.5, 3),
+        TensorSpec::activation("means", &[1, 2, 3, 3], 0.5, 3),
+    ];
+    ModelSpec::new(1, 5, &options, tensors)
+}
+
+fn reshape() -> ModelSpec {
+    let tensors = vec![
+        TensorSpec::activation("image", &[1, 2, 3, 4], 0.5, 3),
+        TensorSpec::words("shape", &[-1, 24]),
+        TensorSpec::activation("flat", &[1, 24], 0.5, 3),
+    ];
+    ModelSpec::new(22, 17, &[], tensors)
+}
+
+fn softmax() -> ModelSpec {
+    let tensors = vec![
+        TensorSpec::activation("scores", &[1, 10], 0.1, 3),
+        TensorSpec::activation("probabilities", &[1, 10], 1.0 / 256.0, -128),
+    ];
+    ModelSpec::new(25, 9, &[(0, Value::F32(1.0))], tensors)
+}
+
+/// Breaks a valid model; checks what the reader says.
+fn expect(mut model: ModelSpec, change: impl FnOnce(&mut ModelSpec), message: &str) {
+    change(&mut model);
+    match tflite::read(&model.build()) {
+        Ok(graph) => panic!("accepted {:?}; expected {message}", graph.operators),
+        Err(error) => assert_eq!(error.to_string(), message),
+    }
+}
+
+#[test]
+fn the_unbroken_models_are_read() {
+    for model in [conv(), depthwise(), fully_connected(), add(), average_pool(), reshape(), softmax()] {
+        tflite::read(&model.build()).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn padding_is_explicit() {
+    let graph = tflite::read(&conv().build()).expect("valid");
+    let OperatorKind::Conv2d(conv) = &graph.operators[0].kind else { panic!("a convolution") };
+    let padding = conv.window.padding;
+    assert_eq!((padding.top, padding.bottom, padding.left, padding.right), (1, 1, 0, 1));
+    assert_eq!((conv.window.stride_height, conv.window.stride_width), (1, 2));
+    assert_eq!(graph.operators[0].name, "op00_CONV_2D");
+    assert_eq!(graph.multiply_accumulates(&graph.operators[0]), 5 * 3 * 4 * 18);
+}
+
+#[test]
+fn an_open_batch_takes_the_size_in_the_shape() {
+    let mut model = conv();
+    model.tensors[0].signature = vec![-1, 5, 6, 2];
+    let graph = tflite::read(&model.build()).expect("valid");
+    assert_eq!(graph.tensors[0].shape, [1, 5, 6, 2]);
+}
+
+#[test]
+fn files() {
+    expect(
+        conv(),
+        |m| m.version = 2,
+        "schema version 2; version 3 is the one in use. Convert the model again with a current converter",
+    );
+    expect(
+        conv(),
+        |m| m.subgraphs = 2,
+        "2 subgraphs; one is supported. Convert the model without control flow or extra signatures",
+    );
+    expect(
+        conv(),
+        |m| m.subgraphs = 0,
+        "0 subgraphs; one is supported. Convert the model without control flow or extra signatures",
+    );
+    expect(conv(), |m| m.graph_inputs.clear(), "the model has no input; at least one is needed");
+    expect(
+        add(),
+        |m| (m.operators, m.graph_outputs) = (0, vec![0]),
+        "the model has no layer; at least one is needed",
+    );
+    expect(
+        conv(),
+        |m| m.code_index = 1,
+        "layer op00: opcode_index names 1, and there are 1. The file is inconsistent: convert the model again",
+    );
+    expect(
+        conv(),
+        |m| m.inputs[1] = 9,
+        "layer op00_CONV_2D: inputs names 9, and there are 4. The file is inconsistent: convert the model again",
+    );
+    expect(
+        conv(),
+        |m| m.outputs[0] = -1,
+        "layer op00_CONV_2D: outputs names -1, and there are 4. The file is inconsistent: convert the model again",
+    );
+    expect(
+        conv(),
+        |m| m.graph_outputs[0] = 4,
+        "the graph: output names 4, and there are 4. The file is inconsistent: convert the model again",
+    );
+    expect(
+        conv(),
+        |m| m.tensors[1].buffer = Some(77),
+        "tensor 1 \"weights\": buffer names 77, and there are 3. The file is inconsistent: convert the model again",
+    );
+}
+
+#[test]
+fn tensors() {
+    let image = |problem: &str| format!("tensor 0 \"image\": {problem}");
+    let weights = |problem: &str| format!("tensor 1 \"weights\": {problem}");
+    expect(
+        conv(),
+        |m| m.tensors[0].shape[1] = -1,
+        &image("dynamic shape [1, -1, 6, 2]. Convert the model with a fixed input shape, batch 1"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[0].signature = vec![-1, 5, -1, 2],
+        &image("dynamic shape [-1, 5, -1, 2]. Convert the model with a fixed input shape, batch 1"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[0].shape = vec![1 << 20, 1 << 20, 1 << 20, 1 << 20],
+        &image("shape [1048576, 1048576, 1048576, 1048576] has more than 268435456 elements"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[0].variable = true,
+        &image("it is a variable, and stateful models are not supported"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[1].sparse = true,
+        &weights("it is stored sparse. Convert the model without sparsity, or densify it"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[0].scales[0] = -0.5,
+        &image("scale -0.5 of channel 0; a scale must be finite and above zero. Calibrate the model again"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[1].scales[2] = f32::NAN,
+        &weights("scale NaN of channel 2; a scale must be finite and above zero. Calibrate the model again"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[0].zero_points[0] = 128,
+        &image("zero point 128 of channel 0; int8 allows -128 to 127"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[0].zero_points.clear(),
+        &image("1 scales and 0 zero points; there must be as many of one as of the other"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[1].axis = 1,
+        &weights("quantised along dimension 1 with 4 scales, and the shape is [4, 3, 3, 2]"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[1].axis = -1,
+        &weights("quantised along dimension -1 with 4 scales, and the shape is [4, 3, 3, 2]"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[1].data.truncate(70),
+        &weights("shape [4, 3, 3, 2] of int8 needs 72 bytes, the buffer holds 70. The file is inconsistent"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[0].data_type = FLOAT32,
+        &image(
+            "graph input of type float32. Convert with int8 inputs and outputs (inference_input_type = int8)",
+        ),
+    );
+    expect(
+        add(),
+        |m| {
+            m.tensors.push(TensorSpec::activation("loose", &[1], 1.0, 0));
+            m.graph_outputs = vec![3];
+        },
+        "tensor 3 \"loose\": it is a graph output, and no layer writes it",
+    );
+}
+
+#[test]
+fn operators() {
+    let supported = "Supported: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, RESHAPE, SOFTMAX";
+    expect(
+        conv(),
+        |m| m.code = 14,
+        &format!("layer op00_LOGISTIC: operator LOGISTIC is not supported. {supported}"),
+    );
+    expect(
+        conv(),
+        |m| m.code = 150,
+        &format!("layer op00_GELU: operator GELU is not supported. {supported}"),
+    );
+    expect(
+        conv(),
+        |m| m.code = 5000,
+        &format!("layer op00_BUILTIN_5000: operator BUILTIN_5000 is not supported. {supported}"),
+    );
+    expect(
+        conv(),
+        |m| (m.code, m.custom) = (32, Some("Mine")),
+        &format!("layer op00_CUSTOM Mine: operator CUSTOM Mine is not supported. {supported}"),
+    );
+    let conv_2d = |problem: &str| format!("layer op00_CONV_2D: {problem}");
+    for options_type in [0, 5] {
+        expect(
+            conv(),
+            |m| m.options_type = options_type,
+            &conv_2d("its options are missing or of another operator. The file is inconsistent: convert the model again"),
+        );
+    }
+    expect(
+        conv(),
+        |m| m.inputs.truncate(1),
+        &conv_2d("1 inputs, 2 or 3 needed. The file is inconsistent: convert the model again"),
+    );
+    expect(
+        conv(),
+        |m| m.outputs.clear(),
+        &conv_2d("0 outputs, 1 needed. The file is inconsistent: convert the model again"),
+    );
+    expect(
+        conv(),
+        |m| m.inputs[1] = -1,
+        &conv_2d("no weights. The file is inconsistent: convert the model again"),
+    );
+    expect(
+        conv(),
+        |m| m.operators = 2,
+        "layer op01_CONV_2D: the output is already written by another layer, a graph input or a constant. The file is \
+         inconsistent",
+    );
+    expect(
+        add(),
+        |m| m.graph_inputs = vec![0],
+        "layer op00_ADD: the second operand reads a tensor that no earlier layer has written. The file is inconsistent",
+    );
+}
+
+#[test]
+fn convolutions() {
+    let conv_2d = |problem: &str| format!("layer op00_CONV_2D: {problem}");
+    let convert = "Convert the model with full-integer int8 quantisation";
+    expect(
+        conv(),
+        |m| m.tensors[1].data_type = FLOAT32,
+        &conv_2d(&format!("weights of type float32; int8 is needed. {convert}")),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[1].data.clear(),
+        &conv_2d("weights computed by the model; only constants are supported"),
+    );
+    expect(
+        conv(),
+        |m| (m.tensors[0].scales, m.tensors[0].zero_points) = (vec![], vec![]),
+        &conv_2d(&format!("input without a scale. {convert}")),
+    );
+    expect(
+        conv(),
+        |m| {
+            (m.tensors[0].scales, m.tensors[0].zero_points, m.tensors[0].axis) = (vec![1.0; 2], vec![0; 2], 3)
+        },
+        &conv_2d("the input has a scale per channel; an activation needs one common scale"),
+    );
+    expect(
+        conv(),
+        |m| {
+            (m.tensors[1].scales, m.tensors[1].zero_points, m.tensors[1].axis) = (vec![1.0; 2], vec![0; 2], 3)
+        },
+        &conv_2d("the weights are quantised along dimension 3; this operator has its output channels in 0"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[1].zero_points[3] = 1,
+        &conv_2d("weight zero point 1 of channel 3; weights must be symmetric (zero point 0)"),
+    );
+    expect(
+        conv(),
+        |m| m.set(4, Value::I32(2)),
+        &conv_2d("dilation 1x2; only 1x1 is supported. Train the layer with dilation_rate=1"),
+    );
+    expect(conv(), |m| m.set(2, Value::I32(0)), &conv_2d("stride 0x2; both must be at least 1"));
+    expect(conv(), |m| m.set(0, Value::I8(2)), &conv_2d("padding scheme 2; 0 (SAME) and 1 (VALID) exist"));
+    expect(
+        conv(),
+        |m| m.set(3, Value::I8(4)),
+        &conv_2d("fused activation TANH. Supported: NONE, RELU, RELU_N1_TO_1, RELU6"),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[0].shape[3] = 4,
+        &conv_2d(
+            "grouped convolution: 4 input channels, and the weights take 2. Use groups=1 or DepthwiseConv2D",
+        ),
+    );
+    expect(
+        conv(),
+        |m| {
+            m.tensors[0].shape[1] = 2;
+            m.set(0, Value::I8(1));
+        },
+        &conv_2d(
+            "kernel [3, 3] without padding on an image of [2, 6]; it must fit inside. Use padding='same'",
+        ),
+    );
+    let inconsistent = "and the other operands make it";
+    expect(
+        conv(),
+        |m| m.tensors[3].shape[0] = 2,
+        &conv_2d(&format!(
+            "output of shape [2, 5, 3, 4], {inconsistent} [1, 5, 3, 4]. The file is inconsistent"
+        )),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[2] = TensorSpec::words("bias", &[1, 2, 3]),
+        &conv_2d(&format!("bias of shape [3], {inconsistent} [4]. The file is inconsistent")),
+    );
+    expect(
+        conv(),
+        |m| m.tensors[0].shape = vec![5, 6, 2],
+        &conv_2d("input of shape [5, 6, 2]; 4 dimensions are needed"),
+    );
+    expect(
+        conv(),
+        |m| (m.tensors[0].scales[0], m.tensors[3].scales[0]) = (1e30, 1e-30),
+        &conv_2d("the requantisation multiplier is 1.000e58; it must be below 2^31. Calibrate the model again"),
+    );
+    let depthwise_conv = |problem: &str| format!("layer op00_DEPTHWISE_CONV_2D: {problem}");
+    expect(
+        depthwise(),
+        |m| m.tensors[0].shape[3] = 3,
+        &depthwise_conv("4 output channels for 3 input channels; a depthwise convolution needs a multiple"),
+    );
+    expect(
+        depthwise(),
+        |m| (m.tensors[1].shape, m.tensors[1].axis) = (vec![4, 3, 3, 1], 0),
+        &depthwise_conv(&format!(
+            "weights of shape [4, 3, 3, 1], {inconsistent} [1, 3, 3, 1]. The file is inconsistent"
+        )),
+    );
+}
+
+#[test]
+fn other_layers() {
+    let fc = |problem: &str| format!("layer op00_FULLY_CONNECTED: {problem}");
+    expect(
+        fully_connected(),
+        |m| m.tensors[0].shape[1] = 7,
+        &fc("7 input elements are not a multiple of the 6 that the weights take"),
+    );
+    expect(
+        fully_connected(),
+        |m| m.set(1, Value::I8(1)),
+        &fc("weights in format 1 (shuffled); only the default is supported. Convert without the shuffled format"),
+    );
+    expect(
+        fully_connected(),
+        |m| {
+            m.set(2, Value::Bool(true));
+            m.tensors[0].shape = vec![1, 2, 3];
+        },
+        &fc("6 input elements are not a multiple of the 6 that the weights take"),
+    );
+    expect(
+        add(),
+        |m| m.tensors[1].shape = vec![1, 1, 1, 3],
+        "layer op00_ADD: an addition of shapes [1, 2, 2, 3] and [1, 1, 1, 3]. Broadcasting is not supported: make both \
+         operands the same shape",
+    );
+    expect(
+        add(),
+        |m| m.tensors[2].scales[0] = 1e-7,
+        "layer op00_ADD: the output scale 0.0000001 of the addition is too small for its input scales. Calibrate the model \
+         again",
+    );
+    let pool = |problem: &str| format!("layer op00_AVERAGE_POOL_2D: {problem}");
+    expect(average_pool(), |m| m.set(4, Value::I32(-1)), &pool("pool size -1x2; both must be at least 1"));
+    expect(
+        average_pool(),
+        |m| m.tensors[1].zero_points[0] = 4,
+        &pool("input and output quantisation differ ((0.5, 3) and (0.5, 4)); this operator needs them equal"),
+    );
+    expect(
+        average_pool(),
+        |m| {
+            m.set(0, Value::I8(0));
+            m.set(3, Value::I32(1 << 20));
+        },
+        &pool("a mean of 2x1048576 elements; at most 65536 are supported. Use two smaller pools"),
+    );
+    expect(
+        reshape(),
+        |m| m.tensors[1] = TensorSpec::words("shape", &[2, 12]),
+        "layer op00_RESHAPE: output of shape [1, 24], and the other operands make it [2, 12]. The file is inconsistent",
+    );
+    let softmax_layer = |problem: &str| format!("layer op00_SOFTMAX: {problem}");
+    expect(
+        softmax(),
+        |m| m.tensors[1].zero_points[0] = 0,
+        &softmax_layer(
+            "the softmax output has scale and zero point (0.00390625, 0); (1/256, -128) is needed",
+        ),
+    );
+    expect(
+        softmax(),
+        |m| m.tensors.iter_mut().for_each(|t| t.shape[1] = 5000),
+        &softmax_layer("softmax over 5000 elements; at most 4095 are supported"),
+    );
+    expect(
+        softmax(),
+        |m| m.set(0, Value::F32(0.0)),
+        &softmax_layer(
+            "softmax with beta 0 and input scale 0.1; their product must be finite and above 2^-26. Calibrate the model again",
+        ),
+    );
+}
