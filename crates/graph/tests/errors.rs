@@ -595,7 +595,9 @@ fn convolutions() {
     expect(
         conv(),
         |m| (m.tensors[0].scales[0], m.tensors[3].scales[0]) = (1e30, 1e-30),
-        &conv_2d("the requantisation multiplier is 1.000e58; it must be below 2^31. Calibrate the model again"),
+        &conv_2d(
+            "the requantisation multiplier is 1.000e58; it must be below 2^31. Calibrate the model again",
+        ),
     );
     let depthwise_conv = |problem: &str| format!("layer op00_DEPTHWISE_CONV_2D: {problem}");
     expect(
