@@ -2,7 +2,7 @@
 //!
 //! Two ports: AXI4-Lite for the host's registers, AXI4 (`N` data bits, full-width incrementing bursts) for memory. Every output comes from
 //! registers (or from a FIFO's), so neither port has a combinational path through the machine.
-//! `reset` is synchronous; `interrupt` is high while the last program is done.
+//! `reset` is synchronous; `irq` is high while the last program is done.
 
 use crate::activation_scratchpad::ActivationScratchpad;
 use crate::command_buffer::CommandBuffer;
@@ -27,7 +27,7 @@ use rust_hdl_core::prelude::*;
 pub struct Accelerator<const N: usize, const S: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    pub interrupt: Signal<Out, Bit>,
+    pub irq: Signal<Out, Bit>,
     // Host registers, AXI4-Lite.
     pub lite_aw_valid: Signal<In, Bit>,
     pub lite_aw_ready: Signal<Out, Bit>,
@@ -149,7 +149,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
-            interrupt: Signal::default(),
+            irq: Signal::default(),
             lite_aw_valid: Signal::default(),
             lite_aw_ready: Signal::default(),
             lite_aw_address: Signal::default(),
@@ -291,7 +291,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.status.bytes[2].next = bit_cast::<8, 4>(self.dispatch.status_engine.val());
         self.status.bytes[3].next = 0.into();
         self.registers.status.next = self.status.word.val();
-        self.interrupt.next = self.dispatch.done.val();
+        self.irq.next = self.dispatch.done.val();
 
         // Debug registers: FSM states, queue levels, tokens.
         self.state_pairs[0].low.next = self.dispatch.state_number.val();

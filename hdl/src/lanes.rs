@@ -421,7 +421,7 @@ impl Logic for DelayBit {
         Verilog::Custom(match cycles {
             1 => "initial delayed = 1'b0;\nalways @(posedge clock) delayed <= value;".into(),
             _ => format!(
-                "reg [{}:0] stages = 0;\nassign delayed = stages[{}];\n\
+                "reg [{}:0] stages;\ninitial stages = 0;\nassign delayed = stages[{}];\n\
                  always @(posedge clock) stages <= {{stages[{}:0], value}};",
                 cycles - 1,
                 cycles - 1,

@@ -6,7 +6,7 @@
 //! ```
 //! Every loop level keeps the source address at which its current iteration began. A step ends the loops that are at their last
 //! iteration and advances the first that is not: one adder adds that level's stride to that level's address, and the sum goes
-//! to the level and to all levels inside it. Input coordinates and the result's address advance the same way.
+//! to the level and to all levels in_bounds it. Input coordinates and the result's address advance the same way.
 //!
 //! Handshake: `start` loads every register from the shape inputs; from the next cycle on the outputs describe the current step, and
 //! `advance` moves to the next one. The shape inputs stay stable while the nest runs.
@@ -57,8 +57,8 @@ pub struct LoopNest {
     pub lane_mask: Signal<In, Bits<8>>,
     // The current step.
     pub address: Signal<Out, Bits<16>>,
-    /// The input position lies inside the image.
-    pub inside: Signal<Out, Bit>,
+    /// The input position lies in_bounds the image.
+    pub in_bounds: Signal<Out, Bit>,
     /// First and last step of a reduction.
     pub first: Signal<Out, Bit>,
     pub last: Signal<Out, Bit>,
@@ -93,7 +93,7 @@ pub struct LoopNest {
     result_y: DFF<Bits<16>>,
     result_tile: DFF<Bits<16>>,
     lane: DFF<Bits<8>>,
-    // Which loops are at their last iteration, alone and together with all inside.
+    // Which loops are at their last iteration, alone and together with all in_bounds.
     end_channel: Signal<Local, Bit>,
     end_kernel_x: Signal<Local, Bit>,
     end_kernel_y: Signal<Local, Bit>,
@@ -256,7 +256,7 @@ impl Logic for LoopNest {
         // A negative coordinate is a large unsigned one, so one comparison covers both edges.
         self.inside_x.next = self.tap_x.q.val() < self.input_width.val();
         self.inside_y.next = self.tap_y.q.val() < self.input_height.val();
-        self.inside.next = self.inside_x.val() & self.inside_y.val();
+        self.in_bounds.next = self.inside_x.val() & self.inside_y.val();
         self.address.next = self.address_channel.q.val();
         self.first.next = self.first_step.q.val();
         self.last.next = self.step_output_x.val();

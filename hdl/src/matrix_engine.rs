@@ -270,13 +270,13 @@ impl Logic for MatrixEngine {
         }
 
         // Reads.
-        self.activation_enable.next = self.issue.val() & self.nest.inside.val();
+        self.activation_enable.next = self.issue.val() & self.nest.in_bounds.val();
         self.activation_address.next = self.nest.address.val();
         self.weight_address_1.d.next = self.weight.q.val();
         self.step_1.d.next = self.issue.val();
         self.weight_enable.next = self.step_1.q.val();
         self.weight_address.next = self.weight_address_1.q.val();
-        self.inside_1.d.next = self.nest.inside.val();
+        self.inside_1.d.next = self.nest.in_bounds.val();
         self.pad_1.d.next = self.fields.pad_value.val();
         for b in 0..4 {
             self.pad_word.bytes[b].next = self.pad_1.q.val();

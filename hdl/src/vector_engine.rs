@@ -226,7 +226,7 @@ impl Logic for VectorEngine {
 
         // Issue.
         self.slot_ok.next = !self.nest.last.val() | !self.slot_reserved.val();
-        self.reads.next = !self.from_accumulator.val() & self.nest.inside.val();
+        self.reads.next = !self.from_accumulator.val() & self.nest.in_bounds.val();
         self.request.next = self.running.q.val() & self.slot_ok.val();
         self.source_enable.next = self.request.val() & self.reads.val();
         self.source_address.next = self.nest.address.val();
@@ -261,7 +261,7 @@ impl Logic for VectorEngine {
 
         // Select or pad the element, then reduce.
         self.step_1.d.next = self.issue.val();
-        self.inside_1.d.next = self.nest.inside.val();
+        self.inside_1.d.next = self.nest.in_bounds.val();
         self.lane_1.d.next = self.nest.result_lane.val();
         self.step_2.d.next = self.step_1.q.val();
         self.select.lane.next = self.lane_1.q.val();

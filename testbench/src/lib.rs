@@ -1,4 +1,8 @@
 //! Verilated models, AXI memory model and the simulated device.
 
+pub mod accelerator;
 pub mod axi;
+pub mod compare;
 pub mod device;
+pub mod random;
+pub mod verilated;

@@ -439,6 +439,9 @@ impl Command {
                 if vector.reduce > reduce::MINIMUM {
                     return refuse("reduce", vector.reduce, "reductions are 0, 1 and 2");
                 }
+                if vector.source == 1 && vector.add_operand {
+                    return refuse("add_operand", 1, "source and operand cannot both be accumulator rows");
+                }
             }
             Command::Matrix(_) | Command::Barrier(_) | Command::End(_) => {}
         }

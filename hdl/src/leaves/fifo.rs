@@ -93,9 +93,14 @@ impl Logic for Fifo {
         };
         Verilog::Custom(format!(
             "reg [{top}:0] entries [0:{last}];\n\
-             reg [{pointer_top}:0] write_pointer = 0;\n\
-             reg [{pointer_top}:0] read_pointer = 0;\n\
-             reg [15:0] count = 0;\n\
+             reg [{pointer_top}:0] write_pointer;\n\
+             reg [{pointer_top}:0] read_pointer;\n\
+             reg [15:0] count;\n\
+             initial begin\n\
+             \x20   write_pointer = 0;\n\
+             \x20   read_pointer = 0;\n\
+             \x20   count = 0;\n\
+             end\n\
              wire put = write_valid && write_ready;\n\
              wire take = read_valid && read_ready;\n\
              assign write_ready = count != 16'd{depth};\n\

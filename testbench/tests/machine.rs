@@ -1,0 +1,316 @@
+//! Whole machine: random programs on the Verilated accelerator against the functional simulator.
+//!
+//! Every program loads all on-chip memories with random bytes, runs random matrix and vector commands, and stores everything again;
+//! the bytes must be the same. Failures shrink and print their seed.
+
+use frugal_device::{Device, GoldenDevice, RunOptions};
+use frugal_isa::command::{layout, space, Barrier, End, Load, Matrix, Store, Vector};
+use frugal_isa::{Command, Config, Program, TensorLayout};
+use frugal_testbench::accelerator::verilated_device;
+use frugal_testbench::axi::Stalls;
+use frugal_testbench::device::SimulationOptions;
+use proptest::prelude::*;
+
+/// A configuration small enough to store all of its memories after every program.
+fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
+    Config {
+        name: format!("test_{rows}x{cols}"),
+        rows,
+        cols,
+        lanes,
+        activation_depth: 128,
+        weight_depth: 64,
+        parameter_depth: 32,
+        accumulator_depth: 64,
+        queue_depth: 4,
+        bus_bits,
+    }
+}
+
+fn program(config: &Config, seed: u64, commands: &[Command]) -> Program {
+    let activation_bytes = config.activation_bytes();
+    let weight_bytes = config.weight_bytes();
+    let parameter_bytes = config.parameter_depth * config.parameter_group_bytes();
+    let accumulator_bytes = config.accumulator_depth * 4 * config.lanes;
+    // Constants: activations, weights, parameters, accumulators.
+    let total = activation_bytes + weight_bytes + parameter_bytes + accumulator_bytes;
+    let mut state = seed | 1;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
+    };
+    let mut constants: Vec<u8> = (0..total).map(|_| random() as u8).collect();
+    let extremes = [0x80, 0x7f, 0x00, 0xff];
+    for byte in constants.iter_mut().take(activation_bytes + weight_bytes) {
+        if random() % 4 == 0 {
+            *byte = extremes[(random() % 4) as usize];
+        }
+    }
+    // Parameters: any bias, a multiplier of at most 2^31, shifts of 0 to 31.
+    let parameters = activation_bytes + weight_bytes;
+    let group = config.parameter_group_bytes();
+    for g in 0..config.parameter_depth {
+        for l in 0..config.lanes {
+            let at = |plane: usize| parameters + g * group + (plane * config.lanes + l) * 4;
+            let bias = if random() % 3 == 0 { random() as u32 } else { (random() % 4096) as u32 };
+            let multiplier = if random() % 8 == 0 { 1 << 31 } else { (random() as u32) & 0x7fff_ffff };
+            let left = if random() % 3 == 0 { random() % 32 } else { 0 };
+            let shift = (random() % 32) as u32 | (left as u32) << 8;
+            for (plane, value) in [bias, multiplier, shift].into_iter().enumerate() {
+                constants[at(plane)..at(plane) + 4].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+    }
+    let load = |space, offset: usize, bytes: usize| -> Command {
+        Load { space, memory_offset: offset as u32, row_bytes: bytes as u32, ..Load::default() }.into()
+    };
+    let store = |space, offset: usize, bytes: usize| -> Command {
+        Store {
+            space,
+            base_register: 1,
+            memory_offset: offset as u32,
+            row_bytes: bytes as u32,
+            ..Store::default()
+        }
+        .into()
+    };
+    let mut all = vec![
+        load(space::ACTIVATION, 0, activation_bytes),
+        load(space::WEIGHT, activation_bytes, weight_bytes),
+        load(space::PARAMETER, parameters, parameter_bytes),
+        load(space::ACCUMULATOR, parameters + parameter_bytes, accumulator_bytes),
+    ];
+    for command in commands {
+        all.push(Barrier::default().into());
+        all.push(command.clone());
+    }
+    all.push(Barrier::default().into());
+    all.push(store(space::ACTIVATION, 0, activation_bytes));
+    all.push(store(space::ACCUMULATOR, activation_bytes, accumulator_bytes));
+    all.push(End::default().into());
+    let tensor = |name: &str, offset, bytes| TensorLayout {
+        name: name.into(),
+        shape: vec![bytes],
+        strides: vec![1],
+        offset,
+        element_bytes: 1,
+    };
+    Program {
+        name: "random".into(),
+        config: config.clone(),
+        command_layers: vec![0; all.len()],
+        commands: all,
+        layers: vec![frugal_isa::program::Layer { name: "random".into(), macs: 0 }],
+        constants,
+        workspace_bytes: activation_bytes + accumulator_bytes,
+        inputs: vec![],
+        outputs: vec![
+            tensor("activation", 0, activation_bytes),
+            tensor("accumulator", activation_bytes, accumulator_bytes),
+        ],
+    }
+}
+
+fn configs() -> impl Strategy<Value = Config> {
+    prop::sample::select(vec![
+        small(8, 8, 4, 64),
+        small(8, 8, 4, 128),
+        small(16, 8, 4, 64),
+        small(16, 16, 8, 128),
+        small(8, 2, 2, 64),
+        small(32, 8, 2, 128),
+    ])
+}
+
+prop_compose! {
+    /// A matrix command whose reads and writes stay in the memories and do not overlap.
+    fn matrix(config: Config)(
+        channels in 1u32..4, kernel_x in 1u32..4, kernel_y in 1u32..4, outputs_x in 1u32..5, outputs_y in 1u32..4, tiles in 1u32..4,
+        start_x in -2i32..2, start_y in -2i32..2, step_x in 1u32..3, step_y in 1u32..3, width in 1u32..6, height in 1u32..6,
+        kernel_step_x in 1u32..3, kernel_step_y in 1u32..3,
+        pad_value in -128i32..128, zero_point in -128i32..128, clamp in (-128i32..128, -128i32..128),
+        flags in any::<(bool, bool, bool)>(), lane in 0u32..64, weight in 0u32..64, seed in any::<u32>()
+    ) -> Command {
+        let tiles = tiles.min((config.rows / config.cols * 2) as u32);
+        let lane = (lane * config.cols as u32) % config.rows as u32;
+        let steps = channels * kernel_x * kernel_y;
+        let _ = (weight, seed);
+        Matrix {
+            accumulate: flags.0,
+            to_accumulator: flags.1 && outputs_x * outputs_y * tiles * (config.cols / config.lanes) as u32 <= 64,
+            single_rounding: flags.2,
+            activation_address: 0,
+            weight_address: if steps * tiles <= 32 { weight % 32 } else { 0 },
+            parameter_address: 1,
+            accumulator_address: 0,
+            output_address: 64,
+            output_lane: lane,
+            pad_value,
+            channels,
+            kernel_x,
+            kernel_y,
+            outputs_x,
+            outputs_y,
+            tiles,
+            output_zero_point: zero_point,
+            stride_channel: 1,
+            stride_kernel_x: channels * kernel_step_x,
+            stride_kernel_y: channels * width * kernel_step_y,
+            stride_x: channels * step_x,
+            stride_y: channels * width * step_y,
+            output_stride_x: 1,
+            output_stride_y: outputs_x,
+            output_stride_tile: outputs_x * outputs_y,
+            input_width: width.min(64 / channels / height.min(64)).max(1),
+            input_height: height,
+            start_x,
+            start_y,
+            step_x,
+            step_y,
+            kernel_step_x,
+            kernel_step_y,
+            minimum: clamp.0.min(clamp.1),
+            maximum: clamp.0.max(clamp.1),
+            ..Matrix::default()
+        }
+        .fit(channels)
+        .into()
+    }
+}
+
+/// Moves the first address so that the first pixel of the image is vector 0.
+trait Fit {
+    fn fit(self, channels: u32) -> Self;
+}
+
+impl Fit for Matrix {
+    fn fit(mut self, channels: u32) -> Self {
+        let offset = (self.start_y * self.stride_kernel_y as i32 / self.kernel_step_y as i32)
+            + self.start_x * channels as i32;
+        self.activation_address = offset as u32 & 0xffff;
+        self
+    }
+}
+
+prop_compose! {
+    fn vector(config: Config)(
+        kernel_x in 1u32..4, kernel_y in 1u32..4, outputs_x in 1u32..5, outputs_y in 1u32..4, groups in 1u32..5,
+        source in 0u32..2, destination in 0u32..2, reduce in 0u32..3, flags in any::<(bool, bool)>(),
+        start_x in -1i32..2, start_y in -1i32..2, step_x in 1u32..3, step_y in 1u32..3, lane in 0u32..16,
+        pre_add in any::<i32>(), multiplier in 0u32..=1 << 31, left in 0u32..32, right in 0u32..32,
+        clamp in (-128i32..128, -128i32..128), post_add in any::<i32>(), pad_value in -128i32..128
+    ) -> Command {
+        let (kernel_x, kernel_y) = if source == 1 { (1, 1) } else { (kernel_x, kernel_y) };
+        let width = 4;
+        let groups = groups.min((config.rows / config.lanes * 2) as u32);
+        let results = groups * outputs_x * outputs_y;
+        let destination = if results > 24 { 0 } else { destination };
+        let source = if results > 64 { 0 } else { source };
+        let outputs_x = outputs_x.min(8);
+        Vector {
+            source,
+            destination,
+            single_rounding: flags.0,
+            add_operand: flags.1 && source == 0 && results <= 32,
+            reduce,
+            source_address: if source == 1 { 0 } else { (start_y * width + start_x) as u32 & 0xffff },
+            destination_address: if destination == 1 { 40 } else { 64 },
+            operand_address: 8,
+            first_lane: (lane * config.lanes as u32) % config.rows as u32,
+            kernel_x,
+            kernel_y,
+            groups,
+            outputs_x,
+            outputs_y,
+            stride_kernel_x: 1,
+            stride_kernel_y: width as u32,
+            stride_x: step_x,
+            stride_y: step_y * width as u32,
+            stride_group: 16,
+            output_stride_group: outputs_x * outputs_y,
+            output_stride_x: 1,
+            output_stride_y: outputs_x,
+            pre_add,
+            multiplier,
+            left_shift: left,
+            right_shift: right,
+            minimum: clamp.0.min(clamp.1),
+            maximum: clamp.0.max(clamp.1),
+            post_add,
+            input_width: width as u32,
+            input_height: 4,
+            start_x,
+            start_y,
+            step_x,
+            step_y,
+            pad_value,
+            ..Vector::default()
+        }
+        .into()
+    }
+}
+
+fn compare(program: &Program, options: &SimulationOptions) -> Result<(), TestCaseError> {
+    let config = &program.config;
+    let mut golden = GoldenDevice::new(config).unwrap();
+    let wanted = golden.run(program, &[], &RunOptions::default());
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
+        Err(error) => return Err(TestCaseError::reject(error.to_string())),
+    };
+    let mut device = verilated_device(config, options, None).unwrap();
+    let found = match device.run(program, &[], &RunOptions::default()) {
+        Ok(found) => found,
+        Err(error) => return Err(TestCaseError::fail(format!("{error}\n{error:?}"))),
+    };
+    prop_assert_eq!(device.system_mut().model_mut().errors(), 0, "assertions in the Verilog failed");
+    for (tensor, (found, wanted)) in program.outputs.iter().zip(found.outputs.iter().zip(&wanted.outputs)) {
+        let unit = if tensor.name == "activation" { config.rows } else { 4 * config.lanes };
+        if let Some(at) = found.iter().zip(wanted).position(|(f, w)| f != w) {
+            let row = at / unit;
+            let range = row * unit..(row + 1) * unit;
+            return Err(TestCaseError::fail(format!(
+                "{} {row} differs\n found {:02x?}\nwanted {:02x?}",
+                tensor.name,
+                &found[range.clone()],
+                &wanted[range]
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn commands(config: Config) -> impl Strategy<Value = Vec<Command>> {
+    prop::collection::vec(prop_oneof![matrix(config.clone()), vector(config)], 1..4)
+}
+
+fn stalls() -> impl Strategy<Value = Option<u64>> {
+    prop::option::of(any::<u64>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_programs_give_the_same_bytes(
+        (config, commands) in configs().prop_flat_map(|c| (Just(c.clone()), commands(c))),
+        seed in any::<u64>(), stall_seed in stalls()
+    ) {
+        let options = SimulationOptions { stalls: stall_seed.map(Stalls::new), ..SimulationOptions::default() };
+        compare(&program(&config, seed, &commands), &options)?;
+    }
+}
+
+#[test]
+fn memories_survive_a_round_trip() {
+    for config in [small(8, 8, 4, 64), small(8, 8, 4, 128), small(16, 8, 4, 64), small(32, 8, 2, 128)] {
+        compare(&program(&config, 7, &[]), &SimulationOptions::default()).unwrap();
+    }
+}
+
+#[test]
+fn weights_land_where_each_layout_says() {
+    let _ = layout::LINEAR;
+}
