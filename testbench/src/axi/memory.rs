@@ -37,6 +37,13 @@ pub struct Stalls {
     pub percent: u8,
 }
 
+impl Stalls {
+    /// Every channel pauses in 30 of 100 cycles.
+    pub fn new(seed: u64) -> Stalls {
+        Stalls { seed, percent: 30 }
+    }
+}
+
 /// Which accesses an [`ErrorRange`] refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
