@@ -1,0 +1,283 @@
+//! Which addresses a command reads and writes: what tokens are made from.
+
+use frugal_isa::command::{layout, space, Load, Matrix, Store, Vector};
+use frugal_isa::{Command, Config};
+use std::ops::Range;
+
+/// A memory whose accesses need an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Memory {
+    Activation = 0,
+    Weight = 1,
+    Parameter = 2,
+    Accumulator = 3,
+    /// The workspace behind the bus, in units of 16 bytes. Constants are only read and need no order.
+    Workspace = 4,
+}
+
+/// Addresses of one memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub memory: Memory,
+    pub addresses: Range<u32>,
+}
+
+/// Everything that one command reads and writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    pub reads: Vec<Span>,
+    pub writes: Vec<Span>,
+}
+
+/// Register whose memory commands write.
+const WORKSPACE_REGISTER: u32 = 1;
+
+/// A set of addresses of 16 bits.
+struct Addresses(Vec<u64>);
+
+impl Addresses {
+    fn new() -> Addresses {
+        Addresses(vec![0; 1 << 10])
+    }
+
+    fn insert(&mut self, address: u32) {
+        let address = address as usize & 0xffff;
+        self.0[address >> 6] |= 1 << (address & 63);
+    }
+
+    fn spans(&self, memory: Memory, spans: &mut Vec<Span>) {
+        let mut start = None;
+        for (word, bits) in self.0.iter().enumerate() {
+            let first = 64 * word as u32;
+            match (start, *bits) {
+                (None, 0) | (Some(_), u64::MAX) => continue,
+                _ => {}
+            }
+            for bit in 0..64 {
+                match (start, bits >> bit & 1) {
+                    (None, 1) => start = Some(first + bit),
+                    (Some(begin), 0) => {
+                        spans.push(Span { memory, addresses: begin..first + bit });
+                        start = None;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if let Some(begin) = start {
+            spans.push(Span { memory, addresses: begin..1 << 16 });
+        }
+    }
+}
+
+impl Access {
+    /// The accesses of a command.
+    pub fn of(command: &Command, config: &Config) -> Access {
+        let mut access = Access::default();
+        match command {
+            Command::Load(load) => access.load(load, config),
+            Command::Store(store) => access.store(store, config),
+            Command::Matrix(matrix) => access.matrix(matrix, config),
+            Command::Vector(vector) => access.vector(vector, config),
+            Command::Barrier(_) | Command::End(_) => {}
+        }
+        access
+    }
+
+    fn load(&mut self, load: &Load, config: &Config) {
+        if load.base_register == WORKSPACE_REGISTER {
+            memory_rows(load.memory_offset, load.rows, load.row_bytes, load.memory_stride, &mut self.reads);
+        }
+        let mut addresses = Addresses::new();
+        let (memory, unit) = destination(load.space, config);
+        if load.layout == layout::LINEAR {
+            let each = load.row_bytes.div_ceil(unit as u32);
+            for row in 0..load.rows {
+                for i in 0..each {
+                    addresses
+                        .insert(load.address.wrapping_add(row.wrapping_mul(load.stride)).wrapping_add(i));
+                }
+            }
+        } else {
+            // The memory's rows and the bytes of a row are columns and reduction index, or the other way round.
+            let rows = load.first_row..load.first_row + load.rows;
+            let (columns, depths) = match load.layout {
+                layout::COLUMN => (rows, 0..load.row_bytes),
+                _ => (0..load.row_bytes, rows),
+            };
+            let (cols, height) = (config.cols as u32, config.rows as u32);
+            for group in columns.start / cols..columns.end.div_ceil(cols) {
+                for tile in depths.start / height..depths.end.div_ceil(height) {
+                    addresses.insert(
+                        load.address.wrapping_add(group.wrapping_mul(load.stride)).wrapping_add(tile),
+                    );
+                }
+            }
+        }
+        addresses.spans(memory, &mut self.writes);
+    }
+
+    fn store(&mut self, store: &Store, config: &Config) {
+        memory_rows(store.memory_offset, store.rows, store.row_bytes, store.memory_stride, &mut self.writes);
+        let (memory, unit) = destination(store.space, config);
+        let mut addresses = Addresses::new();
+        for row in 0..store.rows {
+            for i in 0..store.row_bytes.div_ceil(unit as u32) {
+                addresses.insert(store.address.wrapping_add(row.wrapping_mul(store.stride)).wrapping_add(i));
+            }
+        }
+        addresses.spans(memory, &mut self.reads);
+    }
+
+    fn matrix(&mut self, m: &Matrix, config: &Config) {
+        let mut read = Addresses::new();
+        let taps_y = taps(m.outputs_y, m.kernel_y, m.start_y, (m.step_y, m.kernel_step_y), m.input_height);
+        let taps_x = taps(m.outputs_x, m.kernel_x, m.start_x, (m.step_x, m.kernel_step_x), m.input_width);
+        let columns: Vec<u32> = offsets(&taps_x, m.stride_x, m.stride_kernel_x);
+        for row in offsets(&taps_y, m.stride_y, m.stride_kernel_y) {
+            for column in &columns {
+                for c in 0..m.channels {
+                    let offset = row.wrapping_add(*column).wrapping_add(c.wrapping_mul(m.stride_channel));
+                    read.insert(m.activation_address.wrapping_add(offset));
+                }
+            }
+        }
+        read.spans(Memory::Activation, &mut self.reads);
+        let steps = m.kernel_y * m.kernel_x * m.channels;
+        wrapped(Memory::Weight, m.weight_address, m.tiles.saturating_mul(steps), &mut self.reads);
+        let groups = (config.cols / config.lanes) as u32;
+        if !(m.accumulate && m.to_accumulator) {
+            wrapped(Memory::Parameter, m.parameter_address, m.tiles * groups, &mut self.reads);
+        }
+        let rows = m.tiles * m.outputs_y * m.outputs_x * groups;
+        if m.accumulate {
+            wrapped(Memory::Accumulator, m.accumulator_address, rows, &mut self.reads);
+        }
+        if m.to_accumulator {
+            wrapped(Memory::Accumulator, m.accumulator_address, rows, &mut self.writes);
+            return;
+        }
+        let mut written = Addresses::new();
+        let (first, last) = (m.output_lane, m.output_lane + m.tiles * config.cols as u32 - 1);
+        for chunk in first / config.rows as u32..=last / config.rows as u32 {
+            for y in 0..m.outputs_y {
+                for x in 0..m.outputs_x {
+                    let offset =
+                        y.wrapping_mul(m.output_stride_y).wrapping_add(x.wrapping_mul(m.output_stride_x));
+                    written.insert(
+                        m.output_address
+                            .wrapping_add(offset)
+                            .wrapping_add(chunk.wrapping_mul(m.output_stride_tile)),
+                    );
+                }
+            }
+        }
+        written.spans(Memory::Activation, &mut self.writes);
+    }
+
+    fn vector(&mut self, v: &Vector, config: &Config) {
+        let results = v.groups.wrapping_mul(v.outputs_y).wrapping_mul(v.outputs_x);
+        let first_chunk = v.first_lane / config.rows as u32;
+        let last_chunk = (v.first_lane + v.groups * config.lanes as u32 - 1) / config.rows as u32;
+        if v.source == 1 {
+            wrapped(Memory::Accumulator, v.source_address, results, &mut self.reads);
+        } else {
+            let mut read = Addresses::new();
+            let taps_y = taps(v.outputs_y, v.kernel_y, v.start_y, (v.step_y, 1), v.input_height);
+            let taps_x = taps(v.outputs_x, v.kernel_x, v.start_x, (v.step_x, 1), v.input_width);
+            let columns: Vec<u32> = offsets(&taps_x, v.stride_x, v.stride_kernel_x);
+            for row in offsets(&taps_y, v.stride_y, v.stride_kernel_y) {
+                for column in &columns {
+                    for chunk in first_chunk..=last_chunk {
+                        let offset =
+                            row.wrapping_add(*column).wrapping_add(chunk.wrapping_mul(v.stride_group));
+                        read.insert(v.source_address.wrapping_add(offset));
+                    }
+                }
+            }
+            read.spans(Memory::Activation, &mut self.reads);
+        }
+        if v.add_operand {
+            wrapped(Memory::Accumulator, v.operand_address, results, &mut self.reads);
+        }
+        if v.destination == 1 {
+            wrapped(Memory::Accumulator, v.destination_address, results, &mut self.writes);
+            return;
+        }
+        let mut written = Addresses::new();
+        for chunk in first_chunk..=last_chunk {
+            for y in 0..v.outputs_y {
+                for x in 0..v.outputs_x {
+                    let offset =
+                        y.wrapping_mul(v.output_stride_y).wrapping_add(x.wrapping_mul(v.output_stride_x));
+                    written.insert(
+                        v.destination_address
+                            .wrapping_add(offset)
+                            .wrapping_add(chunk.wrapping_mul(v.output_stride_group)),
+                    );
+                }
+            }
+        }
+        written.spans(Memory::Activation, &mut self.writes);
+    }
+}
+
+/// Memory and bytes of an address of a `space`.
+fn destination(value: u32, config: &Config) -> (Memory, usize) {
+    match value {
+        space::ACTIVATION => (Memory::Activation, config.rows),
+        space::WEIGHT => (Memory::Weight, config.tile_bytes()),
+        space::PARAMETER => (Memory::Parameter, config.parameter_group_bytes()),
+        _ => (Memory::Accumulator, 4 * config.lanes),
+    }
+}
+
+/// Pairs of output and kernel index that lie inside the image, without those that give the same address twice.
+fn taps(outputs: u32, kernel: u32, start: i32, steps: (u32, u32), size: u32) -> Vec<(u32, u32)> {
+    let mut taps = Vec::new();
+    for output in 0..outputs {
+        for tap in 0..kernel {
+            let position = (start as u32).wrapping_add(output * steps.0).wrapping_add(tap * steps.1);
+            let position = position as u16 as i16;
+            if position >= 0 && (position as u32) < size {
+                taps.push((output, tap));
+            }
+        }
+    }
+    taps
+}
+
+/// Distinct address offsets of the taps.
+fn offsets(taps: &[(u32, u32)], stride: u32, kernel_stride: u32) -> Vec<u32> {
+    let address = |tap: &(u32, u32)| {
+        (tap.0.wrapping_mul(stride)).wrapping_add(tap.1.wrapping_mul(kernel_stride)) & 0xffff
+    };
+    let mut offsets: Vec<u32> = taps.iter().map(address).collect();
+    offsets.sort_unstable();
+    offsets.dedup();
+    offsets
+}
+
+/// `count` addresses from `start` on, modulo 2^16.
+fn wrapped(memory: Memory, start: u32, count: u32, spans: &mut Vec<Span>) {
+    let end = start + count.min(1 << 16);
+    spans.push(Span { memory, addresses: start..end.min(1 << 16) });
+    if end > 1 << 16 {
+        spans.push(Span { memory, addresses: 0..end - (1 << 16) });
+    }
+}
+
+/// Rows of bytes of the workspace, in units of 16 bytes; neighbouring rows become one span.
+fn memory_rows(offset: u32, rows: u32, row_bytes: u32, stride: u32, spans: &mut Vec<Span>) {
+    let unit = frugal_isa::MEMORY_QUANTUM;
+    for row in 0..rows {
+        let start = offset.wrapping_add(row.wrapping_mul(stride)) / unit;
+        let addresses = start..start + row_bytes.div_ceil(unit);
+        match spans.last_mut() {
+            Some(last) if last.memory == Memory::Workspace && last.addresses.end == addresses.start => {
+                last.addresses.end = addresses.end;
+            }
+            _ => spans.push(Span { memory: Memory::Workspace, addresses }),
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Pass *allocate*: which tensors stay on the chip, and where.
+//!
+//! At first every tensor stays from its producer to its last reader. While the activation scratchpad is too small at some
+//! layer, a tensor gives way: first the largest that only lies there across the layer, then the layer's inputs, then its
+//! output. A tensor that gave way is stored by its producer, and later readers take it from the workspace piece by piece.
+
+use crate::error::{ChipMemory, CompileError, Shortage};
+use crate::layer::{vector_quantum, Network, Operation};
+use crate::tile::{plan, Plan, Problem};
+use frugal_isa::Config;
+use std::ops::Range;
+
+/// A tensor's stay on the chip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stay {
+    /// The first and the last layer, both included.
+    first: usize,
+    last: usize,
+    /// Address of the first vector.
+    base: usize,
+}
+
+/// Places of all tensors, and how each layer is cut.
+#[derive(Clone, Debug)]
+pub struct Allocation {
+    /// For each tensor, its place in the workspace in bytes.
+    pub workspace: Vec<Option<usize>>,
+    pub workspace_bytes: usize,
+    pub plans: Vec<Plan>,
+}
+
+/// For each tensor: its producer, and the layers that read it.
+struct Uses {
+    producers: Vec<Option<usize>>,
+    readers: Vec<Vec<usize>>,
+}
+
+fn uses(network: &Network) -> Uses {
+    let mut uses = Uses {
+        producers: vec![None; network.tensors.len()],
+        readers: vec![Vec::new(); network.tensors.len()],
+    };
+    for (index, layer) in network.layers.iter().enumerate() {
+        uses.producers[layer.output] = Some(index);
+        for input in &layer.inputs {
+            if uses.readers[*input].last() != Some(&index) {
+                uses.readers[*input].push(index);
+            }
+        }
+    }
+    uses
+}
+
+/// Runs the pass.
+pub fn allocate(network: &Network, config: &Config) -> Result<Allocation, CompileError> {
+    let uses = uses(network);
+    let mut stays: Vec<Option<Stay>> = (0..network.tensors.len())
+        .map(|tensor| {
+            let readers = &uses.readers[tensor];
+            let first = uses.producers[tensor].or(readers.first().copied())?;
+            Some(Stay { first, last: readers.last().copied().unwrap_or(first), base: 0 })
+        })
+        .collect();
+    loop {
+        let failed = match place(network, config, &mut stays) {
+            Ok(()) => match plan_all(network, config, &uses, &stays) {
+                Ok(plans) => return Ok(finish(network, config, &uses, &stays, plans)),
+                Err((layer, lack)) if lack.memory == ChipMemory::Activation => (layer, lack.needs),
+                Err((layer, lack)) => return Err(shortage(network, config, layer, lack.memory, lack.needs)),
+            },
+            Err(layer) => (layer, usize::MAX),
+        };
+        if !give_way(network, &uses, &mut stays, failed.0) {
+            return Err(shortage(network, config, failed.0, ChipMemory::Activation, failed.1));
+        }
+    }
+}
+
+fn shortage(
+    network: &Network,
+    config: &Config,
+    layer: usize,
+    memory: ChipMemory,
+    needs: usize,
+) -> CompileError {
+    CompileError::DoesNotFit(Box::new(Shortage {
+        layer: network.layers[layer].name.clone(),
+        memory,
+        needs,
+        has: memory.depth(config),
+        config: config.name.clone(),
+        preset: None,
+    }))
+}
+
+/// Makes one tensor leave the chip at a layer; false when none is there.
+fn give_way(network: &Network, uses: &Uses, stays: &mut [Option<Stay>], layer: usize) -> bool {
+    let used = &network.layers[layer];
+    let size = |tensor: &usize| network.tensors[*tensor].place.vectors();
+    let there: Vec<usize> = (0..stays.len())
+        .filter(|t| stays[*t].is_some_and(|stay| stay.first <= layer && layer <= stay.last))
+        .collect();
+    let across = there.iter().filter(|t| !used.inputs.contains(t) && used.output != **t).copied();
+    let inputs = there.iter().filter(|t| used.inputs.contains(t)).copied();
+    let Some(victim) = across
+        .max_by_key(size)
+        .or_else(|| inputs.max_by_key(size))
+        .or_else(|| there.iter().find(|t| used.output == **t).copied())
+    else {
+        return false;
+    };
+    let stay = stays[victim].expect("it is there");
+    // The last reader before this layer is the last that finds it on the chip.
+    stays[victim] = uses.readers[victim]
+        .iter()
+        .rev()
+        .find(|reader| **reader < layer)
+        .map(|reader| Stay { last: *reader, ..stay });
+    true
+}
+
+/// Tensors that share an address because an addition overwrites its operand.
+struct Buffer {
+    tensors: Vec<usize>,
+    first: usize,
+    last: usize,
+    vectors: usize,
+}
+
+fn buffers(network: &Network, stays: &[Option<Stay>]) -> Vec<Buffer> {
+    let mut owner: Vec<Option<usize>> = vec![None; stays.len()];
+    let mut buffers: Vec<Buffer> = Vec::new();
+    let mut order: Vec<usize> = (0..stays.len()).filter(|t| stays[*t].is_some()).collect();
+    order.sort_by_key(|t| stays[*t].map(|stay| stay.first));
+    for tensor in order {
+        let stay = stays[tensor].expect("only those that stay");
+        let vectors = network.tensors[tensor].place.vectors();
+        let producer = network.layers.iter().position(|layer| layer.output == tensor);
+        let replaced = producer.and_then(|index| {
+            let layer = &network.layers[index];
+            let ends_here = |t: &&usize| stays[**t].is_some_and(|s| s.first < index && s.last == index);
+            matches!(layer.operation, Operation::Add(_)).then(|| layer.inputs.iter().rev().find(ends_here))?
+        });
+        match replaced.and_then(|operand| owner[*operand]) {
+            Some(buffer) if buffers[buffer].last == stay.first => {
+                buffers[buffer].tensors.push(tensor);
+                buffers[buffer].last = stay.last;
+                owner[tensor] = Some(buffer);
+            }
+            _ => {
+                owner[tensor] = Some(buffers.len());
+                buffers.push(Buffer { tensors: vec![tensor], first: stay.first, last: stay.last, vectors });
+            }
+        }
+    }
+    buffers
+}
+
+/// Gives every stay its address; otherwise the first layer at which there is no room.
+fn place(network: &Network, config: &Config, stays: &mut [Option<Stay>]) -> Result<(), usize> {
+    let buffers = buffers(network, stays);
+    let mut by_size: Vec<usize> = (0..buffers.len()).collect();
+    by_size.sort_by_key(|b| (std::cmp::Reverse(buffers[*b].vectors), buffers[*b].first));
+    let by_time: Vec<usize> = (0..buffers.len()).collect();
+    let mut failure = 0;
+    for order in [by_size, by_time] {
+        let mut placed: Vec<(usize, usize)> = Vec::new();
+        let mut complete = true;
+        for index in order {
+            let buffer = &buffers[index];
+            let overlapping = placed
+                .iter()
+                .filter(|(other, _)| {
+                    buffers[*other].first <= buffer.last && buffer.first <= buffers[*other].last
+                })
+                .map(|(other, base)| *base..*base + buffers[*other].vectors)
+                .collect();
+            let gaps = free(overlapping, config);
+            match gaps.into_iter().find(|gap| gap.len() >= buffer.vectors) {
+                Some(gap) => placed.push((index, gap.start)),
+                None => {
+                    failure = crowded_layer(&buffers, buffer);
+                    complete = false;
+                    break;
+                }
+            }
+        }
+        if complete {
+            for (index, base) in placed {
+                for tensor in &buffers[index].tensors {
+                    if let Some(stay) = &mut stays[*tensor] {
+                        stay.base = base;
+                    }
+                }
+            }
+            return Ok(());
+        }
+    }
+    Err(failure)
+}
+
+/// The layer of a buffer's stay at which most vectors are wanted.
+fn crowded_layer(buffers: &[Buffer], buffer: &Buffer) -> usize {
+    let wanted = |layer: &usize| -> usize {
+        buffers.iter().filter(|b| b.first <= *layer && *layer <= b.last).map(|b| b.vectors).sum()
+    };
+    (buffer.first..=buffer.last).rev().max_by_key(wanted).unwrap_or(buffer.first)
+}
+
+/// What the used ranges leave of the activation scratchpad.
+fn free(mut used: Vec<Range<usize>>, config: &Config) -> Vec<Range<usize>> {
+    used.sort_by_key(|range| range.start);
+    let quantum = vector_quantum(config);
+    let mut gaps = Vec::new();
+    let mut start = 0;
+    for range in used {
+        if range.start > start {
+            gaps.push(start..range.start);
+        }
+        start = start.max(range.end.next_multiple_of(quantum));
+    }
+    if start < config.activation_depth {
+        gaps.push(start..config.activation_depth);
+    }
+    gaps
+}
+
+fn plan_all(
+    network: &Network,
+    config: &Config,
+    uses: &Uses,
+    stays: &[Option<Stay>],
+) -> Result<Vec<Plan>, (usize, crate::tile::Lack)> {
+    let mut plans = Vec::new();
+    for (index, layer) in network.layers.iter().enumerate() {
+        let here = |tensor: usize| {
+            stays[tensor].filter(|stay| stay.first <= index && index <= stay.last).map(|stay| stay.base)
+        };
+        let used = (0..stays.len())
+            .filter_map(|tensor| {
+                here(tensor).map(|base| base..base + network.tensors[tensor].place.vectors())
+            })
+            .collect();
+        let problem = Problem {
+            config,
+            operation: &layer.operation,
+            inputs: layer.inputs.iter().map(|t| &network.tensors[*t]).collect(),
+            output: &network.tensors[layer.output],
+            resident_inputs: layer.inputs.iter().map(|t| here(*t)).collect(),
+            resident_output: here(layer.output),
+            stored: in_workspace(network, uses, stays, layer.output),
+            gaps: free(used, config),
+        };
+        plans.push(plan(&problem).map_err(|lack| (index, lack))?);
+    }
+    Ok(plans)
+}
+
+/// Whether a tensor has a place in the workspace: the host writes or reads it, or a layer finds it only there.
+fn in_workspace(network: &Network, uses: &Uses, stays: &[Option<Stay>], tensor: usize) -> bool {
+    network.inputs.contains(&tensor)
+        || network.outputs.iter().any(|output| output.tensor == tensor)
+        || match stays[tensor] {
+            Some(stay) => uses.readers[tensor].iter().any(|reader| *reader > stay.last),
+            None => true,
+        }
+}
+
+fn finish(
+    network: &Network,
+    config: &Config,
+    uses: &Uses,
+    stays: &[Option<Stay>],
+    plans: Vec<Plan>,
+) -> Allocation {
+    let mut workspace_bytes = 0usize;
+    let workspace = (0..network.tensors.len())
+        .map(|tensor| {
+            in_workspace(network, uses, stays, tensor).then(|| {
+                let offset = workspace_bytes;
+                let bytes = network.tensors[tensor].place.vectors() * config.rows;
+                workspace_bytes = (offset + bytes).next_multiple_of(64);
+                offset
+            })
+        })
+        .collect();
+    Allocation { workspace, workspace_bytes, plans }
+}

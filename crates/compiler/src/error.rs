@@ -1,0 +1,101 @@
+//! Why a model does not become a program.
+
+use crate::check::CheckError;
+use frugal_isa::command::EncodeError;
+use frugal_isa::{Config, ConfigError};
+use frugal_quant::QuantError;
+use std::fmt;
+use thiserror::Error;
+
+/// Why a model does not become a program.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum CompileError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(
+        "layer {layer}: batch {batch}; one image at a time is supported. Convert the model with batch 1"
+    )]
+    Batch { layer: String, batch: usize },
+    #[error("layer {layer}: {problem}")]
+    Unsupported { layer: String, problem: String },
+    #[error("layer {layer} reads {producer}, which runs on the host. Only the end of a model may run there")]
+    HostInTheMiddle { layer: String, producer: String },
+    #[error("layer {layer}: {source}")]
+    Quantisation { layer: String, source: QuantError },
+    #[error("layer {}: {} needs {} {}, '{}' has {}. {}", .0.layer, .0.memory, .0.needs, .0.memory.unit(), .0.config, .0.has, .0.advice())]
+    DoesNotFit(Box<Shortage>),
+    #[error("layer {layer}: {source}: the layer is too large for one command")]
+    Field { layer: String, source: EncodeError },
+    #[error("the memory behind the bus would need {bytes} bytes; 2 GiB is the most")]
+    Workspace { bytes: usize },
+    #[error("matrix product {m} x {k} x {n}: {problem}")]
+    Product { m: usize, k: usize, n: usize, problem: String },
+    /// The checker refuses the program: a fault of the compiler itself.
+    #[error("the compiler made a wrong program, please report this: {0}")]
+    Check(#[from] CheckError),
+}
+
+/// A memory that is too small for a layer, whatever the tiling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    pub layer: String,
+    pub memory: ChipMemory,
+    /// The least that a tiling needs.
+    pub needs: usize,
+    pub has: usize,
+    /// Name of the configuration.
+    pub config: String,
+    /// The smallest preset for which the model compiles.
+    pub preset: Option<&'static str>,
+}
+
+impl Shortage {
+    fn advice(&self) -> String {
+        match self.preset {
+            Some(preset) => format!("Use --config {preset}, or a configuration with a deeper memory"),
+            None => "No preset is large enough: make the layer smaller, or the memory deeper".to_owned(),
+        }
+    }
+}
+
+/// An on-chip memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChipMemory {
+    Activation,
+    Weight,
+    Parameter,
+    Accumulator,
+}
+
+impl ChipMemory {
+    /// What one address holds.
+    pub fn unit(self) -> &'static str {
+        match self {
+            ChipMemory::Activation => "vectors",
+            ChipMemory::Weight => "tiles",
+            ChipMemory::Parameter => "groups",
+            ChipMemory::Accumulator => "rows",
+        }
+    }
+
+    /// Addresses that the accelerator has.
+    pub fn depth(self, config: &Config) -> usize {
+        match self {
+            ChipMemory::Activation => config.activation_depth,
+            ChipMemory::Weight => config.weight_depth,
+            ChipMemory::Parameter => config.parameter_depth,
+            ChipMemory::Accumulator => config.accumulator_depth,
+        }
+    }
+}
+
+impl fmt::Display for ChipMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChipMemory::Activation => "the activation scratchpad",
+            ChipMemory::Weight => "the weight scratchpad",
+            ChipMemory::Parameter => "the parameter memory",
+            ChipMemory::Accumulator => "the accumulator memory",
+        })
+    }
+}

@@ -1,0 +1,289 @@
+//! An estimate of cycles without hardware: engines, queues and tokens as events, transfers and pipelines as constants.
+//!
+//! It serves two purposes: the pass *order* asks when each command could start, and people ask how good a schedule is.
+
+use frugal_isa::command::{layout, space};
+use frugal_isa::{Command, Config, Engine, Program, COMMAND_BYTES};
+
+use crate::tokens::Dependencies;
+
+/// Constants of the model, in cycles.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CostModel {
+    /// From the start of the program until the first command is dispatched.
+    pub first_fetch: f64,
+    /// From one dispatch to the next beyond the beats that the command takes on the bus.
+    pub fetch_overhead: f64,
+    /// From the start of a load to its first byte.
+    pub load_latency: f64,
+    /// From the start of a store to its first byte, and from its last to the answer.
+    pub store_latency: f64,
+    /// From the last step of a matrix command to its last result.
+    pub matrix_drain: f64,
+    /// From the last read of a vector command to its last result.
+    pub vector_drain: f64,
+    /// Cycles that an engine loses between two commands.
+    pub command_overhead: f64,
+}
+
+impl Default for CostModel {
+    fn default() -> CostModel {
+        CostModel {
+            first_fetch: 30.0,
+            fetch_overhead: 4.0,
+            load_latency: 25.0,
+            store_latency: 25.0,
+            matrix_drain: 15.0,
+            vector_drain: 15.0,
+            command_overhead: 2.0,
+        }
+    }
+}
+
+/// What a program costs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Estimate {
+    pub cycles: u64,
+    /// Cycles in which load, matrix, vector and store are at work.
+    pub busy: [u64; 4],
+    /// For each command, the cycle in which it starts.
+    pub starts: Vec<f64>,
+    /// For each command, the cycle in which its results are there.
+    pub ends: Vec<f64>,
+    /// No engine can go on: the program deadlocks.
+    pub stuck: bool,
+}
+
+impl Estimate {
+    /// Share of the peak that the layers' own multiply-accumulates reach.
+    pub fn utilisation(&self, program: &Program) -> f64 {
+        program.macs() as f64 / (self.cycles.max(1) as f64 * program.config.peak() as f64)
+    }
+}
+
+/// One command as the model sees it.
+struct Work {
+    engine: Engine,
+    /// Cycles before work begins.
+    latency: f64,
+    /// Cycles of work at full rate.
+    cycles: f64,
+    /// Cycles from the end of the work to the result.
+    drain: f64,
+    /// Share of the output stage that it takes at full rate.
+    lanes: f64,
+}
+
+fn work(command: &Command, config: &Config, model: &CostModel) -> Work {
+    let engine = command.engine();
+    let bus = config.bus_bytes();
+    let base = Work { engine, latency: model.command_overhead, cycles: 0.0, drain: 0.0, lanes: 0.0 };
+    match command {
+        Command::Load(load) => {
+            let rate = match (load.space, load.layout) {
+                (space::ACTIVATION, _) => config.rows.min(bus),
+                (space::WEIGHT, layout::ROW) => config.cols.min(bus),
+                _ => bus,
+            };
+            let cycles = f64::from(load.rows) * f64::from(load.row_bytes.div_ceil(rate as u32));
+            Work { latency: model.load_latency, cycles, ..base }
+        }
+        Command::Store(store) => {
+            let rate = match store.space {
+                space::ACTIVATION => config.rows.min(bus),
+                _ => bus,
+            };
+            let cycles = f64::from(store.rows) * f64::from(store.row_bytes.div_ceil(rate as u32));
+            Work { latency: model.store_latency / 2.0, drain: model.store_latency / 2.0, cycles, ..base }
+        }
+        Command::Matrix(m) => {
+            let groups = (config.cols / config.lanes) as f64;
+            let steps = (f64::from(m.kernel_y) * f64::from(m.kernel_x) * f64::from(m.channels)).max(groups);
+            let results = f64::from(m.tiles) * f64::from(m.outputs_y) * f64::from(m.outputs_x);
+            Work { cycles: results * steps, drain: model.matrix_drain, lanes: groups / steps, ..base }
+        }
+        Command::Vector(v) => {
+            let window = f64::from(v.kernel_y) * f64::from(v.kernel_x);
+            let results = f64::from(v.groups) * f64::from(v.outputs_y) * f64::from(v.outputs_x);
+            Work { cycles: results * window, drain: model.vector_drain, lanes: 1.0 / window, ..base }
+        }
+        Command::Barrier(_) | Command::End(_) => base,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Running {
+    command: usize,
+    latency: f64,
+    cycles: f64,
+}
+
+/// How commands reach the queues.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Dispatch {
+    /// All are there from the beginning.
+    Immediate,
+    /// Fetched one after another into queues of limited depth.
+    Queues,
+}
+
+/// Simulates commands of which each starts after its dependencies are finished.
+pub(crate) fn simulate(
+    commands: &[&Command],
+    dependencies: &[Dependencies],
+    config: &Config,
+    model: &CostModel,
+    dispatch: Dispatch,
+) -> Estimate {
+    let works: Vec<Work> = commands.iter().map(|c| work(c, config, model)).collect();
+    let mut estimate = Estimate {
+        starts: vec![0.0; works.len()],
+        ends: vec![f64::INFINITY; works.len()],
+        ..Estimate::default()
+    };
+    let fetch = model.fetch_overhead + (COMMAND_BYTES / config.bus_bytes()) as f64;
+    let mut busy = [0.0; 4];
+    let mut queues: [std::collections::VecDeque<usize>; 4] = Default::default();
+    let mut running: [Option<Running>; 4] = [None; 4];
+    let mut next = 0;
+    let mut fetched = if dispatch == Dispatch::Queues { model.first_fetch } else { 0.0 };
+    let mut now = 0.0f64;
+    let mut last_end = 0.0f64;
+    // Results under way: the times at which somebody may become ready.
+    let mut pending: Vec<f64> = Vec::new();
+    loop {
+        // Dispatch.
+        while next < works.len() && now >= fetched {
+            let engine = works[next].engine;
+            if engine == Engine::Control {
+                let idle = queues.iter().all(|q| q.is_empty()) && running.iter().all(Option::is_none);
+                if !idle || last_end > now {
+                    break;
+                }
+                estimate.starts[next] = now;
+                estimate.ends[next] = now;
+            } else {
+                if dispatch == Dispatch::Queues && queues[engine as usize].len() >= config.queue_depth {
+                    break;
+                }
+                queues[engine as usize].push_back(next);
+            }
+            next += 1;
+            if dispatch == Dispatch::Queues {
+                fetched = fetched.max(now) + if engine == Engine::Control { 0.0 } else { fetch };
+            }
+        }
+        // Start.
+        for engine in 0..4 {
+            if running[engine].is_none() {
+                if let Some(&command) = queues[engine].front() {
+                    let ready =
+                        dependencies[command].iter().flatten().all(|d| estimate.ends[*d as usize] <= now);
+                    if ready {
+                        queues[engine].pop_front();
+                        let work = &works[command];
+                        estimate.starts[command] = now;
+                        running[engine] =
+                            Some(Running { command, latency: work.latency, cycles: work.cycles });
+                    }
+                }
+            }
+        }
+        // Rates until the next event.
+        let matrix_lanes = match running[Engine::Matrix as usize] {
+            Some(r) if r.latency <= 0.0 => works[r.command].lanes,
+            _ => 0.0,
+        };
+        let rate = |engine: usize, r: &Running| -> f64 {
+            if engine == Engine::Vector as usize {
+                ((1.0 - matrix_lanes) / works[r.command].lanes).clamp(0.02, 1.0)
+            } else {
+                1.0
+            }
+        };
+        let mut step = f64::INFINITY;
+        for (engine, r) in running.iter().enumerate() {
+            if let Some(r) = r {
+                step = step.min(if r.latency > 0.0 { r.latency } else { r.cycles / rate(engine, r) });
+            }
+        }
+        if next < works.len() && fetched > now {
+            step = step.min(fetched - now);
+        }
+        pending.retain(|t| *t > now);
+        for t in &pending {
+            step = step.min(t - now);
+        }
+        if !step.is_finite() {
+            estimate.stuck = next < works.len() || queues.iter().any(|q| !q.is_empty());
+            break;
+        }
+        // Advance.
+        now += step;
+        for engine in 0..4 {
+            if let Some(mut r) = running[engine] {
+                busy[engine] += step;
+                if r.latency > 0.0 {
+                    r.latency -= step;
+                    if r.latency < 1e-9 {
+                        r.latency = 0.0;
+                    }
+                } else {
+                    r.cycles -= step * rate(engine, &r);
+                }
+                if r.latency <= 0.0 && r.cycles <= 1e-6 {
+                    let end = now + works[r.command].drain;
+                    estimate.ends[r.command] = end;
+                    last_end = last_end.max(end);
+                    pending.push(end);
+                    running[engine] = None;
+                } else {
+                    running[engine] = Some(r);
+                }
+            }
+        }
+    }
+    estimate.cycles = now.ceil() as u64;
+    estimate.busy = busy.map(|cycles| cycles.round() as u64);
+    estimate
+}
+
+/// For each command, the commands whose tokens it takes: the n-th token taken from a counter is the n-th sent.
+/// `None` when a token is taken that nobody sends.
+pub(crate) fn token_dependencies(commands: &[Command]) -> Option<Vec<Dependencies>> {
+    let mut sent: [[std::collections::VecDeque<u32>; 4]; 4] = Default::default();
+    for (index, command) in commands.iter().enumerate() {
+        let own = command.engine() as usize;
+        for (to, queue) in sent.get_mut(own).into_iter().flatten().enumerate() {
+            if command.tokens().signal >> to & 1 != 0 {
+                queue.push_back(index as u32);
+            }
+        }
+    }
+    commands
+        .iter()
+        .map(|command| {
+            let mut needed: Dependencies = [None; 4];
+            for (from, slot) in needed.iter_mut().enumerate() {
+                if command.tokens().wait >> from & 1 != 0 {
+                    *slot = Some(sent[from][command.engine() as usize].pop_front()?);
+                }
+            }
+            Some(needed)
+        })
+        .collect()
+}
+
+/// Estimates a program with dispatch, queues and tokens.
+pub fn estimate(program: &Program, model: &CostModel) -> Estimate {
+    let commands: Vec<&Command> = program.commands.iter().collect();
+    match token_dependencies(&program.commands) {
+        Some(dependencies) => simulate(&commands, &dependencies, &program.config, model, Dispatch::Queues),
+        None => Estimate { stuck: true, ..Estimate::default() },
+    }
+}
+
+/// Cycles from start to done.
+pub fn estimate_cycles(program: &Program, model: &CostModel) -> u64 {
+    estimate(program, model).cycles
+}

@@ -1,0 +1,182 @@
+//! Between graph and commands: layers that one engine computes, on tensors that lie in vectors.
+
+use frugal_graph::Window;
+use frugal_isa::{Config, TensorLayout};
+use frugal_quant::{ActivationRange, AddParameters, Multiplier};
+
+/// A model as the accelerator sees it.
+#[derive(Clone, Debug)]
+pub struct Network {
+    pub name: String,
+    pub tensors: Vec<Tensor>,
+    /// In execution order.
+    pub layers: Vec<Layer>,
+    /// Tensors that the host writes to the workspace, by index.
+    pub inputs: Vec<usize>,
+    /// What the host reads from the workspace.
+    pub outputs: Vec<Output>,
+}
+
+/// One tensor that the host reads, perhaps under another shape than it was computed with.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub name: String,
+    pub tensor: usize,
+    pub shape: Vec<usize>,
+}
+
+/// An image: rows of pixels of channels.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub place: Placement,
+}
+
+/// How an image lies in vectors, on the chip and behind the bus alike: pixel after pixel, row after row; the channels of a
+/// pixel fill whole vectors, and a row fills whole 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    /// Vectors that hold channels.
+    pub chunks: usize,
+    /// Vectors from one pixel to the next.
+    pub pixel: usize,
+    /// Vectors from one row to the next.
+    pub row: usize,
+}
+
+/// A step of the model.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    pub name: String,
+    /// Tensors by index.
+    pub inputs: Vec<usize>,
+    pub output: usize,
+    pub operation: Operation,
+    pub multiply_accumulates: u64,
+}
+
+#[derive(Clone, Debug)]
+pub enum Operation {
+    Product(Product),
+    Add(AddParameters),
+    Pool(Pool),
+}
+
+/// A convolution, a depthwise convolution or a fully connected layer: work for the matrix engine.
+#[derive(Clone, Debug)]
+pub struct Product {
+    pub window: Window,
+    /// Value of a pixel outside the image: the input's zero point.
+    pub pad_value: i8,
+    pub weights: Weights,
+    /// For each output channel, with the input's zero point folded into the bias.
+    pub bias: Vec<i32>,
+    pub multipliers: Vec<Multiplier>,
+    pub output_zero_point: i32,
+    pub range: ActivationRange,
+}
+
+#[derive(Clone, Debug)]
+pub enum Weights {
+    /// `[output][ky][kx][input]`
+    Dense { elements: Vec<i8>, inputs: usize },
+    /// `[ky][kx][output]`; output `c` reads input `c / multiplier`.
+    Depthwise { elements: Vec<i8>, outputs: usize, multiplier: usize },
+}
+
+#[derive(Clone, Debug)]
+pub struct Pool {
+    pub window: Window,
+    pub kind: PoolKind,
+    pub range: ActivationRange,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolKind {
+    Average,
+    Maximum,
+}
+
+/// Vectors that together are a multiple of 16 bytes.
+pub fn vector_quantum(config: &Config) -> usize {
+    (16 / config.rows).max(1)
+}
+
+impl Placement {
+    pub fn new(height: usize, width: usize, channels: usize, config: &Config) -> Placement {
+        let quantum = vector_quantum(config);
+        let chunks = channels.div_ceil(config.rows);
+        let pixel = if chunks == 1 { 1 } else { chunks.next_multiple_of(quantum) };
+        Placement { height, width, channels, chunks, pixel, row: (width * pixel).next_multiple_of(quantum) }
+    }
+
+    /// Vectors of the whole image.
+    pub fn vectors(&self) -> usize {
+        self.height * self.row
+    }
+
+    pub fn elements(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Where the host finds the elements, under `shape` if its dimensions are those of the image.
+    pub fn layout(&self, name: &str, shape: &[usize], offset: usize, config: &Config) -> TensorLayout {
+        let bytes = config.rows;
+        let image = [1, self.height, self.width, self.channels];
+        let strides = [self.height * self.row * bytes, self.row * bytes, self.pixel * bytes, 1];
+        // Leading ones may be left out.
+        let leading = 4usize.saturating_sub(shape.len());
+        let fits = shape.len() <= 4 && image[leading..] == *shape && image[..leading].iter().all(|n| *n == 1);
+        let (shape, strides) = match fits {
+            true => (shape.to_vec(), strides[leading..].to_vec()),
+            false => (image.to_vec(), strides.to_vec()),
+        };
+        TensorLayout { name: name.to_owned(), shape, strides, offset, element_bytes: 1 }
+    }
+}
+
+impl Weights {
+    /// Weight of input channel `input` at a tap, as output channel `output` sees it.
+    pub fn at(&self, output: usize, ky: usize, kx: usize, input: usize, window: &Window) -> i8 {
+        let tap = ky * window.kernel_width + kx;
+        match self {
+            Weights::Dense { elements, inputs } => {
+                elements[(output * window.kernel_height * window.kernel_width + tap) * inputs + input]
+            }
+            Weights::Depthwise { elements, outputs, multiplier } => {
+                if output / multiplier == input {
+                    elements[tap * outputs + output]
+                } else {
+                    0
+                }
+            }
+        }
+    }
+
+    /// The weights that output channel `output` has.
+    pub fn of_output(&self, output: usize, window: &Window) -> Box<dyn Iterator<Item = i8> + '_> {
+        let taps = window.kernel_height * window.kernel_width;
+        match self {
+            Weights::Dense { elements, inputs } => {
+                Box::new(elements[output * taps * inputs..][..taps * inputs].iter().copied())
+            }
+            Weights::Depthwise { elements, outputs, .. } => {
+                Box::new(elements[output..].iter().step_by(*outputs).copied())
+            }
+        }
+    }
+
+    /// Input channels that the output channels of a range read.
+    pub fn inputs_of(&self, outputs: std::ops::Range<usize>) -> std::ops::Range<usize> {
+        match self {
+            Weights::Dense { inputs, .. } => 0..*inputs,
+            Weights::Depthwise { multiplier, .. } => {
+                outputs.start / multiplier..(outputs.end - 1) / multiplier + 1
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Pass *tokens*: orders accesses of different engines to the same address.
+//!
+//! Every pair of conflicting accesses becomes a dependency of the later command on the earlier one, in program order. A
+//! vector clock for each engine tells which dependencies already follow from tokens taken before; the others cost a token.
+
+use crate::access::{Access, Memory};
+use frugal_isa::{Command, Config, Engine};
+
+/// Nobody yet.
+const NONE: u32 = u32::MAX;
+
+/// For each engine, the last command that must be finished before this one starts.
+pub type Dependencies = [Option<u32>; 4];
+
+#[derive(Clone, Copy)]
+struct Cell {
+    writer: u32,
+    readers: [u32; 4],
+}
+
+/// Last writers and readers of every address.
+struct Tracker {
+    memories: [Vec<Cell>; 5],
+}
+
+impl Tracker {
+    fn cells(&mut self, memory: Memory, addresses: std::ops::Range<u32>) -> &mut [Cell] {
+        let cells = &mut self.memories[memory as usize];
+        if cells.len() < addresses.end as usize {
+            cells.resize(addresses.end as usize, Cell { writer: NONE, readers: [NONE; 4] });
+        }
+        &mut cells[addresses.start as usize..addresses.end as usize]
+    }
+}
+
+/// For each command, what its accesses wait for. Commands of one engine start in order, which is not repeated here.
+pub fn dependencies<'a>(
+    commands: impl Iterator<Item = &'a Command> + Clone,
+    config: &Config,
+) -> Vec<Dependencies> {
+    let engines: Vec<Engine> = commands.clone().map(Command::engine).collect();
+    let mut tracker = Tracker { memories: Default::default() };
+    let mut all = Vec::with_capacity(engines.len());
+    for (index, command) in commands.enumerate() {
+        let mut needed: Dependencies = [None; 4];
+        let engine = engines[index];
+        let own = engine as usize;
+        let access = Access::of(command, config);
+        let mut need = |earlier: u32, same_engine_too: bool| {
+            if earlier != NONE && earlier != index as u32 {
+                let from = engines[earlier as usize];
+                if from != engine || same_engine_too {
+                    let slot = &mut needed[from as usize];
+                    *slot = (*slot).max(Some(earlier));
+                }
+            }
+        };
+        let pipelined = matches!(engine, Engine::Matrix | Engine::Vector);
+        for span in &access.reads {
+            for cell in tracker.cells(span.memory, span.addresses.clone()) {
+                need(cell.writer, pipelined);
+                cell.readers[own] = index as u32;
+            }
+        }
+        for span in &access.writes {
+            for cell in tracker.cells(span.memory, span.addresses.clone()) {
+                need(cell.writer, false);
+                for reader in cell.readers {
+                    need(reader, false);
+                }
+                *cell = Cell { writer: index as u32, readers: [NONE; 4] };
+            }
+        }
+        all.push(needed);
+    }
+    all
+}
+
+/// Sets the wait and signal masks of all commands.
+pub fn insert(commands: &mut [Command], config: &Config) {
+    let dependencies = dependencies(commands.iter(), config);
+    // Commands of each engine known to be finished when the last command of an engine started.
+    let mut clocks = [[0u32; 4]; 4];
+    let mut counts = [0u32; 4];
+    // For each command: its number on its engine, and what a token of it says.
+    let mut numbers = Vec::with_capacity(commands.len());
+    let mut carried: Vec<[u32; 4]> = Vec::with_capacity(commands.len());
+    for index in 0..commands.len() {
+        let engine = commands[index].engine();
+        *commands[index].tokens_mut() = Default::default();
+        if engine == Engine::Control {
+            numbers.push(0);
+            carried.push([0; 4]);
+            continue;
+        }
+        let own = engine as usize;
+        let mut needed: Vec<u32> = dependencies[index].into_iter().flatten().collect();
+        // The latest first: its token may say what the others would.
+        needed.sort_unstable_by(|a, b| b.cmp(a));
+        for earlier in needed {
+            let from = commands[earlier as usize].engine();
+            if clocks[own][from as usize] > numbers[earlier as usize] {
+                continue;
+            }
+            commands[earlier as usize].tokens_mut().signal |= engine.mask();
+            commands[index].tokens_mut().wait |= from.mask();
+            for (known, more) in clocks[own].iter_mut().zip(carried[earlier as usize]) {
+                *known = (*known).max(more);
+            }
+        }
+        let mut said = clocks[own];
+        said[own] = counts[own] + 1;
+        carried.push(said);
+        numbers.push(counts[own]);
+        counts[own] += 1;
+    }
+}
