@@ -144,7 +144,9 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
         if status & register::STATUS_ERROR != 0 || status & register::STATUS_DONE == 0 {
             let state = Box::new(MachineState::read(&mut self.system)?);
             let command = CommandText::new(program, state.command_index);
-            let engine = Engine::QUEUED.get((status >> 16 & 15) as usize).copied();
+            let number = (status >> 16 & 15) as u8;
+            let mut engines = Engine::QUEUED.into_iter().chain([Engine::Control]);
+            let engine = engines.find(|engine| *engine as u8 == number);
             return Err(SimulationError::Stopped { code: (status >> 8) as u8, engine, command, state });
         }
         let low = u64::from(self.system.read_register(register::CYCLES_LOW)?);
