@@ -287,13 +287,12 @@ impl Logic for Dispatch {
                     if self.goes_to.val() == 4 {
                         self.state.d.next = DispatchState::Barrier;
                     }
-                    if self.none_left.val() {
+                    if self.goes_to.val() == 5 {
+                        self.state.d.next = DispatchState::End;
+                    } else if self.none_left.val() {
                         self.state.d.next = DispatchState::Stop;
                         self.code.d.next = 6.into();
                         self.engine.d.next = 4.into();
-                    }
-                    if self.goes_to.val() == 5 {
-                        self.state.d.next = DispatchState::End;
                     }
                 }
             }
