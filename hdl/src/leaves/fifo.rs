@@ -1,7 +1,6 @@
 //! A synchronous queue of rows of words.
 use super::prelude::*;
 use super::{inputs, outputs};
-use std::collections::VecDeque;
 
 /// A first-word fall-through queue: `read_data` shows the oldest entry whenever `read_valid`, and `read_ready` takes it
 /// at the clock edge. An entry written in one cycle can be read in the next. `write_ready` and `read_valid` depend on
@@ -25,7 +24,10 @@ pub struct Fifo {
     pub level: Signal<Out, Bits<16>>,
     _depth: usize,
     _words: usize,
-    _entries: VecDeque<Vec<u32>>,
+    _entries: Vec<u32>,
+    _write: usize,
+    _read: usize,
+    _count: usize,
 }
 
 impl Fifo {
@@ -46,7 +48,10 @@ impl Fifo {
             level: Signal::default(),
             _depth: depth,
             _words: words,
-            _entries: VecDeque::new(),
+            _entries: vec![0; depth * words],
+            _write: 0,
+            _read: 0,
+            _count: 0,
         }
     }
 }
@@ -58,24 +63,26 @@ impl Logic for Fifo {
         }
         let take = self.read_valid.val() && self.read_ready.val();
         let put = self.write_ready.val() && self.write_valid.val();
+        if put {
+            let entry = &mut self._entries[self._write * self._words..][..self._words];
+            for (target, word) in entry.iter_mut().zip(&self.write_data) {
+                *target = word.val().to_u32();
+            }
+        }
         if self.reset.val() {
-            self._entries.clear();
+            (self._write, self._read, self._count) = (0, 0, 0);
         } else {
-            if take {
-                self._entries.pop_front();
-            }
-            if put {
-                self._entries.push_back(self.write_data.iter().map(|word| word.val().to_u32()).collect());
-            }
+            self._write = (self._write + usize::from(put)) % self._depth;
+            self._read = (self._read + usize::from(take)) % self._depth;
+            self._count = self._count + usize::from(put) - usize::from(take);
         }
-        if let Some(entry) = self._entries.front() {
-            for (port, word) in self.read_data.iter_mut().zip(entry) {
-                port.next = u64::from(*word).into();
-            }
+        let entry = &self._entries[self._read * self._words..];
+        for (port, word) in self.read_data.iter_mut().zip(entry) {
+            port.next = u64::from(*word).into();
         }
-        self.write_ready.next = self._entries.len() < self._depth;
-        self.read_valid.next = !self._entries.is_empty();
-        self.level.next = (self._entries.len() as u64).into();
+        self.write_ready.next = self._count < self._depth;
+        self.read_valid.next = self._count > 0;
+        self.level.next = (self._count as u64).into();
     }
     fn connect(&mut self) {
         self.write_ready.connect();

@@ -73,11 +73,15 @@ impl Logic for SimpleRam {
             }
         }
         let row = self.write_address.val().index();
+        if row >= self._depth {
+            return;
+        }
         for word in 0..words {
             let enable = self.write_enable[word].val().to_u8();
-            let Some(target) = self._contents.get_mut(row * words + word).filter(|_| enable != 0) else {
+            if enable == 0 {
                 continue;
-            };
+            }
+            let target = &mut self._contents[row * words + word];
             let mask =
                 (0..4).filter(|byte| enable >> byte & 1 == 1).fold(0, |mask, byte| mask | 0xff << (8 * byte));
             *target = *target & !mask | self.write_data[word].val().to_u32() & mask;
@@ -102,35 +106,73 @@ impl Logic for SimpleRam {
 }
 
 impl SimpleRam {
+    /// One wide memory, so that a row is contiguous when simulated. Writes are blocking and a whole word has a branch of
+    /// its own: that is several times faster in Verilator and the same block RAM in Yosys.
     fn verilog(&self) -> String {
-        let last = self._depth - 1;
-        let top = 32 * self._words - 1;
-        let concatenation = |name: &str| {
-            let parts: Vec<String> = (0..self._words).rev().map(|word| format!("{name}${word}")).collect();
-            format!("{{{}}}", parts.join(", "))
-        };
+        let (depth, words) = (self._depth, self._words);
+        let address_bits = clog2(depth).max(1);
+        let read_data: Vec<String> = (0..words).rev().map(|word| format!("read_data${word}")).collect();
         let mut body = format!(
             "(* no_rw_check *) reg [{top}:0] rows [0:{last}];\n\
              reg [{top}:0] read_row;\n\
-             assign {} = read_row;\n\
+             wire [{address_top}:0] read_index = read_address[{address_top}:0];\n\
+             wire [{address_top}:0] write_index = write_address[{address_top}:0];\n\
+             assign {{{read_data}}} = read_row;\n\
              integer row;\n\
-             initial for (row = 0; row < {}; row = row + 1) rows[row] = 0;\n\
+             initial for (row = 0; row < {depth}; row = row + 1) rows[row] = 0;\n\
+             /* verilator lint_off BLKSEQ */\n\
              always @(posedge clock) begin\n\
-             \x20   if (read_enable) read_row <= rows[read_address];\n",
-            concatenation("read_data"),
-            self._depth
+             \x20   if (read_enable) read_row <= rows[read_index];\n",
+            top = 32 * words - 1,
+            last = depth - 1,
+            address_top = address_bits - 1,
+            read_data = read_data.join(", "),
         );
-        for word in 0..self._words {
+        for word in 0..words {
+            let (low, high) = (32 * word, 32 * word + 31);
+            body += &format!(
+                "    if (&write_enable${word}) rows[write_index][{high}:{low}] = write_data${word};\n    else begin\n"
+            );
             for byte in 0..4 {
-                let bit = 32 * word + 8 * byte;
+                let (first, last) = (8 * byte, 8 * byte + 7);
                 body += &format!(
-                    "    if (write_enable${word}[{byte}]) rows[write_address][{}:{bit}] <= write_data${word}[{}:{}];\n",
-                    bit + 7,
-                    8 * byte + 7,
-                    8 * byte
+                    "        if (write_enable${word}[{byte}]) rows[write_index][{}:{}] = write_data${word}[{last}:{first}];\n",
+                    low + last,
+                    low + first,
                 );
             }
+            body += "    end\n";
         }
-        body + "end"
+        body += "end\n/* verilator lint_on BLKSEQ */\n";
+        body + &self.assertions()
+    }
+
+    /// What the simulation reports.
+    fn assertions(&self) -> String {
+        let depth = self._depth;
+        let enables: Vec<String> = (0..self._words).map(|word| format!("write_enable${word}")).collect();
+        let mut checks = String::new();
+        if !self._collisions_allowed {
+            checks += "    if (read_enable && writes && read_address == write_address)\n\
+                       \x20       $error(\"%m: row %0d is read while it is written\", read_address);\n";
+        }
+        if depth < 1 << 16 {
+            checks += &format!(
+                "    if (read_enable && read_address >= 16'd{depth})\n\
+                 \x20       $error(\"%m: row %0d of {depth} is read\", read_address);\n\
+                 \x20   if (writes && write_address >= 16'd{depth})\n\
+                 \x20       $error(\"%m: row %0d of {depth} is written\", write_address);\n"
+            );
+        }
+        if checks.is_empty() {
+            return checks;
+        }
+        format!(
+            "`ifndef SYNTHESIS\n\
+             wire writes = |{{{}}};\n\
+             always @(posedge clock) begin\n{checks}end\n\
+             `endif",
+            enables.join(", ")
+        )
     }
 }

@@ -1,0 +1,173 @@
+//! Drives a block's own `update()` and its Verilog with the same inputs and compares every output in every cycle.
+use frugal_hdl::emit::{emit, EmitError, PortDirection, VerilogFile};
+use rust_hdl_core::prelude::*;
+use std::collections::BTreeMap;
+
+use crate::random::Random;
+use crate::verilated::{lint_only, BuildOptions, PortHandle, VerilateError, VerilatedModel};
+
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    #[error(transparent)]
+    Verilate(#[from] VerilateError),
+    #[error("the block does not settle: a combinational loop?")]
+    DoesNotSettle,
+    #[error("cycle {cycle}, seed {seed}: `{port}` is {native} natively and {verilated} in Verilog (inputs: {inputs})")]
+    Mismatch { cycle: u64, seed: u64, port: String, native: String, verilated: String, inputs: String },
+    #[error("cycle {cycle}, seed {seed}: the Verilog reported an error (inputs: {inputs})")]
+    Reported { cycle: u64, seed: u64, inputs: String },
+}
+
+/// Emits, lints and Verilates a block and compares it with itself for `cycles` clock cycles.
+///
+/// * `drive(block, random, cycle)` sets the block's inputs (`.next`), the clock excepted; the Verilated model is given
+///   the same values.
+/// * `set_clock(block, level)` sets the clock; a combinational block ignores it.
+pub fn compare_native_and_verilated<B: Block>(
+    factory: impl Fn() -> B,
+    mut drive: impl FnMut(&mut B, &mut Random, u64),
+    set_clock: impl Fn(&mut B, bool),
+    cycles: u64,
+    seed: u64,
+) -> Result<VerilogFile, CompareError> {
+    let mut block = factory();
+    let file = emit(&block, "uut", "")?;
+    lint_only(&file)?;
+    let mut model = VerilatedModel::new(&file, &BuildOptions::default())?;
+    let ports = |direction: PortDirection| -> Vec<(String, PortHandle)> {
+        let wanted =
+            file.top().ports.iter().filter(|port| port.direction == direction && port.name != "clock");
+        wanted.map(|port| (port.original_name.clone(), model.port(&port.name))).collect()
+    };
+    let (inputs, outputs) = (ports(PortDirection::Input), ports(PortDirection::Output));
+    let has_clock = model.find_port("clock").is_some();
+    let mut random = Random::new(seed);
+    block.connect_all();
+    settle(&mut block)?;
+    for cycle in 0..cycles {
+        drive(&mut block, &mut random, cycle);
+        set_clock(&mut block, false);
+        settle(&mut block)?;
+        let before = values(&block);
+        for (name, port) in &inputs {
+            model.set_wide(*port, &before[name]);
+        }
+        if has_clock {
+            // Combinational outputs before the edge.
+            model.eval();
+            check(cycle, seed, &outputs, &before, &model)?;
+            set_clock(&mut block, true);
+            settle(&mut block)?;
+            model.cycle();
+        } else {
+            model.eval();
+        }
+        check(cycle, seed, &outputs, &values(&block), &model)?;
+        if model.errors() > 0 {
+            return Err(CompareError::Reported { cycle, seed, inputs: describe_values(&before) });
+        }
+    }
+    Ok(file)
+}
+
+fn check(
+    cycle: u64,
+    seed: u64,
+    outputs: &[(String, PortHandle)],
+    native: &BTreeMap<String, Vec<u32>>,
+    model: &VerilatedModel,
+) -> Result<(), CompareError> {
+    for (name, port) in outputs {
+        let verilated = model.get_wide(*port);
+        if native[name] != verilated {
+            return Err(CompareError::Mismatch {
+                cycle,
+                seed,
+                port: name.clone(),
+                native: hexadecimal(&native[name]),
+                verilated: hexadecimal(verilated),
+                inputs: describe_values(native),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Runs the block's update until nothing changes.
+pub fn settle<B: Block>(block: &mut B) -> Result<(), CompareError> {
+    const MOST_PASSES: usize = 100;
+    for _ in 0..MOST_PASSES {
+        block.update_all();
+        if !block.has_changed() {
+            return Ok(());
+        }
+    }
+    Err(CompareError::DoesNotSettle)
+}
+
+/// The value of every port of a block, by rust-hdl name, least significant word first.
+pub fn values(block: &dyn Block) -> BTreeMap<String, Vec<u32>> {
+    let mut reader = PortReader::default();
+    block.accept("uut", &mut reader);
+    reader.values
+}
+
+#[derive(Default)]
+struct PortReader {
+    depth: usize,
+    namespaces: Vec<String>,
+    values: BTreeMap<String, Vec<u32>>,
+}
+
+impl Probe for PortReader {
+    fn visit_start_scope(&mut self, _name: &str, _node: &dyn Block) {
+        self.depth += 1;
+    }
+
+    fn visit_end_scope(&mut self, _name: &str, _node: &dyn Block) {
+        self.depth -= 1;
+    }
+
+    fn visit_start_namespace(&mut self, name: &str, _node: &dyn Block) {
+        self.namespaces.push(name.into());
+    }
+
+    fn visit_end_namespace(&mut self, _name: &str, _node: &dyn Block) {
+        self.namespaces.pop();
+    }
+
+    fn visit_atom(&mut self, name: &str, signal: &dyn Atom) {
+        if self.depth != 1 || !signal.kind().is_parameter() {
+            return;
+        }
+        let text = format!("{:x}", signal.verilog());
+        let digits = text.split_once("'h").map_or("0", |(_, digits)| digits);
+        let mut path = self.namespaces.clone();
+        path.push(name.into());
+        self.values.insert(path.join("$"), words(digits, signal.bits()));
+    }
+}
+
+/// Hexadecimal digits as words.
+fn words(digits: &str, width: usize) -> Vec<u32> {
+    let mut words = vec![0; width.div_ceil(32)];
+    for (place, digit) in digits.chars().rev().filter_map(|digit| digit.to_digit(16)).enumerate() {
+        if let Some(word) = words.get_mut(place / 8) {
+            *word |= digit << (4 * (place % 8));
+        }
+    }
+    words
+}
+
+fn hexadecimal(words: &[u32]) -> String {
+    let digits: String = words.iter().rev().map(|word| format!("{word:08x}")).collect();
+    format!("{:0>1}", digits.trim_start_matches('0'))
+}
+
+fn describe_values(values: &BTreeMap<String, Vec<u32>>) -> String {
+    let parts: Vec<String> =
+        values.iter().map(|(name, value)| format!("{name}={}", hexadecimal(value))).collect();
+    parts.join(" ")
+}
