@@ -252,7 +252,8 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.clear.next = self.registers.machine_reset.val();
         self.registers.reset.next = self.reset.val();
         self.dispatch.reset.next = self.clear.val();
-        self.tokens.reset.next = self.clear.val();
+        // A program begins without tokens, whatever the one before has left.
+        self.tokens.reset.next = self.clear.val() | self.registers.start.val();
         self.read_port.reset.next = self.clear.val();
         self.load.reset.next = self.clear.val();
         self.matrix.reset.next = self.clear.val();
