@@ -16,8 +16,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use thiserror::Error;
 
-/// Most tokens that a counter holds.
-const MAX_TOKENS: usize = 255;
+/// With so many tokens in a counter, a command that sends another one does not start.
+const MAX_TOKENS: usize = 240;
 
 /// What is wrong with a program.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -37,6 +37,9 @@ pub enum CheckError {
     #[error("command {index} reads {found:?} from {memory:?} {address}, meant are {expected:?}")]
     WrongValue { index: usize, memory: Memory, address: u32, found: Option<Value>, expected: Vec<Value> },
 }
+
+/// Addresses that hold a value before the program.
+pub type Initial = (Memory, Range<u32>, Value);
 
 #[derive(Clone, Default)]
 struct Cell {
@@ -64,12 +67,8 @@ impl State<'_> {
     }
 }
 
-/// Checks a program; `initial` are the values that the workspace holds before it, in units of 16 bytes.
-pub fn check(
-    planned: &[Planned],
-    config: &Config,
-    initial: &[(Range<u32>, Value)],
-) -> Result<(), CheckError> {
+/// Checks a program; `initial` are the values that memories hold before it.
+pub fn check(planned: &[Planned], config: &Config, initial: &[Initial]) -> Result<(), CheckError> {
     for (index, p) in planned.iter().enumerate() {
         p.command.encode().map_err(|source| CheckError::Encode { index, source })?;
         p.command.check_fields().map_err(|source| CheckError::Illegal { index, source })?;
@@ -81,10 +80,10 @@ pub fn check(
         cells: Default::default(),
     };
     walk_tokens(&mut state, config)?;
-    let workspace = Memory::Workspace as usize;
-    for (range, value) in initial {
-        grow(&mut state.cells[workspace], range.end);
-        for cell in &mut state.cells[workspace][range.start as usize..range.end as usize] {
+    for (memory, range, value) in initial {
+        let cells = &mut state.cells[*memory as usize];
+        grow(cells, range.end);
+        for cell in &mut cells[range.start as usize..range.end as usize] {
             cell.value = Some(*value);
         }
     }

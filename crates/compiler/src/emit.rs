@@ -6,7 +6,7 @@
 use crate::allocate::Allocation;
 use crate::build::{group_quantum, pack_parameters, ChannelParameters, Constants, Planned, Ring, Value};
 use crate::layer::{vector_quantum, Network, Operation, Placement, Pool, PoolKind, Product};
-use crate::tile::{chunks_of_tiles, ranges, transferable, Cut, Operand, Plan, ProductCut};
+use crate::tile::{chunks_of_tiles, output_chunks, ranges, transferable, Cut, Operand, Plan, ProductCut};
 use frugal_isa::command::{reduce, space, Load, Matrix, Store, Vector};
 use frugal_isa::{Command, Config};
 use frugal_quant::{average_multiplier, ActivationRange, AddParameters, Multiplier};
@@ -327,9 +327,7 @@ impl Emitter<'_> {
             let c = if whole {
                 0..place.pixel
             } else {
-                let first = block.start * self.config.cols / self.config.rows;
-                let end = (block.end * self.config.cols).div_ceil(self.config.rows);
-                transferable(first..end, &place, self.config)
+                transferable(output_chunks(&block, self.config), &place, self.config)
             };
             let region = Region { y, x, c };
             let view = match output_view {
@@ -722,6 +720,11 @@ impl Emitter<'_> {
             ..vector
         };
         let mut reads = vec![self.tensor_value(self.input(position))];
+        // In place, other lanes of the same vectors may hold sums already.
+        let plan = &self.allocation.plans[self.layer];
+        if plan.inputs[position] == plan.output && matches!(plan.output, Operand::Resident(_)) {
+            reads.push(self.tensor_value(self.output()));
+        }
         if accumulate {
             reads.push(value);
         }

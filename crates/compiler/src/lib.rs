@@ -6,13 +6,14 @@
 //!
 //! Each pass is one file; [`PASSES`] lists them. Compiler and hardware meet in `frugal_isa` alone.
 
-mod access;
+pub mod access;
 mod allocate;
 mod build;
 pub mod check;
 mod emit;
 pub mod error;
 pub mod estimate;
+pub mod gemm;
 mod layer;
 mod legalise;
 mod order;
@@ -29,7 +30,6 @@ use frugal_graph::{host, Graph};
 use frugal_isa::command::End;
 use frugal_isa::program::Layer;
 use frugal_isa::{Command, Config, Program};
-use std::ops::Range;
 use thiserror::Error;
 
 /// Name and purpose of every pass, in order.
@@ -104,12 +104,16 @@ fn compile_for(graph: &Graph, config: &Config, options: &CompileOptions) -> Resu
     let emitted = emit::emit(network, config, &allocation);
     let offset =
         |tensor: usize| allocation.workspace[tensor].expect("inputs and outputs are in the workspace");
-    let initial: Vec<(Range<u32>, Value)> = network
+    let initial: Vec<check::Initial> = network
         .inputs
         .iter()
         .map(|tensor| {
             let (start, bytes) = (offset(*tensor), network.tensors[*tensor].place.vectors() * config.rows);
-            ((start / 16) as u32..(start + bytes).div_ceil(16) as u32, Value(*tensor as u32))
+            (
+                access::Memory::Workspace,
+                (start / 16) as u32..(start + bytes).div_ceil(16) as u32,
+                Value(*tensor as u32),
+            )
         })
         .collect();
     let mut planned = order::by_earliest_start(emitted.planned, config);
@@ -162,7 +166,7 @@ fn compile_for(graph: &Graph, config: &Config, options: &CompileOptions) -> Resu
 fn finish(
     planned: &mut Vec<Planned>,
     config: &Config,
-    initial: &[(Range<u32>, Value)],
+    initial: &[check::Initial],
 ) -> Result<(), check::CheckError> {
     let layer = planned.last().map_or(0, |p| p.layer);
     let mut commands: Vec<Command> = planned.iter().map(|p| p.command.clone()).collect();

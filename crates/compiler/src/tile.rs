@@ -131,6 +131,11 @@ pub fn chunks_of_tiles(product: &Product, tiles: Range<usize>, config: &Config) 
     inputs.start / config.rows..inputs.end.div_ceil(config.rows)
 }
 
+/// Vectors of channels that a block of column tiles writes.
+pub fn output_chunks(tiles: &Range<usize>, config: &Config) -> Range<usize> {
+    tiles.start * config.cols / config.rows..(tiles.end * config.cols).div_ceil(config.rows)
+}
+
 /// A range of vectors of a pixel that can be transferred: the range, widened to whole 16 bytes.
 pub fn transferable(chunks: Range<usize>, place: &Placement, config: &Config) -> Range<usize> {
     let quantum = vector_quantum(config);
@@ -278,7 +283,8 @@ fn plan_product(problem: &Problem<'_>, product: &Product) -> Result<Plan, Lack> 
             }
         }
         if staged_output && all_tiles > vector_tiles {
-            tile_blocks.extend(parts(all_tiles, vector_tiles).into_iter().map(|tiles| (tiles, false)));
+            tile_blocks
+                .extend(parts(all_tiles, vector_tiles).into_iter().skip(1).map(|tiles| (tiles, false)));
         }
         let before = search.best.is_some();
         for (tiles, whole_pixels) in tile_blocks {
@@ -302,6 +308,10 @@ fn plan_product(problem: &Problem<'_>, product: &Product) -> Result<Plan, Lack> 
                     .map(|t| transferable(chunks_of_tiles(product, t, config), input, config).len());
                 most.max().unwrap_or(1)
             };
+            let block_chunks = ranges(all_tiles, tiles)
+                .map(|block| transferable(output_chunks(&block, config), output, config).len())
+                .max()
+                .unwrap_or(1);
             let mut boxes: Vec<(usize, usize)> =
                 parts(output.height, 1).into_iter().map(|rows| (rows, output.width)).collect();
             boxes.extend(parts(output.width, quantum).into_iter().skip(1).map(|columns| (1, columns)));
@@ -318,8 +328,7 @@ fn plan_product(problem: &Problem<'_>, product: &Product) -> Result<Plan, Lack> 
                     input_columns = (input_columns + quantum).min(input.width);
                 }
                 let input_size = box_vectors(input_rows, input_columns, staged_chunks, quantum);
-                let output_chunks =
-                    if whole_pixels { output.pixel } else { (tiles * config.cols).div_ceil(config.rows) };
+                let output_chunks = if whole_pixels { output.pixel } else { block_chunks };
                 let output_size = box_vectors(rows, columns, output_chunks, quantum);
                 let box_count = output.height.div_ceil(rows) * output.width.div_ceil(columns);
                 for tiles_outside in [false, true] {
@@ -491,6 +500,6 @@ mod tests {
     fn buffers_go_to_gaps() {
         assert_eq!(fit(&[0..4, 8..16], &[3, 8], 1), Some(vec![0, 8]));
         assert_eq!(fit(&[0..4, 8..16], &[5, 5], 1), None);
-        assert_eq!(fit(&[1..8], &[2, 2], 2), Some(vec![2, 4]));
+        assert_eq!(fit(&[1..8, 9..9], &[2, 2], 2), Some(vec![2, 4]));
     }
 }

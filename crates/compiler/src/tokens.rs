@@ -6,6 +6,10 @@
 use crate::access::{Access, Memory};
 use frugal_isa::{Command, Config, Engine};
 
+/// A token is sent at most so many commands before it is taken, so that counters never fill up: a later command of the
+/// sender says as much as an earlier one, and at this distance it is finished all the same.
+pub const MAX_DISTANCE: usize = 128;
+
 /// Nobody yet.
 const NONE: u32 = u32::MAX;
 
@@ -102,9 +106,14 @@ pub fn insert(commands: &mut [Command], config: &Config) {
             if clocks[own][from as usize] > numbers[earlier as usize] {
                 continue;
             }
-            commands[earlier as usize].tokens_mut().signal |= engine.mask();
+            let nearest = index.saturating_sub(MAX_DISTANCE);
+            let sender = (earlier as usize..nearest.max(earlier as usize + 1))
+                .rev()
+                .find(|i| commands[*i].engine() == from)
+                .expect("the range begins with such a command");
+            commands[sender].tokens_mut().signal |= engine.mask();
             commands[index].tokens_mut().wait |= from.mask();
-            for (known, more) in clocks[own].iter_mut().zip(carried[earlier as usize]) {
+            for (known, more) in clocks[own].iter_mut().zip(carried[sender]) {
                 *known = (*known).max(more);
             }
         }
@@ -113,5 +122,40 @@ pub fn insert(commands: &mut [Command], config: &Config) {
         carried.push(said);
         numbers.push(counts[own]);
         counts[own] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frugal_isa::command::{Load, Matrix};
+
+    /// Loads run two thousand commands ahead of the products that read what they load; no counter may fill up.
+    #[test]
+    fn tokens_are_sent_near_to_where_they_are_taken() {
+        let config = Config::preset("large").expect("a preset");
+        let load = |address| Command::from(Load { row_bytes: 16, address, ..Load::default() });
+        let product = |address| {
+            let output_address = address + 4000;
+            let matrix = Matrix {
+                activation_address: address,
+                output_address,
+                input_width: 1,
+                input_height: 1,
+                ..Matrix::default()
+            };
+            Command::from(matrix)
+        };
+        let mut commands: Vec<Command> = (0..2000).map(load).chain((0..2000).map(product)).collect();
+        insert(&mut commands, &config);
+        let mut under_way = 0usize;
+        for command in &commands {
+            under_way -= usize::from(command.tokens().wait != 0);
+            under_way += usize::from(command.tokens().signal != 0);
+            assert!(under_way <= MAX_DISTANCE + 1);
+        }
+        assert_eq!(under_way, 0);
+        let waiting: usize = commands[2000..].iter().filter(|c| c.tokens().wait != 0).count();
+        assert!(waiting < 200, "{waiting} waits");
     }
 }
