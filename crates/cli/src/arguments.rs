@@ -1,0 +1,244 @@
+//! Commands, options and their help.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Frugal: an int8 neural-network accelerator written in Rust, simulated cycle by cycle.
+///
+/// A model is a full-integer int8 TensorFlow Lite file. It is compiled for one configuration of the accelerator and runs on
+/// its Verilated RTL, or on the functional simulator, with the same bits.
+#[derive(Parser)]
+#[command(
+    name = "frugal",
+    version,
+    max_term_width = 110,
+    after_help = "\
+Examples:
+  frugal demo                                        classify handwritten digits on the simulated accelerator
+  frugal run model.tflite --input image.npy          result, cycles, utilisation and bytes moved
+  frugal run model.tflite --input image.npy --trace wave.fst
+  frugal verilog --config base --out build           build/accelerator.v
+  frugal bench gemm --m 512 --k 512 --n 512 --config large --bus-bits 128
+
+The first run of a configuration compiles its simulator, which takes a while; later ones take it from the cache
+(target/verilated, or FRUGAL_CACHE_DIR). Verilator comes from scripts/setup, or from FRUGAL_VERILATOR_ROOT.
+Exit codes: 0 done, 1 failed, 2 wrong usage."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Verilog(Verilog),
+    Run(Run),
+    Compile(Compile),
+    Disasm(Disasm),
+    #[command(subcommand)]
+    Bench(Bench),
+    Demo(Demo),
+}
+
+/// The accelerator.
+#[derive(Args)]
+pub struct ConfigOptions {
+    /// The accelerator: nano (8x8), base (16x8), large (16x16), huge (32x32), or a .json file with the fields of a Config
+    #[arg(long, value_name = "NAME|FILE.json", default_value = "base")]
+    pub config: String,
+    /// Data bits of the memory bus [default: those of the configuration; 64 in every preset]
+    #[arg(long, value_name = "BITS", value_parser = ["64", "128"])]
+    pub bus_bits: Option<String>,
+}
+
+/// The memory around a simulated accelerator.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Simulation")]
+pub struct SimulationArguments {
+    /// Cycles from an address to the first data of a burst [default: 20]
+    #[arg(long, value_name = "CYCLES", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub memory_latency: Option<u32>,
+    /// Pause the channels of the memory bus at random, from this seed [default: no pauses]
+    #[arg(long, value_name = "N")]
+    pub stall_seed: Option<u64>,
+    /// Give up after so many cycles, and print the state of the machine [default: from the program's size]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_cycles: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceKind {
+    /// The RTL, cycle by cycle
+    Verilator,
+    /// The functional simulator: the same bits, no cycles, nothing to install
+    Golden,
+}
+
+/// Write the accelerator as Verilog
+///
+/// The same configuration gives the same bytes every time.
+#[derive(Args)]
+#[command(after_help = "Example: frugal verilog --config large --bus-bits 128 --out build")]
+pub struct Verilog {
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// Folder for accelerator.v; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Run a model and say what it cost
+///
+/// Prints the result, clock cycles, multiply-accumulates of the model, the share of the array's peak that they are, and the
+/// bytes that crossed the memory bus.
+#[derive(Args)]
+#[command(after_help = "\
+Inputs are NumPy arrays (numpy.save) in C order:
+  int8     taken as they are
+  uint8    the same scale with a zero point 128 higher: 128 is subtracted
+  float32  real numbers: divided by the input's scale, rounded, its zero point added, clamped to int8
+The shape is the input's own; with one more image dimension in front of it, or more than one image in it where the model
+has a batch of 1, the images run one after another.
+
+Examples:
+  frugal run models/digits/digits.tflite --input models/digits/images.npy
+  frugal run model.tflite --input x.npy --output y.npy --config large --memory-latency 100
+  frugal run model.tflite --input x.npy --device golden --json")]
+pub struct Run {
+    /// Full-integer int8 TensorFlow Lite file
+    #[arg(value_name = "MODEL.tflite")]
+    pub model: PathBuf,
+    /// Input of the model; once for each, in their order
+    #[arg(long, value_name = "X.npy", required = true)]
+    pub input: Vec<PathBuf>,
+    /// Write the int8 outputs; once for each output of the model
+    #[arg(long, value_name = "Y.npy")]
+    pub output: Vec<PathBuf>,
+    /// What to run on
+    #[arg(long, value_enum, default_value = "verilator")]
+    pub device: DeviceKind,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Write a waveform, to look at with GTKWave or Surfer; what a failed run wrote stays
+    #[arg(long, value_name = "WAVE.fst|.vcd", help_heading = "Simulation")]
+    pub trace: Option<PathBuf>,
+    #[command(flatten)]
+    pub simulation: SimulationArguments,
+}
+
+/// Compile a model into a program
+#[derive(Args)]
+#[command(after_help = "Example: frugal compile models/digits/digits.tflite --config nano --out digits.bin")]
+pub struct Compile {
+    /// Full-integer int8 TensorFlow Lite file
+    #[arg(value_name = "MODEL.tflite")]
+    pub model: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// The program
+    #[arg(long, value_name = "PROG.bin")]
+    pub out: PathBuf,
+}
+
+/// List the commands of a program
+///
+/// One line a command: index, layer, disassembly. Fields that are zero (counts that are one) are left out.
+#[derive(Args)]
+#[command(after_help = "Example: frugal disasm digits.bin | less")]
+pub struct Disasm {
+    /// What `frugal compile` wrote
+    #[arg(value_name = "PROG.bin")]
+    pub program: PathBuf,
+}
+
+/// Measure the simulated accelerator
+#[derive(Subcommand)]
+pub enum Bench {
+    Gemm(BenchGemm),
+    Simulation(BenchSimulation),
+}
+
+/// Multiply int8 matrices, (m x k) by (k x n)
+///
+/// Operands are in memory and results go back to memory, every byte compared with a plain product; different results are a
+/// failure.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  frugal bench gemm --m 512 --k 512 --n 512 --config large --bus-bits 128
+  frugal bench gemm --m 64 --k 64 --n 64 --repeat 16
+  frugal bench gemm --m 1 --k 512 --n 512 --resident")]
+pub struct BenchGemm {
+    /// Rows of the left matrix and of the result
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub m: u32,
+    /// Columns of the left matrix, rows of the right one
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub k: u32,
+    /// Columns of the right matrix and of the result
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub n: u32,
+    /// Products in one program, back to back
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub repeat: u32,
+    /// The right matrix is on the chip already; its load is not measured
+    #[arg(long)]
+    pub resident: bool,
+    #[arg(long, value_enum, default_value = "verilator", hide = true)]
+    pub device: DeviceKind,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    #[command(flatten)]
+    pub report: BenchReport,
+    #[command(flatten)]
+    pub simulation: SimulationArguments,
+}
+
+/// Measure the simulator: kHz of simulated clock
+///
+/// Runs a matrix product on the whole accelerator and the same number of cycles of its MAC array alone, both Verilated in the
+/// same way. Absolute speed is the computer's; the ratio says what everything around the multipliers costs.
+#[derive(Args)]
+#[command(mut_arg("config", |argument| argument.default_value("large")))]
+pub struct BenchSimulation {
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// Rows, columns and depth of the matrix product
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(16..=4096))]
+    pub size: u32,
+    #[command(flatten)]
+    pub report: BenchReport,
+    #[command(flatten)]
+    pub simulation: SimulationArguments,
+}
+
+#[derive(Args)]
+pub struct BenchReport {
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Append a row to docs/benchmarks.tsv of the checkout around the current folder
+    #[arg(long)]
+    pub record: bool,
+}
+
+/// Classify the test images of models/digits, and show them
+#[derive(Args)]
+pub struct Demo {
+    /// Folder with digits.tflite, images.npy and labels.npy [default: models/digits of the checkout]
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Classify only so many images
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub images: Option<u32>,
+    /// What to run on
+    #[arg(long, value_enum, default_value = "verilator")]
+    pub device: DeviceKind,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    #[command(flatten)]
+    pub simulation: SimulationArguments,
+}

@@ -1,0 +1,114 @@
+//! `frugal bench simulation`: how fast the simulator is, next to the MAC array alone.
+
+use super::gemm;
+use super::record::{self, Row};
+use crate::arguments::{BenchSimulation, DeviceKind};
+use crate::device::Spinner;
+use crate::{config, text};
+use frugal_compiler::gemm::GemmOptions;
+use frugal_hdl::emit::{self, PortDirection};
+use frugal_hdl::mac_array::MacArray;
+use frugal_isa::Config;
+use frugal_testbench::random::Random;
+use frugal_testbench::verilated::{BuildOptions, PortHandle, VerilatedModel};
+use serde_json::json;
+use std::io::{self, Write};
+use std::time::Instant;
+
+/// Fewer cycles than this say nothing.
+const LEAST_CYCLES: u64 = 200_000;
+/// Different inputs that the array gets in turn.
+const VECTORS: usize = 64;
+/// Steps of one sum.
+const DEPTH: usize = 32;
+
+pub fn run(arguments: &BenchSimulation) -> anyhow::Result<()> {
+    let config = config::load(&arguments.config)?;
+    let table = arguments.report.record.then(record::find).transpose()?;
+    let size = arguments.size as usize;
+    let cycles_of_one = (size * size * size / config.peak()) as u64;
+    let repeat = LEAST_CYCLES.div_ceil(cycles_of_one.max(1)).min(1024) as usize;
+    let options = GemmOptions { m: size, k: size, n: size, repeat, resident: false };
+    let measured = gemm::measure(&options, DeviceKind::Verilator, &config, &arguments.simulation)?;
+    let cycles = measured.statistics.cycles.unwrap_or(0);
+    let utilisation = measured.utilisation(&config).unwrap_or(0.0);
+    let accelerator_khz = measured.kilohertz().unwrap_or(0.0);
+    let array_khz = array_speed(&config, cycles.max(LEAST_CYCLES))?;
+    let ratio = accelerator_khz / array_khz;
+    if let Some(table) = &table {
+        let row = Row {
+            command: record::command_line(),
+            cycles,
+            macs: measured.macs,
+            utilisation,
+            bytes_read: measured.statistics.bytes_read,
+            bytes_written: measured.statistics.bytes_written,
+            simulated_khz: accelerator_khz,
+            array_khz: Some(array_khz),
+        };
+        record::append(table, &config, &row)?;
+    }
+    let text = if arguments.report.json {
+        let object = json!({
+            "config": config,
+            "size": size,
+            "repeat": repeat,
+            "cycles": cycles,
+            "macs": measured.macs,
+            "utilisation": utilisation,
+            "wall_seconds": measured.statistics.wall_seconds,
+            "accelerator_khz": accelerator_khz,
+            "array_khz": array_khz,
+            "ratio": ratio,
+        });
+        format!("{object:#}\n")
+    } else {
+        text::table(&[
+            ("accelerator", text::config(&config)),
+            ("running", format!("{size} x {size} x {size} products, {repeat} times: every byte is right")),
+            (
+                "cycles",
+                format!("{}, array utilisation {}", text::thousands(cycles), text::percent(utilisation)),
+            ),
+            ("whole accelerator", format!("{accelerator_khz:.0} kHz of simulated clock, one thread")),
+            ("MAC array alone", format!("{array_khz:.0} kHz")),
+            ("ratio", format!("{ratio:.2}")),
+        ])
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Speed of the Verilated MAC array alone, given new random operands in every cycle.
+fn array_speed(config: &Config, cycles: u64) -> anyhow::Result<f64> {
+    let array = MacArray::new(config.rows, config.cols);
+    let file = emit::emit(&array, "mac_array", "The MAC array alone, to measure the simulator with.")?;
+    let mut model = {
+        let _spinner = Spinner::start("building the simulator of the MAC array (the first time only)");
+        VerilatedModel::new(&file, &BuildOptions::default())?
+    };
+    let operands: Vec<PortHandle> = file
+        .top()
+        .ports
+        .iter()
+        .filter(|port| port.direction == PortDirection::Input)
+        .filter(|port| port.name.starts_with("activation") || port.name.starts_with("weight"))
+        .map(|port| model.port(&port.name))
+        .collect();
+    let (first, last) = (model.port("first"), model.port("last"));
+    let enable = model.port("enable");
+    model.set(enable, 1);
+    let mut random = Random::new(1);
+    let vectors: Vec<u64> = (0..VECTORS * operands.len()).map(|_| random.bits(32)).collect();
+    let start = Instant::now();
+    for cycle in 0..cycles as usize {
+        let chosen = &vectors[cycle % VECTORS * operands.len()..][..operands.len()];
+        for (port, value) in operands.iter().zip(chosen) {
+            model.set(*port, *value);
+        }
+        model.set(first, (cycle % DEPTH == 0).into());
+        model.set(last, (cycle % DEPTH == DEPTH - 1).into());
+        model.cycle();
+    }
+    Ok(text::kilohertz(cycles, start.elapsed().as_secs_f64()))
+}

@@ -1,0 +1,157 @@
+//! The device to run on, with progress on the terminal.
+
+use crate::arguments::{DeviceKind, SimulationArguments};
+use crate::text;
+use anyhow::Context;
+use frugal_device::{Device, GoldenDevice, Progress, RunOptions, RunResult};
+use frugal_isa::{Config, Program};
+use frugal_testbench::accelerator::verilated_device;
+use frugal_testbench::axi::Stalls;
+use frugal_testbench::device::SimulationOptions;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A device and how to run on it.
+pub struct Runner {
+    device: Box<dyn Device>,
+    max_cycles: Option<u64>,
+}
+
+impl DeviceKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            DeviceKind::Verilator => "verilator",
+            DeviceKind::Golden => "golden",
+        }
+    }
+}
+
+impl SimulationArguments {
+    pub fn options(&self) -> SimulationOptions {
+        let mut options =
+            SimulationOptions { stalls: self.stall_seed.map(Stalls::new), ..Default::default() };
+        if let Some(cycles) = self.memory_latency {
+            options.latency_cycles = cycles;
+            // A machine that waits for memory is not stuck.
+            options.quiet_cycles = options.quiet_cycles.max(u64::from(cycles) * 1000);
+        }
+        options
+    }
+
+    /// The options in use that only a simulation in cycles has.
+    fn used(&self) -> Vec<&'static str> {
+        let all = [
+            ("--memory-latency", self.memory_latency.is_some()),
+            ("--stall-seed", self.stall_seed.is_some()),
+            ("--max-cycles", self.max_cycles.is_some()),
+        ];
+        all.into_iter().filter(|(_, used)| *used).map(|(name, _)| name).collect()
+    }
+}
+
+/// Opens the device; the first time, the simulator of a configuration is compiled.
+pub fn open(
+    kind: DeviceKind,
+    config: &Config,
+    simulation: &SimulationArguments,
+    trace: Option<&Path>,
+) -> anyhow::Result<Runner> {
+    let device: Box<dyn Device> = match kind {
+        DeviceKind::Golden => {
+            for option in simulation.used() {
+                let _ = writeln!(
+                    io::stderr(),
+                    "note: {option} does nothing on the golden device, which has no cycles"
+                );
+            }
+            Box::new(GoldenDevice::new(config)?)
+        }
+        DeviceKind::Verilator => {
+            let message = format!("building the simulator of '{}' (the first time only)", config.name);
+            let _spinner = Spinner::start(&message);
+            Box::new(verilated_device(config, &simulation.options(), trace)?)
+        }
+    };
+    Ok(Runner { device, max_cycles: simulation.max_cycles })
+}
+
+impl Runner {
+    /// Runs a program; `label` is what the progress bar says.
+    pub fn run(&mut self, program: &Program, inputs: &[Vec<u8>], label: &str) -> anyhow::Result<RunResult> {
+        let bar = Bar::start(label);
+        let show = |progress: Progress| bar.show(progress);
+        let options = RunOptions {
+            max_cycles: self.max_cycles,
+            keep_workspace: false,
+            progress: bar.bar.is_some().then_some(&show as &dyn Fn(Progress)),
+        };
+        let result = self.device.run(program, inputs, &options);
+        drop(bar);
+        result.with_context(|| format!("{} on '{}'", program.name, self.device.config().name))
+    }
+}
+
+/// How far a run is, on standard error, if that is a terminal.
+struct Bar {
+    bar: Option<ProgressBar>,
+    start: Instant,
+    label: String,
+}
+
+impl Bar {
+    fn start(label: &str) -> Bar {
+        let bar = io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{msg} {wide_bar} {percent} % ");
+            let bar = ProgressBar::new(1);
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Bar { bar, start: Instant::now(), label: label.to_owned() }
+    }
+
+    fn show(&self, progress: Progress) {
+        let Some(bar) = &self.bar else { return };
+        // Short runs need no bar.
+        if self.start.elapsed() < Duration::from_millis(500) {
+            return;
+        }
+        let cycles = progress.cycles.map_or(String::new(), |cycles| {
+            let speed = text::kilohertz(cycles, self.start.elapsed().as_secs_f64());
+            format!(", {} cycles, {speed:.0} kHz", text::thousands(cycles))
+        });
+        bar.set_message(format!("{}{cycles}", self.label));
+        bar.set_length(progress.total_commands.max(1));
+        bar.set_position(progress.commands);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Says that something takes its time, on standard error, if that is a terminal.
+pub struct Spinner(Option<ProgressBar>);
+
+impl Spinner {
+    pub fn start(message: &str) -> Spinner {
+        Spinner(io::stderr().is_terminal().then(|| {
+            let spinner = ProgressBar::new_spinner().with_message(message.to_owned());
+            spinner.enable_steady_tick(Duration::from_millis(120));
+            spinner
+        }))
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        if let Some(spinner) = &self.0 {
+            spinner.finish_and_clear();
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! The frugal command line.

@@ -1,0 +1,90 @@
+//! Numbers and results for people.
+
+use frugal_graph::Tensor;
+use frugal_isa::Config;
+
+/// `1234567` as `1,234,567`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+pub fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+pub fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.001 => format!("{:.0} us", s * 1e6),
+        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        s => format!("{s:.2} s"),
+    }
+}
+
+/// Multiply-accumulates as a share of what the array could have done in these cycles.
+pub fn utilisation(macs: u64, cycles: u64, config: &Config) -> f64 {
+    if cycles == 0 {
+        return 0.0;
+    }
+    macs as f64 / (cycles as f64 * config.peak() as f64)
+}
+
+/// Thousands of simulated clock cycles a second.
+pub fn kilohertz(cycles: u64, wall_seconds: f64) -> f64 {
+    cycles as f64 / wall_seconds.max(1e-9) / 1000.0
+}
+
+/// `base (16 x 8, 64-bit bus)`.
+pub fn config(config: &Config) -> String {
+    format!("{} ({} x {}, {}-bit bus)", config.name, config.rows, config.cols, config.bus_bits)
+}
+
+/// A real number, where the tensor's elements stand for some.
+pub fn real(tensor: &Tensor, element: i8) -> Option<f64> {
+    let (scale, zero_point) = tensor.per_tensor()?;
+    Some(f64::from(scale) * f64::from(i32::from(element) - zero_point))
+}
+
+/// Whether the tensor is one score for each of some classes: a single vector of two or more.
+pub fn is_scores(tensor: &Tensor) -> bool {
+    let (last, others) = tensor.shape.split_last().map_or((0, &[][..]), |(last, others)| (*last, others));
+    last >= 2 && others.iter().all(|size| *size == 1)
+}
+
+/// Indices and elements of the `count` highest scores, the highest first.
+pub fn top(scores: &[i8], count: usize) -> Vec<(usize, i8)> {
+    let mut ranked: Vec<(usize, i8)> = scores.iter().copied().enumerate().collect();
+    ranked.sort_by_key(|(_, score)| std::cmp::Reverse(*score));
+    ranked.truncate(count);
+    ranked
+}
+
+/// Lines of `label  value` with the values aligned.
+pub fn table(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+    rows.iter().map(|(label, value)| format!("{label:<width$}  {value}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(thousands(number), text);
+        }
+    }
+
+    #[test]
+    fn the_highest_score_wins_and_the_first_of_equals() {
+        assert_eq!(top(&[-128, 5, 7, 5], 3), [(2, 7), (1, 5), (3, 5)]);
+    }
+}
