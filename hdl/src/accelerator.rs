@@ -19,6 +19,7 @@ use crate::registers::Registers;
 use crate::store_engine::StoreEngine;
 use crate::token_counters::TokenCounters;
 use crate::vector_engine::VectorEngine;
+use frugal_isa::command::{Load, Matrix, Store, Vector};
 use frugal_isa::Config;
 use rust_hdl_core::prelude::*;
 
@@ -192,7 +193,10 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             registers: Registers::new(config),
             dispatch: Dispatch::new(bus_words),
             tokens: TokenCounters::default(),
-            queue: (0..4).map(|_| CommandBuffer::new(config.queue_depth, bus_words)).collect(),
+            queue: [Load::FIELDS, Matrix::FIELDS, Vector::FIELDS, Store::FIELDS]
+                .iter()
+                .map(|fields| CommandBuffer::new(config.queue_depth, bus_words, fields))
+                .collect(),
             read_port: ReadPort::new(bus_words),
             read_words: Unpack::default(),
             write_words: Pack::default(),
@@ -360,10 +364,14 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.tokens.send[1].next = self.output_stage.matrix_signal.val();
         self.tokens.send[2].next = self.output_stage.vector_signal.val();
         self.tokens.send[3].next = self.store.signal.val();
-        self.queues_empty.next =
-            self.queue[0].empty.val() & self.queue[1].empty.val() & self.queue[2].empty.val() & self.queue[3].empty.val();
-        self.engines_idle.next =
-            !self.load.busy.val() & !self.matrix.busy.val() & !self.vector.busy.val() & !self.store.busy.val();
+        self.queues_empty.next = self.queue[0].empty.val()
+            & self.queue[1].empty.val()
+            & self.queue[2].empty.val()
+            & self.queue[3].empty.val();
+        self.engines_idle.next = !self.load.busy.val()
+            & !self.matrix.busy.val()
+            & !self.vector.busy.val()
+            & !self.store.busy.val();
         self.dispatch.all_idle.next = self.queues_empty.val() & self.engines_idle.val();
         self.dispatch.engines_idle.next = self.engines_idle.val();
         self.dispatch.illegal[0].next = self.load.illegal.val();

@@ -161,14 +161,17 @@ impl Logic for ActivationScratchpad {
             self.vector_granted.next = !self.matrix_odd_read.val();
         }
         self.vector_ready.next = self.vector_granted.val();
-        self.vector_even_read.next = self.vector_enable.val() & self.vector_granted.val() & !self.vector_odd.val();
-        self.vector_odd_read.next = self.vector_enable.val() & self.vector_granted.val() & self.vector_odd.val();
+        self.vector_even_read.next =
+            self.vector_enable.val() & self.vector_granted.val() & !self.vector_odd.val();
+        self.vector_odd_read.next =
+            self.vector_enable.val() & self.vector_granted.val() & self.vector_odd.val();
         self.store_granted.next = !self.matrix_even_read.val() & !self.vector_even_read.val();
         if self.store_odd.val() {
             self.store_granted.next = !self.matrix_odd_read.val() & !self.vector_odd_read.val();
         }
         self.store_ready.next = self.store_granted.val();
-        self.store_even_read.next = self.store_enable.val() & self.store_granted.val() & !self.store_odd.val();
+        self.store_even_read.next =
+            self.store_enable.val() & self.store_granted.val() & !self.store_odd.val();
         self.store_odd_read.next = self.store_enable.val() & self.store_granted.val() & self.store_odd.val();
 
         self.even.read_enable.next =
@@ -227,7 +230,8 @@ impl Logic for ActivationScratchpad {
             self.load_granted.next = !self.result_odd_write.val();
         }
         self.load_ready.next = self.load_granted.val();
-        self.load_even_write.next = self.load_valid.val() & !self.load_odd.val() & !self.result_even_write.val();
+        self.load_even_write.next =
+            self.load_valid.val() & !self.load_odd.val() & !self.result_even_write.val();
         self.load_odd_write.next = self.load_valid.val() & self.load_odd.val() & !self.result_odd_write.val();
         self.even.write_address.next = self.load_row.val() & self.row_mask.val();
         self.odd.write_address.next = self.load_row.val() & self.row_mask.val();

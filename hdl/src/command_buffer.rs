@@ -8,6 +8,7 @@
 
 use crate::emit::describe;
 use crate::leaves::{inputs, outputs, Fifo};
+use frugal_isa::command::FieldSpec;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -37,7 +38,8 @@ pub struct CommandBuffer {
     pending: Vec<DFF<Bits<32>>>,
     active_words: Vec<DFF<Bits<32>>>,
     part: DFF<Bits<8>>,
-    full: DFF<Bit>,
+    usable: DFF<Bit>,
+    complete: DFF<Bit>,
     wait: Signal<Local, Bits<4>>,
     signal: Signal<Local, Bits<4>>,
     missing: Signal<Local, Bits<4>>,
@@ -48,6 +50,7 @@ pub struct CommandBuffer {
     moving: Signal<Local, Bit>,
     drained: Signal<Local, Bit>,
     beats: Signal<Local, Bits<16>>,
+    usable_part: Constant<Bits<8>>,
     last_part: Constant<Bits<8>>,
     _bus_words: usize,
     _parts: usize,
@@ -55,8 +58,10 @@ pub struct CommandBuffer {
 }
 
 impl CommandBuffer {
-    /// A queue of `depth` commands that arrive in beats of `bus_words` words.
-    pub fn new(depth: usize, bus_words: usize) -> Self {
+    /// A queue of `depth` commands that arrive in beats of `bus_words` words. A command may start as soon as its first
+    /// words, up to the last one that any of `fields` lies in, are there.
+    pub fn new(depth: usize, bus_words: usize, fields: &[FieldSpec]) -> Self {
+        let used_words = fields.iter().map(|field| field.word + 1).max().unwrap_or(1);
         let parts = frugal_isa::COMMAND_WORDS / bus_words;
         Self {
             clock: Signal::default(),
@@ -77,7 +82,8 @@ impl CommandBuffer {
             pending: (0..frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
             active_words: (0..frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
             part: DFF::default(),
-            full: DFF::default(),
+            usable: DFF::default(),
+            complete: DFF::default(),
             wait: Signal::default(),
             signal: Signal::default(),
             missing: Signal::default(),
@@ -88,6 +94,7 @@ impl CommandBuffer {
             moving: Signal::default(),
             drained: Signal::default(),
             beats: Signal::default(),
+            usable_part: Constant::new((used_words.div_ceil(bus_words) as u64 - 1).into()),
             last_part: Constant::new((parts as u64 - 1).into()),
             _bus_words: bus_words,
             _parts: parts,
@@ -99,7 +106,7 @@ impl CommandBuffer {
 impl Logic for CommandBuffer {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, part, full);
+        dff_setup!(self, clock, part, usable, complete);
         self.queue.clock.next = self.clock.val();
         self.queue.reset.next = self.reset.val();
         for i in 0..16 {
@@ -123,25 +130,31 @@ impl Logic for CommandBuffer {
         self.present.next = self.missing.val() == 0;
         self.clear.next = self.unsafe_signals.val() == 0;
         self.starting.next =
-            self.full.q.val() & self.take.val() & self.present.val() & self.clear.val() & !self.halt.val();
+            self.usable.q.val() & self.take.val() & self.present.val() & self.clear.val() & !self.halt.val();
         self.start.next = self.starting.val();
         self.taken.next = 0.into();
         if self.starting.val() {
             self.taken.next = self.wait.val();
-            self.full.d.next = false;
+            self.usable.d.next = false;
             for i in 0..16 {
                 self.active_words[i].d.next = self.pending[i].q.val();
             }
         }
 
-        // Fill the pending command part by part.
-        self.queue.read_ready.next = !self.full.q.val();
-        self.moving.next = self.queue.read_valid.val() & !self.full.q.val();
+        // Fill the pending command part by part; the next one when this one is complete and has started.
+        if self.complete.q.val() & (self.starting.val() | !self.usable.q.val()) {
+            self.complete.d.next = false;
+        }
+        self.queue.read_ready.next = !self.complete.q.val();
+        self.moving.next = self.queue.read_valid.val() & !self.complete.q.val();
         if self.moving.val() {
             self.part.d.next = self.part.q.val() + 1;
+            if self.part.q.val() == self.usable_part.val() {
+                self.usable.d.next = true;
+            }
             if self.part.q.val() == self.last_part.val() {
                 self.part.d.next = 0.into();
-                self.full.d.next = true;
+                self.complete.d.next = true;
             }
         }
         for words in self._bus_words..(self._bus_words + 1) {
@@ -158,10 +171,11 @@ impl Logic for CommandBuffer {
             self.level.next = self.beats.val().get_bits::<8>(shift);
         }
         self.drained.next = self.part.q.val() == 0;
-        self.empty.next = !self.queue.read_valid.val() & !self.full.q.val() & self.drained.val();
+        self.empty.next = !self.queue.read_valid.val() & !self.usable.q.val() & self.drained.val();
         if self.reset.val() {
             self.part.d.next = 0.into();
-            self.full.d.next = false;
+            self.usable.d.next = false;
+            self.complete.d.next = false;
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

@@ -170,7 +170,19 @@ impl Logic for Dispatch {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, state, address, to_fetch, to_dispatch, ahead, unanswered, part, target, index, finished, code,
+            self,
+            clock,
+            state,
+            address,
+            to_fetch,
+            to_dispatch,
+            ahead,
+            unanswered,
+            part,
+            target,
+            index,
+            finished,
+            code,
             engine
         );
         self.commands.clock.next = self.clock.val();
@@ -219,9 +231,11 @@ impl Logic for Dispatch {
                 self.ready.next = self.queue_ready[e].val();
             }
         }
-        self.moves.next = (self.state.q.val() == DispatchState::Run) & self.commands.read_valid.val() & self.ready.val();
+        self.moves.next =
+            (self.state.q.val() == DispatchState::Run) & self.commands.read_valid.val() & self.ready.val();
         // What was fetched beyond the end of the program is thrown away.
-        self.flush.next = (self.state.q.val() != DispatchState::Run) & (self.state.q.val() != DispatchState::Barrier);
+        self.flush.next =
+            (self.state.q.val() != DispatchState::Run) & (self.state.q.val() != DispatchState::Barrier);
         self.commands.read_ready.next = self.moves.val() | self.flush.val();
         for e in 0..4 {
             self.queue_valid[e].next = false;

@@ -569,7 +569,8 @@ impl Logic for UnitSelect {
         let unit_bytes = (bytes.len() / (self.last_split.val().index() + 1)).max(1);
         let first = self.split.val().index() * unit_bytes;
         for (w, unit) in self.unit.iter_mut().enumerate() {
-            let byte = |b: usize| u64::from(bytes[(first + (4 * w + b) % unit_bytes) % bytes.len()]) << (8 * b);
+            let byte =
+                |b: usize| u64::from(bytes[(first + (4 * w + b) % unit_bytes) % bytes.len()]) << (8 * b);
             unit.next = (0..4).map(byte).sum::<u64>().into();
         }
     }
@@ -643,7 +644,9 @@ impl Logic for VectorPart {
             );
         }
         let low = 32 * words.min(bus_words) - 1;
-        text += &format!("        default: chosen = whole[{low}:0];\n    endcase\nend\nassign {target} = chosen;");
+        text += &format!(
+            "        default: chosen = whole[{low}:0];\n    endcase\nend\nassign {target} = chosen;"
+        );
         Verilog::Custom(text)
     }
     fn timing(&self) -> Vec<TimingInfo> {

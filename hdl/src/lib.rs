@@ -1,24 +1,24 @@
 //! The Frugal accelerator as Rust HDL blocks, and the Verilog emitter.
+pub mod accelerator;
 pub mod activation_scratchpad;
+pub mod burst_generator;
 pub mod command_buffer;
+pub mod dispatch;
 pub mod emit;
 pub mod fields;
 pub mod lanes;
 pub mod leaves;
+pub mod load_engine;
 pub mod loop_nest;
 pub mod mac_array;
-pub mod memories;
-pub mod token_counters;
 pub mod matrix_engine;
+pub mod memories;
 pub mod output_stage;
-pub mod vector_engine;
-pub mod burst_generator;
-pub mod load_engine;
-pub mod store_engine;
 pub mod read_port;
-pub mod dispatch;
 pub mod registers;
-pub mod accelerator;
+pub mod store_engine;
+pub mod token_counters;
+pub mod vector_engine;
 
 use accelerator::Accelerator;
 use frugal_isa::{Config, ConfigError};

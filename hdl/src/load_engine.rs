@@ -8,7 +8,7 @@
 //! Where a unit lands is (address, position): the position counts units within one address. The three weight layouts differ only in what
 //! advances after a unit, after a vector or row of columns, and after a memory row.
 //!
-//! Commands run one after the other; `finished` comes when the last unit has been written.
+//! Commands run one after the other; `finished` comes with the write of the last unit.
 
 use crate::burst_generator::BurstGenerator;
 use crate::emit::describe;
@@ -240,8 +240,25 @@ impl Logic for LoadEngine {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, setup, running, beat_full, split, rows_left, row_beats_left, data_done, address, base_address,
-            position, column, row, unit_full, unit_address, unit_position, unit_column, unit_row
+            self,
+            clock,
+            setup,
+            running,
+            beat_full,
+            split,
+            rows_left,
+            row_beats_left,
+            data_done,
+            address,
+            base_address,
+            position,
+            column,
+            row,
+            unit_full,
+            unit_address,
+            unit_position,
+            unit_column,
+            unit_row
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
@@ -417,7 +434,7 @@ impl Logic for LoadEngine {
                 self.row.d.next = self.fields.first_row.val().get_bits::<8>(0);
             }
         }
-        self.finishing.next = self.running.q.val() & self.data_done.q.val() & !self.unit_full.q.val();
+        self.finishing.next = self.running.q.val() & self.data_done.q.val() & self.unit_free.val();
         self.finished.next = self.finishing.val();
         self.signal.next = 0.into();
         if self.finishing.val() {

@@ -127,9 +127,29 @@ impl Logic for LoopNest {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, channel, kernel_x, kernel_y, x, y, tile, first_step, address_channel, address_kernel_x,
-            address_kernel_y, address_x, address_y, address_tile, window_x, window_y, tap_x, tap_y, result_x, result_y,
-            result_tile, lane
+            self,
+            clock,
+            channel,
+            kernel_x,
+            kernel_y,
+            x,
+            y,
+            tile,
+            first_step,
+            address_channel,
+            address_kernel_x,
+            address_kernel_y,
+            address_x,
+            address_y,
+            address_tile,
+            window_x,
+            window_y,
+            tap_x,
+            tap_y,
+            result_x,
+            result_y,
+            result_tile,
+            lane
         );
         // Which loops end with this step.
         self.end_channel.next = self.channel.q.val() == self.last_channel.val();

@@ -182,8 +182,22 @@ impl Logic for MatrixEngine {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, loading, running, pace, weight, weight_base, parameter, accumulator, reserved, in_flight,
-            weight_address_1, step_1, inside_1, pad_1, step_2
+            self,
+            clock,
+            loading,
+            running,
+            pace,
+            weight,
+            weight_base,
+            parameter,
+            accumulator,
+            reserved,
+            in_flight,
+            weight_address_1,
+            step_1,
+            inside_1,
+            pad_1,
+            step_2
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();

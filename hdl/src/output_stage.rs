@@ -203,7 +203,16 @@ impl Logic for OutputStage {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, holding, group, lane_offset, matrix_valid, raw, accumulate, single_rounding, clamp,
+            self,
+            clock,
+            holding,
+            group,
+            lane_offset,
+            matrix_valid,
+            raw,
+            accumulate,
+            single_rounding,
+            clamp,
             route_register
         );
         self.descriptors.clock.next = self.clock.val();

@@ -141,9 +141,6 @@ impl Logic for ReadPort {
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {
-        describe(
-            "read_port",
-            "The memory's read channels, shared by command fetch (ID 0) and loads (ID 1).",
-        )
+        describe("read_port", "The memory's read channels, shared by command fetch (ID 0) and loads (ID 1).")
     }
 }

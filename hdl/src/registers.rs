@@ -155,8 +155,20 @@ impl Logic for Registers {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, taking_write, answer_write, taking_read, answer_read, read_word, start_pulse, reset_pulse,
-            program_address_register, program_commands_register, cycles_low, cycles_high, matrix_steps
+            self,
+            clock,
+            taking_write,
+            answer_write,
+            taking_read,
+            answer_read,
+            read_word,
+            start_pulse,
+            reset_pulse,
+            program_address_register,
+            program_commands_register,
+            cycles_low,
+            cycles_high,
+            matrix_steps
         );
         for b in 0..8 {
             self.base_registers[b].clock.next = self.clock.val();

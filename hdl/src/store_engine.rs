@@ -97,6 +97,8 @@ pub struct StoreEngine {
     burst_taken: Signal<Local, Bit>,
     answered: Signal<Local, Bit>,
     burst_ends: Signal<Local, Bit>,
+    last_answer: Signal<Local, Bit>,
+    all_answered: Signal<Local, Bit>,
     quiet: Signal<Local, Bit>,
     finishing: Signal<Local, Bit>,
     low_offset: Signal<Local, Bits<4>>,
@@ -207,6 +209,8 @@ impl StoreEngine {
             burst_taken: Signal::default(),
             answered: Signal::default(),
             burst_ends: Signal::default(),
+            last_answer: Signal::default(),
+            all_answered: Signal::default(),
             quiet: Signal::default(),
             finishing: Signal::default(),
             low_offset: Signal::default(),
@@ -237,8 +241,22 @@ impl Logic for StoreEngine {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, setup, running, reading, address, row_address, vectors_left, rows_left, arrived, position,
-            row_beats_left, half_full, out_full, burst_beat, outstanding
+            self,
+            clock,
+            setup,
+            running,
+            reading,
+            address,
+            row_address,
+            vectors_left,
+            rows_left,
+            arrived,
+            position,
+            row_beats_left,
+            half_full,
+            out_full,
+            burst_beat,
+            outstanding
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
@@ -383,8 +401,7 @@ impl Logic for StoreEngine {
             }
         }
         self.beat_valid.next = self.out_full.q.val() & self.lengths.read_valid.val();
-        self.burst_ends.next =
-            self.burst_beat.q.val() == self.lengths.read_data[0].val().get_bits::<8>(0);
+        self.burst_ends.next = self.burst_beat.q.val() == self.lengths.read_data[0].val().get_bits::<8>(0);
         self.beat_last.next = self.burst_ends.val();
         self.lengths.read_ready.next = self.out_moves.val() & self.burst_ends.val();
         for w in 0..self._bus_words {
@@ -420,12 +437,15 @@ impl Logic for StoreEngine {
             self.row_beats_left.d.next = self.row_beats.val();
             self.position.d.next = 0.into();
         }
+        // The last answer counts in the cycle in which it comes.
+        self.last_answer.next = (self.outstanding.q.val() == 1) & self.answered.val();
+        self.all_answered.next = self.last_answer.val() | !self.outstanding.q.val().any();
         self.quiet.next = !self.reading.q.val()
             & !self.arrived.q.val()
             & !self.head.val()
             & !self.out_full.q.val()
             & self.bursts.done.val()
-            & !self.outstanding.q.val().any();
+            & self.all_answered.val();
         self.finishing.next = self.running.q.val() & self.quiet.val();
         self.finished.next = self.finishing.val();
         self.signal.next = 0.into();
@@ -433,7 +453,7 @@ impl Logic for StoreEngine {
             self.running.d.next = false;
             self.signal.next = self.command[0].val().get_bits::<4>(12);
         }
-        self.busy.next = self.running.q.val() | self.setup.q.val();
+        self.busy.next = (self.running.q.val() & !self.finishing.val()) | self.setup.q.val();
         self.state.next = 0.into();
         if self.setup.q.val() {
             self.state.next = 1.into();

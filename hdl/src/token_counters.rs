@@ -1,7 +1,7 @@
 //! Token counters: one for each pair of engines, counting tokens sent and not yet taken.
 //!
 //! Index `from * 4 + to`, engines in the order load, matrix, vector, store. `send` and `take` are masks, valid for one cycle; any number of pairs
-//! may move at once. `available` follows in the next cycle. `blocked` warns well before a counter is full: a command that would signal
+//! may move at once. A token is `available` from the cycle in which it is sent. `blocked` warns well before a counter is full: a command that would signal
 //! it is not started, so that no token is ever lost.
 
 use crate::emit::describe;
@@ -71,7 +71,8 @@ impl Logic for TokenCounters {
             if self.reset.val() {
                 self.counter[pair].d.next = 0.into();
             }
-            self.some[pair].next = self.counter[pair].q.val().any();
+            // A token can be taken in the cycle in which it is sent.
+            self.some[pair].next = self.counter[pair].q.val().any() | self.sent[pair].val();
             self.many[pair].next = self.counter[pair].q.val().get_bits::<4>(4) == 15;
             self.pack.counter[pair].next = self.counter[pair].q.val();
             self.pack.some[pair].next = self.some[pair].val();
@@ -84,9 +85,6 @@ impl Logic for TokenCounters {
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {
-        describe(
-            "token_counters",
-            "Tokens sent and not yet taken, for each pair of engines (from * 4 + to).",
-        )
+        describe("token_counters", "Tokens sent and not yet taken, for each pair of engines (from * 4 + to).")
     }
 }

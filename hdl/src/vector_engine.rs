@@ -180,8 +180,19 @@ impl Logic for VectorEngine {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, loading, running, draining, in_flight, accumulator, operand, destination, step_1, inside_1,
-            lane_1, step_2
+            self,
+            clock,
+            loading,
+            running,
+            draining,
+            in_flight,
+            accumulator,
+            operand,
+            destination,
+            step_1,
+            inside_1,
+            lane_1,
+            step_2
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();

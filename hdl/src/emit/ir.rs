@@ -110,8 +110,11 @@ impl Literal {
     /// None for a negative number.
     pub(super) fn from_ast(literal: &VerilogLiteral) -> Option<Self> {
         let text = format!("{literal:x}");
-        let digits = text.split_once("'h")?.1;
-        if digits.starts_with('-') {
+        Self::from_hexadecimal(text.split_once("'h")?.1)
+    }
+
+    pub(super) fn from_hexadecimal(digits: &str) -> Option<Self> {
+        if !digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
         let digits = digits.trim_start_matches('0');

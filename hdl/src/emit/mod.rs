@@ -14,6 +14,7 @@
 //! What the Verilog looks like:
 //!
 //! * ANSI ports in the order of the struct's fields, `$` replaced by `_` ([`Port`] keeps both names);
+//! * a [`DFF`](rust_hdl_widgets::prelude::DFF) `count` is a register `count` that takes `count_d` at the clock's edge;
 //! * children's ports are connected directly where they are just a signal; other logic is one `assign` for each signal,
 //!   or one `always @(*)` for each set of signals driven together;
 //! * every number has the width it has in Rust; every nested operator has its parentheses;
@@ -80,6 +81,7 @@ pub struct Port {
     /// In rust-hdl, such as `activation$3`.
     pub original_name: String,
     pub width: usize,
+    pub is_signed: bool,
     pub direction: PortDirection,
 }
 
@@ -138,6 +140,8 @@ struct Module {
     body: Body,
     children: Vec<usize>,
     enumerations: Vec<Enumeration>,
+    /// The reset value of a register of rust-hdl's own.
+    register: Option<Literal>,
     /// Described elsewhere; only the name is used.
     is_black_box: bool,
 }
@@ -213,12 +217,11 @@ impl Probe for Collector {
             (wanted_name, comment, is_described) = (info.name, info.inputs, true);
         }
         let mut code = node.hdl();
-        if is_register {
-            if let (Some((name, text)), Verilog::Custom(_)) = (register(&scope, &code), &code) {
-                (wanted_name, is_described) = (name, true);
-                comment = vec!["Takes `d` at the clock's rising edge.".into()];
-                code = Verilog::Custom(text);
-            }
+        let register = if is_register { Register::of(&scope, &code) } else { None };
+        if let Some(register) = &register {
+            (wanted_name, is_described) = (register.name(), true);
+            comment = vec!["Takes `d` at the clock's rising edge.".into()];
+            code = Verilog::Custom(register.verilog());
         }
         let instances: Vec<Instance> = scope
             .children
@@ -228,12 +231,14 @@ impl Probe for Collector {
                 module_name: &self.modules[*module].name,
                 ports: &self.modules[*module].body.ports,
                 enumerations: &self.modules[*module].enumerations,
+                register: self.modules[*module].register.as_ref(),
             })
             .collect();
         let result = module::build(&scope.atoms, &scope.enumerations, &instances, &code);
         let body = result.unwrap_or_else(|problems| {
             self.report(&scope.instance, &wanted_name, problems);
-            Body { ports: module::ports_of(&scope.atoms), text: String::new(), cores: None }
+            let ports = module::ports_of(&scope.atoms);
+            Body { ports, text: String::new(), cores: None, inlines_registers: false }
         });
         let is_black_box = matches!(code, Verilog::Blackbox(_));
         let key = format!(
@@ -258,6 +263,7 @@ impl Probe for Collector {
                     body,
                     children: scope.children.iter().map(|child| child.1).collect(),
                     enumerations: scope.enumerations,
+                    register: register.map(|register| register.reset),
                     is_black_box,
                 });
                 self.modules.len() - 1
@@ -289,8 +295,10 @@ impl Collector {
         let mut seen: BTreeSet<usize> = order.iter().copied().collect();
         let mut next = 0;
         while next < order.len() {
-            for child in &self.modules[order[next]].children {
-                if seen.insert(*child) {
+            let parent = &self.modules[order[next]];
+            for child in &parent.children {
+                let is_inline = parent.body.inlines_registers && self.modules[*child].register.is_some();
+                if !is_inline && seen.insert(*child) {
                     order.push(*child);
                 }
             }
@@ -345,17 +353,32 @@ fn collect_enumerations(descriptor: &TypeDescriptor, into: &mut Vec<Enumeration>
     }
 }
 
-/// The name and the text of rust-hdl's flip-flop widget, which says neither.
-fn register(scope: &Scope, code: &Verilog) -> Option<(String, String)> {
-    let Verilog::Custom(text) = code else {
-        return None;
-    };
-    let width = scope.atoms.iter().find(|atom| atom.name == "q")?.width;
-    let (_, rest) = text.split_once("q = ")?;
-    let (_, digits) = rest.split_once(';')?.0.split_once("'h")?;
-    let reset = u64::from_str_radix(digits.trim_start_matches('0'), 16).unwrap_or(0);
-    let name =
-        if reset == 0 { format!("register_{width}") } else { format!("register_{width}_from_{reset}") };
-    let value = Literal::from(reset).print(width);
-    Some((readable(&name), format!("initial q = {value};\nalways @(posedge clock) q <= d;")))
+/// rust-hdl's flip-flop widget, which says neither its width nor its reset value. A block's registers become part of its
+/// module; only a leaf with hand-written Verilog gets them as modules.
+struct Register {
+    width: usize,
+    reset: Literal,
+}
+
+impl Register {
+    fn of(scope: &Scope, code: &Verilog) -> Option<Self> {
+        let Verilog::Custom(text) = code else {
+            return None;
+        };
+        let width = scope.atoms.iter().find(|atom| atom.name == "q")?.width;
+        let (_, rest) = text.split_once("q = ")?;
+        let (_, digits) = rest.split_once(';')?.0.split_once("'h")?;
+        Some(Self { width, reset: Literal::from_hexadecimal(digits)? })
+    }
+
+    fn name(&self) -> String {
+        match self.reset.value() {
+            Some(0) => format!("register_{}", self.width),
+            _ => readable(&format!("register_{}_from_{}", self.width, self.reset.print(self.width))),
+        }
+    }
+
+    fn verilog(&self) -> String {
+        format!("initial q = {};\nalways @(posedge clock) q <= d;", self.reset.print(self.width))
+    }
 }

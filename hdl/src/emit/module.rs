@@ -35,6 +35,8 @@ pub(super) struct Instance<'a> {
     pub(super) module_name: &'a str,
     pub(super) ports: &'a [Port],
     pub(super) enumerations: &'a [Enumeration],
+    /// The reset value of a register.
+    pub(super) register: Option<&'a Literal>,
 }
 
 /// A module without its name and header comment.
@@ -44,6 +46,8 @@ pub(super) struct Body {
     pub(super) text: String,
     /// Further text the module needs at the end of the file.
     pub(super) cores: Option<String>,
+    /// Registers are part of this module, not instances.
+    pub(super) inlines_registers: bool,
 }
 
 /// How a signal is driven.
@@ -63,6 +67,14 @@ pub(super) fn build(
 ) -> Result<Body, Vec<Problem>> {
     let symbols = symbols(atoms, enumerations, instances);
     let mut names = Names::default();
+    // A block's registers are part of its module.
+    let inlines_registers = matches!(code, Verilog::Combinatorial(_));
+    let is_inline = |instance: &&Instance| instance.register.is_some() && inlines_registers;
+    let mut register_names = BTreeMap::new();
+    for instance in instances.iter().filter(is_inline) {
+        let q = symbols.find(&format!("{}$q", instance.name));
+        register_names.extend(q.map(|id| (id, instance.name.clone())));
+    }
     // Ports keep their names before all others.
     let mut verilog_names = vec![String::new(); symbols.list.len()];
     let rank = |role: &Role| match role {
@@ -73,10 +85,17 @@ pub(super) fn build(
     };
     for pass in 0..=3 {
         for (id, symbol) in symbols.list.iter().enumerate().filter(|(_, symbol)| rank(&symbol.role) == pass) {
-            verilog_names[id] = names.claim(&symbol.name);
+            if let Some(name) = register_names.get(&id) {
+                verilog_names[id] = names.claim(name);
+            } else {
+                verilog_names[id] = names.claim(&symbol.name);
+            }
         }
     }
-    let instance_names: Vec<String> = instances.iter().map(|instance| names.claim(&instance.name)).collect();
+    let instance_names: Vec<String> = instances
+        .iter()
+        .map(|instance| if is_inline(&instance) { String::new() } else { names.claim(&instance.name) })
+        .collect();
 
     let ports = ports_of(atoms);
     let mut module = Module {
@@ -84,10 +103,16 @@ pub(super) fn build(
         names: verilog_names,
         instances,
         instance_names,
+        registers: instances
+            .iter()
+            .filter(is_inline)
+            .filter_map(|instance| Register::of(instance, &symbols))
+            .collect(),
         drivers: BTreeMap::new(),
         declared: vec![true; symbols.list.len()],
         connections: BTreeMap::new(),
         logic: Lines::default(),
+        ends_with_block: false,
         used: BTreeSet::new(),
     };
     let mut cores = None;
@@ -114,7 +139,7 @@ pub(super) fn build(
         Verilog::Blackbox(blackbox) => cores = Some(blackbox.code.clone()),
     }
     let text = module.text(&ports);
-    Ok(Body { ports, text, cores })
+    Ok(Body { ports, text, cores, inlines_registers })
 }
 
 /// The ports among `atoms`, which claim their names before anything else in the module.
@@ -129,7 +154,13 @@ pub(super) fn ports_of(atoms: &[AtomInfo]) -> Vec<Port> {
                 _ => return None,
             };
             let original_name = atom.name.clone();
-            Some(Port { name: names.claim(&atom.name), original_name, width: atom.width, direction })
+            Some(Port {
+                name: names.claim(&atom.name),
+                original_name,
+                width: atom.width,
+                is_signed: atom.signed,
+                direction,
+            })
         })
         .collect()
 }
@@ -152,7 +183,7 @@ fn symbols(atoms: &[AtomInfo], enumerations: &[Enumeration], instances: &[Instan
                 PortDirection::Output => Role::ChildOutput,
             };
             let name = format!("{}${}", instance.name, port.original_name);
-            symbols.add(Symbol { name, width: port.width, signed: false, role });
+            symbols.add(Symbol { name, width: port.width, signed: port.is_signed, role });
         }
     }
     for enumeration in enumerations.iter().chain(instances.iter().flat_map(|instance| instance.enumerations))
@@ -169,17 +200,36 @@ fn symbols(atoms: &[AtomInfo], enumerations: &[Enumeration], instances: &[Instan
     symbols
 }
 
+/// A register of a block, as part of its module.
+struct Register {
+    d: SignalId,
+    q: SignalId,
+    clock: SignalId,
+    reset: Literal,
+}
+
+impl Register {
+    fn of(instance: &Instance, symbols: &Symbols) -> Option<Self> {
+        let port = |port: &str| symbols.find(&format!("{}${port}", instance.name));
+        Some(Self { d: port("d")?, q: port("q")?, clock: port("clock")?, reset: instance.register?.clone() })
+    }
+}
+
 struct Module<'a> {
     symbols: &'a Symbols,
     names: Vec<String>,
     instances: &'a [Instance<'a>],
+    /// Empty for a register.
     instance_names: Vec<String>,
+    registers: Vec<Register>,
     drivers: BTreeMap<SignalId, Driver>,
     /// Signals that need a declaration.
     declared: Vec<bool>,
     /// What a child's port is connected to when it has no wire of its own.
     connections: BTreeMap<SignalId, String>,
     logic: Lines,
+    /// The last thing in `logic` is an `always` block.
+    ends_with_block: bool,
     /// Constants and locals in use.
     used: BTreeSet<SignalId>,
 }
@@ -254,6 +304,7 @@ impl Module<'_> {
                 _ => None,
             })
             .collect();
+        self.drivers.extend(self.registers.iter().map(|register| (register.q, Driver::Procedure)));
         self.alias_outputs(&statements, &assigns);
         self.connect_inputs(&statements, &assigns, &is_read);
         for numbers in members.values() {
@@ -271,6 +322,7 @@ impl Module<'_> {
                 continue;
             };
             let is_alias = self.symbols[*target].role == Role::Output
+                && !self.registers.iter().any(|register| register.q == *source)
                 && self.symbols[*source].role == Role::ChildOutput
                 && self.symbols[*target].signed == self.symbols[*source].signed;
             if is_alias && aliased.insert(*source) {
@@ -283,12 +335,14 @@ impl Module<'_> {
 
     /// A child's input that is just a signal, a number or part of a signal is connected to it directly.
     fn connect_inputs(&mut self, statements: &[Statement], assigns: &[Option<usize>], is_read: &[bool]) {
+        let register_inputs: BTreeSet<SignalId> = self.registers.iter().map(|register| register.d).collect();
         for number in assigns.iter().flatten() {
             let Statement::Assign { target, value } = &statements[*number] else {
                 continue;
             };
             let is_plain = matches!(value, Expr::Signal(_) | Expr::Literal(_))
-                || matches!(value, Expr::Index(..) | Expr::Slice(..) | Expr::Cast(..));
+                || matches!(value, Expr::Index(..) | Expr::Slice(..) | Expr::Cast(..))
+                || register_inputs.contains(target);
             if self.symbols[*target].role == Role::ChildInput && is_plain && !is_read[*target] {
                 let text = self.printer().expression(value, self.symbols[*target].width);
                 self.connections.insert(*target, text);
@@ -343,10 +397,14 @@ impl Module<'_> {
             self.drivers.extend(targets.iter().map(|id| (*id, Driver::Procedure)));
             let statements: Vec<Statement> = group.iter().map(|statement| (*statement).clone()).collect();
             let mut lines = Lines::default();
+            if !self.logic.text.is_empty() {
+                lines.push(0, "");
+            }
             lines.push(1, "always @(*) begin");
             self.printer().statements(&statements, 2, &mut lines);
             lines.push(1, "end");
             self.logic.text.push_str(&lines.text);
+            self.ends_with_block = true;
             return;
         }
         for id in &targets {
@@ -359,6 +417,9 @@ impl Module<'_> {
                 }
             }
             if let Some(text) = self.printer().assignment(statement) {
+                if std::mem::take(&mut self.ends_with_block) {
+                    self.logic.push(0, "");
+                }
                 self.logic.push(1, &format!("assign {text};"));
             }
         }
@@ -374,11 +435,12 @@ impl Module<'_> {
         })
     }
 
-    fn declaration(&self, id: SignalId, kind: &str) -> String {
+    /// `kind` with sign and range.
+    fn kind(&self, id: SignalId, kind: &str) -> String {
         let symbol = &self.symbols[id];
         let signed = if symbol.signed { " signed" } else { "" };
         let range = if symbol.width == 1 { String::new() } else { format!(" [{}:0]", symbol.width - 1) };
-        format!("{kind}{signed}{range} {}", self.names[id])
+        format!("{kind}{signed}{range}")
     }
 
     fn net_or_register(&self, id: SignalId) -> &'static str {
@@ -394,80 +456,184 @@ impl Module<'_> {
             out.push(0, "();");
         } else {
             out.push(0, "(");
-            for (number, port) in ports.iter().enumerate() {
-                let comma = if number + 1 == ports.len() { "" } else { "," };
-                let Some(id) = self.symbols.find(&port.original_name) else {
-                    continue;
-                };
-                let kind = match port.direction {
-                    PortDirection::Input => "input wire".to_owned(),
-                    PortDirection::Output => format!("output {}", self.net_or_register(id)),
-                };
-                out.push(1, &format!("{}{comma}", self.declaration(id, &kind)));
-            }
+            self.port_list(ports, &mut out);
             out.push(0, ");");
         }
-        let mut declarations = Lines::default();
+        let (constants, signals) = self.declarations();
+        let mut children = Lines::default();
+        for (instance, name) in self.instances.iter().zip(&self.instance_names) {
+            if !name.is_empty() {
+                self.instance(instance, name, &mut children);
+            }
+        }
+        // A short module has no blank lines.
+        let sections =
+            [constants.text, signals.text, children.text, self.logic.text.clone(), self.register_text()];
+        let filled: Vec<&String> = sections.iter().filter(|text| !text.is_empty()).collect();
+        let lines: usize = filled.iter().map(|text| text.lines().count()).sum();
+        for (number, text) in filled.iter().enumerate() {
+            if lines > 12 && (number > 0 || ports.len() > 4) {
+                out.push(0, "");
+            }
+            out.text.push_str(text);
+        }
+        out.push(0, "endmodule");
+        out.text
+    }
+
+    /// One line for each port, or for each array of ports.
+    fn port_list(&self, ports: &[Port], out: &mut Lines) {
+        let mut lines: Vec<(String, &str, String)> = Vec::new();
+        for port in ports {
+            let Some(id) = self.symbols.find(&port.original_name) else {
+                continue;
+            };
+            let kind = match port.direction {
+                PortDirection::Input => "input wire".to_owned(),
+                PortDirection::Output => format!("output {}", self.net_or_register(id)),
+            };
+            let kind = self.kind(id, &kind);
+            let array = array_of(&port.original_name);
+            match lines.last_mut() {
+                Some(last) if last.0 == kind && array.is_some() && Some(last.1) == array => {
+                    last.2 += &format!(", {}", port.name);
+                }
+                _ => lines.push((kind, array.unwrap_or(""), port.name.clone())),
+            }
+        }
+        for (number, (kind, _, names)) in lines.iter().enumerate() {
+            let comma = if number + 1 == lines.len() { "" } else { "," };
+            out.push(1, &format!("{kind} {names}{comma}"));
+        }
+    }
+
+    /// Numbers with names, then signals; neighbours of one kind share a line.
+    fn declarations(&self) -> (Lines, Lines) {
+        let (mut constants, mut signals) = (Lines::default(), Lines::default());
+        let mut line: Option<(String, Option<&str>, String)> = None;
         for (id, symbol) in self.symbols.list.iter().enumerate() {
+            let name = &self.names[id];
             let value = match &symbol.role {
                 Role::Constant(literal) => literal.clone(),
                 Role::EnumValue { value, .. } => (*value as u64).into(),
                 Role::Local | Role::ChildInput | Role::ChildOutput => {
-                    let is_local = symbol.role == Role::Local;
-                    if self.declared[id] && (!is_local || self.used.contains(&id)) {
-                        let text = self.declaration(id, self.net_or_register(id));
-                        declarations.push(1, &format!("{text};"));
+                    if !self.declared[id] || (symbol.role == Role::Local && !self.used.contains(&id)) {
+                        continue;
+                    }
+                    let kind = self.kind(id, self.net_or_register(id));
+                    // Locals stand alone; the ports of one child and the parts of one array share a line.
+                    let owner = if symbol.role == Role::Local {
+                        array_of(&symbol.name)
+                    } else {
+                        owner_of(&symbol.name)
+                    };
+                    match &mut line {
+                        Some(last) if owner.is_some() && last.0 == kind && last.1 == owner => {
+                            last.2 += &format!(", {name}");
+                        }
+                        _ => {
+                            flush(&mut line, &mut signals);
+                            line = Some((kind, owner, name.clone()));
+                        }
                     }
                     continue;
                 }
                 Role::Input | Role::Output => continue,
             };
             if self.used.contains(&id) {
-                let text = self.declaration(id, "localparam");
-                declarations.push(1, &format!("{text} = {};", value.print(symbol.width)));
+                let kind = self.kind(id, "localparam");
+                constants.push(1, &format!("{kind} {name} = {};", value.print(symbol.width)));
             }
         }
-        let mut children = Lines::default();
-        for (number, instance) in self.instances.iter().enumerate() {
-            self.instance(instance, &self.instance_names[number], &mut children);
+        flush(&mut line, &mut signals);
+        (constants, signals)
+    }
+
+    /// The registers of each clock.
+    fn register_text(&self) -> String {
+        let mut clocks: Vec<(&str, Lines)> = Vec::new();
+        let source = |id: SignalId| self.connections.get(&id).map_or(self.names[id].as_str(), String::as_str);
+        for register in &self.registers {
+            let clock = source(register.clock);
+            let number = clocks.iter().position(|known| known.0 == clock).unwrap_or_else(|| {
+                clocks.push((clock, Lines::default()));
+                clocks.len() - 1
+            });
+            clocks[number].1.push(2, &format!("{} <= {};", self.names[register.q], source(register.d)));
         }
-        for section in [&declarations, &children, &self.logic] {
-            if !section.text.is_empty() {
-                if out.text.len() > 4 && !out.text.ends_with(");\n") || section.text.len() > 400 {
-                    out.push(0, "");
-                }
-                out.text.push_str(&section.text);
-            }
+        let mut out = Lines::default();
+        self.initial_values(&mut out);
+        for (clock, lines) in clocks {
+            out.push(1, &format!("always @(posedge {clock}) begin"));
+            out.text.push_str(&lines.text);
+            out.push(1, "end");
         }
-        out.push(0, "endmodule");
         out.text
     }
 
+    /// What registers hold at power-up: zero for most.
+    fn initial_values(&self, out: &mut Lines) {
+        let is_zero = |register: &&Register| register.reset.value() == Some(0);
+        let zero: Vec<&Register> = self.registers.iter().filter(is_zero).collect();
+        let width: usize = zero.iter().map(|register| self.symbols[register.q].width).sum();
+        let names: Vec<&str> = zero.iter().map(|register| self.names[register.q].as_str()).collect();
+        match names.as_slice() {
+            [] => {}
+            [name] => out.push(1, &format!("initial {name} = {width}'d0;")),
+            names => out.push(1, &format!("initial {{{}}} = {width}'d0;", names.join(", "))),
+        }
+        for register in self.registers.iter().filter(|register| !is_zero(register)) {
+            let value = register.reset.print(self.symbols[register.q].width);
+            out.push(1, &format!("initial {} = {value};", self.names[register.q]));
+        }
+    }
+
     fn instance(&self, instance: &Instance, name: &str, out: &mut Lines) {
-        let connections: Vec<String> = instance
-            .ports
-            .iter()
-            .map(|port| {
-                let id = self.symbols.find(&format!("{}${}", instance.name, port.original_name));
-                let value = id.map_or("", |id| match self.connections.get(&id) {
-                    Some(text) => text,
-                    None => &self.names[id],
-                });
-                format!(".{}({value})", port.name)
-            })
-            .collect();
-        let short = format!("{} {name} ({});", instance.module_name, connections.join(", "));
+        let mut connections: Vec<(Option<&str>, String)> = Vec::new();
+        for port in instance.ports {
+            let id = self.symbols.find(&format!("{}${}", instance.name, port.original_name));
+            let value = id.map_or("", |id| match self.connections.get(&id) {
+                Some(text) => text,
+                None => &self.names[id],
+            });
+            let text = format!(".{}({value})", port.name);
+            let array = array_of(&port.original_name);
+            match connections.last_mut() {
+                Some(last) if array.is_some() && last.0 == array => last.1 += &format!(", {text}"),
+                _ => connections.push((array, text)),
+            }
+        }
+        let texts: Vec<&str> = connections.iter().map(|connection| connection.1.as_str()).collect();
+        let short = format!("{} {name} ({});", instance.module_name, texts.join(", "));
         if short.len() + 4 <= LINE_WIDTH {
             out.push(1, &short);
             return;
         }
         out.push(1, &format!("{} {name} (", instance.module_name));
-        for (number, connection) in connections.iter().enumerate() {
-            let comma = if number + 1 == connections.len() { "" } else { "," };
-            out.push(2, &format!("{connection}{comma}"));
+        for (number, text) in texts.iter().enumerate() {
+            let comma = if number + 1 == texts.len() { "" } else { "," };
+            out.push(2, &format!("{text}{comma}"));
         }
         out.push(1, ");");
     }
+}
+
+/// Writes a collected declaration.
+fn flush(line: &mut Option<(String, Option<&str>, String)>, out: &mut Lines) {
+    if let Some((kind, _, names)) = line.take() {
+        out.push(1, &format!("{kind} {names};"));
+    }
+}
+
+/// `words` for `words$3`.
+fn array_of(name: &str) -> Option<&str> {
+    let (array, index) = name.rsplit_once('$')?;
+    index.bytes().all(|digit| digit.is_ascii_digit()).then_some(array)
+}
+
+/// The child a port belongs to, an array of children counting as one.
+fn owner_of(name: &str) -> Option<&str> {
+    Some(name.split_once('$')?.0)
 }
 
 /// Which top-level statements have to stay together in one `always` block.

@@ -208,7 +208,15 @@ impl Printer<'_> {
         let Statement::If { test, then, otherwise } = statement else {
             return;
         };
-        out.push(indent, &format!("{prefix}if ({}) begin", self.expression(test, 1)));
+        let test = self.expression(test, 1);
+        if let (true, true, [only]) = (prefix.is_empty(), otherwise.is_empty(), then.as_slice()) {
+            let short = self.assignment(only).map(|text| format!("if ({test}) {text};"));
+            if let Some(short) = short.filter(|short| 4 * indent + short.len() <= LINE_WIDTH) {
+                out.push(indent, &short);
+                return;
+            }
+        }
+        out.push(indent, &format!("{prefix}if ({test}) begin"));
         self.statements(then, indent + 1, out);
         match otherwise.as_slice() {
             [] => out.push(indent, "end"),
@@ -274,7 +282,7 @@ fn break_point(text: &str) -> Option<usize> {
             .filter_map(|op| text.rfind(op))
             .max()
     };
-    after_comma.or_else(|| at_operator().map(|at| at + 1)).filter(|at| *at < text.len())
+    after_comma.or_else(|| at_operator().map(|at| at + 1))
 }
 
 #[cfg(test)]
