@@ -16,6 +16,12 @@ use std::ops::Range;
 const CONSTANTS: u32 = 0;
 const WORKSPACE: u32 = 1;
 
+/// Most results of one part of an addition: more would only make what follows wait.
+const MAX_PART: usize = 256;
+
+/// Steps of the vector unit that are worth a command of their own.
+const WORTHWHILE_STEPS: usize = 96;
+
 /// Most bytes of one row of a transfer.
 const MAX_ROW_BYTES: usize = (1 << 24) - 64;
 
@@ -622,26 +628,19 @@ impl Emitter<'_> {
                 (0..2).map(|p| self.stage(p, &plan.inputs[p], &mut buffers[p], region.clone())).collect();
             let output = self.output_view(&plan.output, &mut output_buffers, &region);
             let parts = self.add_parts(&place, &region);
-            let slots = (self.config.accumulator_depth / parts.first().map_or(1, Part::results)).clamp(1, 4);
-            let ahead = (slots - 1).min(2);
-            let mut values = Vec::new();
-            for step in 0..parts.len() + ahead {
+            let mut slots: Vec<(usize, Value)> = Vec::new();
+            for step in 0..parts.len() + 2 {
                 // The first operand of this part, the second of the part before, the sum of the one before that.
                 if let Some(part) = parts.get(step) {
-                    let slot = (step % slots) * parts[0].results();
-                    let value = self.value();
-                    values.push((slot, value));
-                    self.add_operand(parameters, order[0], part, &views, (slot, value), false);
-                    if ahead == 0 {
-                        self.add_operand(parameters, order[1], part, &views, (slot, value), true);
-                        self.add_sum(parameters, part, &output, (slot, value));
-                    }
+                    let slot = (self.accumulators(part.results()), self.value());
+                    slots.push(slot);
+                    self.add_operand(parameters, order[0], part, &views, slot, false);
                 }
-                if ahead > 0 && step >= 1 && step - 1 < parts.len() {
-                    self.add_operand(parameters, order[1], &parts[step - 1], &views, values[step - 1], true);
+                if let Some(part) = step.checked_sub(1).and_then(|step| parts.get(step)) {
+                    self.add_operand(parameters, order[1], part, &views, slots[step - 1], true);
                 }
-                if ahead > 0 && step >= ahead && step - ahead < parts.len() {
-                    self.add_sum(parameters, &parts[step - ahead], &output, values[step - ahead]);
+                if let Some(part) = step.checked_sub(2).and_then(|step| parts.get(step)) {
+                    self.add_sum(parameters, part, &output, slots[step - 2]);
                 }
             }
             if self.stored() {
@@ -650,9 +649,10 @@ impl Emitter<'_> {
         }
     }
 
-    /// Cuts a region of an addition into parts whose results fit the accumulators four times, if possible.
+    /// Cuts a region of an addition into parts: three are under way at a time, and four fit the accumulators. The last part is
+    /// cut once more, for what follows waits for it.
     fn add_parts(&self, place: &Placement, region: &Region) -> Vec<Part> {
-        let room = (self.config.accumulator_depth / 4).max(1);
+        let room = (self.config.accumulator_depth / 4).clamp(1, MAX_PART);
         let groups = self.lane_groups(place, &region.c);
         let group_count = groups.len().min(room);
         let columns = region.x.len().min(room / group_count);
@@ -669,6 +669,12 @@ impl Emitter<'_> {
                     });
                 }
             }
+        }
+        if let Some(last) = parts.pop() {
+            let middle = last.y.start + last.y.len().div_ceil(2);
+            let halves = [last.y.start..middle, middle..last.y.end];
+            let halves = halves.into_iter().filter(|y| !y.is_empty());
+            parts.extend(halves.map(|y| Part { y, x: last.x.clone(), groups: last.groups.clone() }));
         }
         parts
     }
@@ -788,7 +794,10 @@ impl Emitter<'_> {
                         Multiplier::IDENTITY
                     };
                     let groups = self.lane_groups(&output, &region.c);
-                    self.pool_command(pool, &input, (y, x, &groups), (&source, &view), multiplier);
+                    let place = (y, x, &groups);
+                    if !(average && self.pool_in_parts(pool, &input, place, (&source, &view), multiplier)) {
+                        self.pool_command(pool, &input, place, (&source, &view), multiplier);
+                    }
                 }
             }
             if self.stored() {
@@ -797,21 +806,94 @@ impl Emitter<'_> {
         }
     }
 
-    fn pool_command(
+    /// An average over a whole image, as sums of a few rows each: it can begin while the image's last rows are computed.
+    fn pool_in_parts(
         &mut self,
         pool: &Pool,
         input: &Placement,
         (y, x, groups): (&Range<usize>, &Range<usize>, &Range<usize>),
         (source, view): (&View, &View),
         multiplier: Multiplier,
+    ) -> bool {
+        let window = pool.window;
+        let row_steps = window.kernel_width * groups.len();
+        let rows = WORTHWHILE_STEPS.div_ceil(row_steps);
+        let inside = window.padding == Default::default() && window.kernel_height <= input.height;
+        if y.len() * x.len() != 1
+            || !inside
+            || 2 * rows > window.kernel_height
+            || groups.len() > self.config.accumulator_depth
+        {
+            return false;
+        }
+        let value = self.value();
+        let slot = self.accumulators(groups.len());
+        for part in ranges(window.kernel_height, rows) {
+            let first = part.start == 0;
+            let vector = Vector {
+                destination: 1,
+                destination_address: slot as u32,
+                add_operand: !first,
+                operand_address: slot as u32,
+                source_address: source.address(
+                    (y.start * window.stride_height + part.start) as i64,
+                    (x.start * window.stride_width) as i64,
+                    groups.start * self.config.lanes / self.config.rows,
+                ),
+                kernel_y: part.len() as u32,
+                start_y: (y.start * window.stride_height + part.start) as i32,
+                multiplier: Multiplier::IDENTITY.multiplier,
+                left_shift: 0,
+                right_shift: 0,
+                ..self.pool_vector(pool, input, (y, x, groups), (source, view), multiplier)
+            };
+            let mut reads = vec![self.tensor_value(self.input(0))];
+            if !first {
+                reads.push(value);
+            }
+            self.push(vector, reads, Some(value));
+        }
+        let vector = Vector {
+            source: 1,
+            source_address: slot as u32,
+            kernel_x: 1,
+            kernel_y: 1,
+            ..self.pool_vector(pool, input, (y, x, groups), (source, view), multiplier)
+        };
+        let writes = self.tensor_value(self.output());
+        self.push(vector, vec![value], Some(writes));
+        true
+    }
+
+    fn pool_command(
+        &mut self,
+        pool: &Pool,
+        input: &Placement,
+        place: (&Range<usize>, &Range<usize>, &Range<usize>),
+        views: (&View, &View),
+        multiplier: Multiplier,
     ) {
+        let vector = self.pool_vector(pool, input, place, views, multiplier);
+        let reads = vec![self.tensor_value(self.input(0))];
+        let writes = self.tensor_value(self.output());
+        self.push(vector, reads, Some(writes));
+    }
+
+    fn pool_vector(
+        &self,
+        pool: &Pool,
+        input: &Placement,
+        (y, x, groups): (&Range<usize>, &Range<usize>, &Range<usize>),
+        (source, view): (&View, &View),
+        multiplier: Multiplier,
+    ) -> Vector {
         let window = pool.window;
         let start_y = (y.start * window.stride_height) as i64 - window.padding.top as i64;
         let start_x = (x.start * window.stride_width) as i64 - window.padding.left as i64;
         let lane = groups.start * self.config.lanes;
         let chunk = lane / self.config.rows;
         let ActivationRange { min, max } = pool.range;
-        let vector = Vector {
+        Vector {
             single_rounding: true,
             reduce: if pool.kind == PoolKind::Average { reduce::SUM } else { reduce::MAXIMUM },
             source_address: source.address(start_y, start_x, chunk),
@@ -843,10 +925,7 @@ impl Emitter<'_> {
             step_y: window.stride_height as u32,
             pad_value: if pool.kind == PoolKind::Average { 0 } else { -128 },
             ..Vector::default()
-        };
-        let reads = vec![self.tensor_value(self.input(0))];
-        let writes = self.tensor_value(self.output());
-        self.push(vector, reads, Some(writes));
+        }
     }
 }
 

@@ -5,8 +5,6 @@
 use frugal_isa::command::{layout, space};
 use frugal_isa::{Command, Config, Engine, Program, COMMAND_BYTES};
 
-use crate::tokens::Dependencies;
-
 /// Constants of the model, in cycles.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CostModel {
@@ -121,27 +119,40 @@ struct Running {
 /// How commands reach the queues.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Dispatch {
-    /// All are there from the beginning.
-    Immediate,
-    /// Fetched one after another into queues of limited depth.
+    /// All are there from the beginning, and an engine takes the first of the next so many that can start.
+    Immediate { window: usize },
+    /// Fetched one after another into queues of limited depth, executed in order.
     Queues,
 }
 
-/// Simulates commands of which each starts after its dependencies are finished.
+/// What a command waits for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// Commands whose results must be there.
+    pub finished: Vec<u32>,
+    /// Commands that must have started: earlier ones of the same engine.
+    pub started: Vec<u32>,
+}
+
+/// Simulates commands of which each starts when its needs are met.
 pub(crate) fn simulate(
     commands: &[&Command],
-    dependencies: &[Dependencies],
+    needs: &[Needs],
     config: &Config,
     model: &CostModel,
     dispatch: Dispatch,
 ) -> Estimate {
     let works: Vec<Work> = commands.iter().map(|c| work(c, config, model)).collect();
     let mut estimate = Estimate {
-        starts: vec![0.0; works.len()],
+        starts: vec![f64::INFINITY; works.len()],
         ends: vec![f64::INFINITY; works.len()],
         ..Estimate::default()
     };
     let fetch = model.fetch_overhead + (COMMAND_BYTES / config.bus_bytes()) as f64;
+    let window = match dispatch {
+        Dispatch::Immediate { window } => window,
+        Dispatch::Queues => 1,
+    };
     let mut busy = [0.0; 4];
     let mut queues: [std::collections::VecDeque<usize>; 4] = Default::default();
     let mut running: [Option<Running>; 4] = [None; 4];
@@ -176,16 +187,16 @@ pub(crate) fn simulate(
         // Start.
         for engine in 0..4 {
             if running[engine].is_none() {
-                if let Some(&command) = queues[engine].front() {
-                    let ready =
-                        dependencies[command].iter().flatten().all(|d| estimate.ends[*d as usize] <= now);
-                    if ready {
-                        queues[engine].pop_front();
-                        let work = &works[command];
-                        estimate.starts[command] = now;
-                        running[engine] =
-                            Some(Running { command, latency: work.latency, cycles: work.cycles });
-                    }
+                let ready = |command: &usize| {
+                    let needs = &needs[*command];
+                    needs.finished.iter().all(|d| estimate.ends[*d as usize] <= now)
+                        && needs.started.iter().all(|d| estimate.starts[*d as usize] <= now)
+                };
+                if let Some(place) = queues[engine].iter().take(window).position(ready) {
+                    let command = queues[engine].remove(place).expect("the place is in the queue");
+                    let work = &works[command];
+                    estimate.starts[command] = now;
+                    running[engine] = Some(Running { command, latency: work.latency, cycles: work.cycles });
                 }
             }
         }
@@ -250,7 +261,7 @@ pub(crate) fn simulate(
 
 /// For each command, the commands whose tokens it takes: the n-th token taken from a counter is the n-th sent.
 /// `None` when a token is taken that nobody sends.
-pub(crate) fn token_dependencies(commands: &[Command]) -> Option<Vec<Dependencies>> {
+pub(crate) fn token_needs(commands: &[Command]) -> Option<Vec<Needs>> {
     let mut sent: [[std::collections::VecDeque<u32>; 4]; 4] = Default::default();
     for (index, command) in commands.iter().enumerate() {
         let own = command.engine() as usize;
@@ -263,10 +274,10 @@ pub(crate) fn token_dependencies(commands: &[Command]) -> Option<Vec<Dependencie
     commands
         .iter()
         .map(|command| {
-            let mut needed: Dependencies = [None; 4];
-            for (from, slot) in needed.iter_mut().enumerate() {
+            let mut needed = Needs::default();
+            for (from, sent) in sent.iter_mut().enumerate() {
                 if command.tokens().wait >> from & 1 != 0 {
-                    *slot = Some(sent[from][command.engine() as usize].pop_front()?);
+                    needed.finished.push(sent[command.engine() as usize].pop_front()?);
                 }
             }
             Some(needed)
@@ -277,8 +288,8 @@ pub(crate) fn token_dependencies(commands: &[Command]) -> Option<Vec<Dependencie
 /// Estimates a program with dispatch, queues and tokens.
 pub fn estimate(program: &Program, model: &CostModel) -> Estimate {
     let commands: Vec<&Command> = program.commands.iter().collect();
-    match token_dependencies(&program.commands) {
-        Some(dependencies) => simulate(&commands, &dependencies, &program.config, model, Dispatch::Queues),
+    match token_needs(&program.commands) {
+        Some(needs) => simulate(&commands, &needs, &program.config, model, Dispatch::Queues),
         None => Estimate { stuck: true, ..Estimate::default() },
     }
 }

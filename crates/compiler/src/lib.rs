@@ -1,7 +1,7 @@
 //! Compiler from typed graphs to Frugal programs.
 //!
 //! ```text
-//! Graph -> legalise -> allocate (with tile) -> emit -> order -> tokens -> check -> Program
+//! Graph -> legalise -> sequence -> allocate (with tile) -> emit -> order -> tokens -> check -> Program
 //! ```
 //!
 //! Each pass is one file; [`PASSES`] lists them. Compiler and hardware meet in `frugal_isa` alone.
@@ -17,6 +17,7 @@ pub mod gemm;
 mod layer;
 mod legalise;
 mod order;
+mod sequence;
 mod tile;
 mod tokens;
 
@@ -35,6 +36,7 @@ use thiserror::Error;
 /// Name and purpose of every pass, in order.
 pub const PASSES: &[(&str, &str)] = &[
     ("legalise", "operators become layers that one engine computes; host steps are split off"),
+    ("sequence", "the smaller operand of an addition comes first"),
     ("allocate", "tensors stay on the chip as long as they fit"),
     ("tile", "layers are cut into pieces that fit the memories"),
     ("emit", "commands of every layer, one after another"),
@@ -95,7 +97,8 @@ pub fn compile(graph: &Graph, config: &Config, options: &CompileOptions) -> Resu
 
 fn compile_for(graph: &Graph, config: &Config, options: &CompileOptions) -> Result<Compiled, CompileError> {
     config.validate()?;
-    let legalised = legalise::legalise(graph, config, options.dump_layers)?;
+    let mut legalised = legalise::legalise(graph, config, options.dump_layers)?;
+    sequence::sequence(&mut legalised.network);
     let network = &legalised.network;
     let allocation = allocate::allocate(network, config)?;
     if allocation.workspace_bytes > Program::MAX_WORKSPACE_BYTES {

@@ -1,19 +1,91 @@
 //! Pass *order*: puts commands into the order in which they could start.
 //!
-//! The passes before it write a program that is right when executed one command at a time. Each engine keeps that order;
-//! between engines only conflicting accesses do. A simulation with endless queues gives every command its earliest start, and
-//! the program lists commands by that, so dispatch never waits behind a command that starts later than one it holds back.
+//! The passes before it write a program that is right when executed one command at a time. Conflicting accesses keep that
+//! order; everything else may move. A simulation with endless queues, in which an engine takes the first of its next commands
+//! that can start, gives every command a start, and the program lists commands by that. So an engine does not idle behind a
+//! command that waits while a later one could go, and dispatch does not wait behind a full queue for long.
 
+use crate::access::Access;
 use crate::build::Planned;
-use crate::estimate::{simulate, CostModel, Dispatch};
-use crate::tokens;
-use frugal_isa::{Command, Config};
+use crate::estimate::{simulate, CostModel, Dispatch, Needs};
+use frugal_isa::{Command, Config, Engine};
 
-/// Sorts the commands by their earliest start.
+/// How far an engine looks ahead for a command that can start.
+const WINDOW: usize = 32;
+
+#[derive(Clone, Default)]
+struct Cell {
+    writer: Option<u32>,
+    /// Readers since.
+    readers: Vec<u32>,
+}
+
+/// What each command waits for, so that every read sees what it sees in the order given.
+fn needs(commands: &[&Command], config: &Config) -> Vec<Needs> {
+    let mut memories: [Vec<Cell>; 5] = Default::default();
+    let mut all = Vec::with_capacity(commands.len());
+    for (index, command) in commands.iter().enumerate() {
+        let engine = command.engine();
+        let pipelined = matches!(engine, Engine::Matrix | Engine::Vector);
+        let access = Access::of(command, config);
+        let mut needed = Needs::default();
+        let mut need = |earlier: u32, reads_result: bool| {
+            if earlier == index as u32 {
+                return;
+            }
+            let same_engine = commands[earlier as usize].engine() == engine;
+            let list = match same_engine && !(reads_result && pipelined) {
+                true => &mut needed.started,
+                false => &mut needed.finished,
+            };
+            if list.last() != Some(&earlier) {
+                list.push(earlier);
+            }
+        };
+        for span in access.reads.iter().chain(&access.writes) {
+            let cells = &mut memories[span.memory as usize];
+            if cells.len() < span.addresses.end as usize {
+                cells.resize(span.addresses.end as usize, Cell::default());
+            }
+        }
+        for span in &access.reads {
+            let range = span.addresses.start as usize..span.addresses.end as usize;
+            for cell in &mut memories[span.memory as usize][range] {
+                if let Some(writer) = cell.writer {
+                    need(writer, true);
+                }
+                if cell.readers.last() != Some(&(index as u32)) {
+                    cell.readers.push(index as u32);
+                }
+            }
+        }
+        for span in &access.writes {
+            let range = span.addresses.start as usize..span.addresses.end as usize;
+            for cell in &mut memories[span.memory as usize][range] {
+                if let Some(writer) = cell.writer {
+                    need(writer, false);
+                }
+                for reader in cell.readers.drain(..) {
+                    need(reader, false);
+                }
+                cell.writer = Some(index as u32);
+            }
+        }
+        for list in [&mut needed.finished, &mut needed.started] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        all.push(needed);
+    }
+    all
+}
+
+/// Sorts the commands by the start that the simulation finds.
 pub fn by_earliest_start(planned: Vec<Planned>, config: &Config) -> Vec<Planned> {
     let commands: Vec<&Command> = planned.iter().map(|p| &p.command).collect();
-    let dependencies = tokens::dependencies(commands.iter().copied(), config);
-    let estimate = simulate(&commands, &dependencies, config, &CostModel::default(), Dispatch::Immediate);
+    let needs = needs(&commands, config);
+    let dispatch = Dispatch::Immediate { window: WINDOW };
+    let estimate = simulate(&commands, &needs, config, &CostModel::default(), dispatch);
     let mut keyed: Vec<(f64, Planned)> = estimate.starts.into_iter().zip(planned).collect();
     keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
     keyed.into_iter().map(|(_, planned)| planned).collect()
