@@ -22,6 +22,12 @@ use std::ops::Range;
 const CONSTANTS: u32 = 0;
 const WORKSPACE: u32 = 1;
 
+/// Cycles from a result's last step until another command can read it, rounded up.
+const PIPELINE_CYCLES: usize = 24;
+
+/// Cycles of a short load or store, memory's answer included.
+const TRANSFER_CYCLES: usize = 40;
+
 /// Largest size in each dimension.
 pub const MAX_SIZE: usize = 32_768;
 
@@ -490,9 +496,9 @@ impl Builder<'_> {
         let config = self.config;
         let (m, all_tiles, all_depth) = (self.options.m, self.all_tiles(), self.all_depth());
         let groups = config.cols / config.lanes;
-        let load_cycles = 25 + m * row_bytes(self.options.k) / config.bus_bytes();
+        let load_cycles = TRANSFER_CYCLES + m * row_bytes(self.options.k) / config.bus_bytes();
         let mut first = groups.max(vector_quantum(config));
-        while 2 * first * m * all_tiles < 3 * load_cycles {
+        while first * m * all_tiles < load_cycles {
             first *= 2;
         }
         let one_block = m <= self.blocks.rows && all_tiles <= self.blocks.tiles;
@@ -621,9 +627,23 @@ impl Builder<'_> {
         let groups = config.cols / config.lanes;
         let (rows, all_tiles) = (0..self.options.m, self.all_tiles());
         let quantum = Blocks::tile_quantum(config);
-        // The last columns go on their own: their store is short, and meanwhile the sums of the others leave the pipeline.
-        let short = (64 / config.cols).next_multiple_of(quantum).min(all_tiles / 2 / quantum * quantum);
-        let parts = [0..all_tiles - short, all_tiles - short..all_tiles];
+        // The last columns are computed on their own, the very last ones once more: little is left to store in the end.
+        // The last ones take as long as memory needs to answer the store before them, all of the last columns as long as
+        // the store of the others, and their partial sums as long as those of the others are in the pipeline.
+        let tiles_for = |cycles: usize, depth: usize| {
+            cycles
+                .div_ceil(depth * rows.len())
+                .next_multiple_of(quantum)
+                .min(all_tiles / 2 / quantum * quantum)
+        };
+        let short = tiles_for(TRANSFER_CYCLES, rest.len());
+        let store_cycles = rows.len() * row_bytes(self.options.n) / config.bus_bytes() + TRANSFER_CYCLES;
+        let cover = tiles_for(PIPELINE_CYCLES, head.len()).max(short + tiles_for(store_cycles, rest.len()));
+        let cover = cover.min(all_tiles / 2 / quantum * quantum);
+        let short = short.min(cover);
+        let parts = [0..all_tiles - cover, all_tiles - cover..all_tiles];
+        let stored =
+            [0..all_tiles - cover, all_tiles - cover..all_tiles - short, all_tiles - short..all_tiles];
         let partials = [self.value(), self.value()];
         let base = self.accumulators.place(product, rows.len() * all_tiles * groups, partials[0]);
         let accumulators = |tile: usize| (base + tile * rows.len() * groups) as u32;
@@ -642,7 +662,7 @@ impl Builder<'_> {
                 self.block_a(product, &rows, rest);
             }
         }
-        for tiles in parts {
+        for tiles in stored.into_iter().filter(|tiles| !tiles.is_empty()) {
             let start = tiles.start;
             let (output, vectors) = self.block_c(rows.len(), tiles.len());
             let a = self.block_a(product, &rows, rest);
