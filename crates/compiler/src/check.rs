@@ -199,3 +199,144 @@ fn check_accesses(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frugal_isa::command::{End, Load, Matrix, Store, Vector};
+
+    const INPUT: Value = Value(0);
+    const WEIGHTS: Value = Value(1);
+    const OUTPUT: Value = Value(2);
+
+    fn planned(command: impl Into<Command>, reads: &[Value], writes: Value) -> Planned {
+        Planned {
+            command: command.into(),
+            layer: 0,
+            reads: reads.to_vec(),
+            writes: Some(writes),
+            padded: false,
+        }
+    }
+
+    fn config() -> Config {
+        Config::preset("base").expect("a preset")
+    }
+
+    /// Products in two buffers that take turns: load, compute, copy with the vector engine, store.
+    fn program() -> Vec<Planned> {
+        let mut all = vec![
+            planned(Load { space: 1, row_bytes: 128, ..Load::default() }, &[], WEIGHTS),
+            planned(Load { space: 2, row_bytes: 96, ..Load::default() }, &[], WEIGHTS),
+        ];
+        for round in 0..6 {
+            let turn = round % 2;
+            let (input, product, copy) = (Value(10 + round), Value(20 + round), Value(30 + round));
+            let memory_offset = 16 * round;
+            let load =
+                Load { base_register: 1, memory_offset, row_bytes: 16, address: turn, ..Load::default() };
+            all.push(planned(load, &[INPUT], input));
+            let matrix = Matrix {
+                activation_address: turn,
+                output_address: 2 + turn,
+                input_width: 1,
+                input_height: 1,
+                ..Matrix::default()
+            };
+            all.push(planned(matrix, &[input, WEIGHTS], product));
+            let vector = Vector {
+                source_address: 2 + turn,
+                destination_address: 4 + turn,
+                input_width: 1,
+                input_height: 1,
+                ..Vector::default()
+            };
+            all.push(planned(vector, &[product], copy));
+            let memory_offset = 1024 + 16 * round;
+            let store = Store {
+                base_register: 1,
+                memory_offset,
+                row_bytes: 16,
+                address: 4 + turn,
+                ..Store::default()
+            };
+            all.push(planned(store, &[copy], OUTPUT));
+        }
+        let mut commands: Vec<Command> = all.iter().map(|p| p.command.clone()).collect();
+        crate::tokens::insert(&mut commands, &config());
+        for (p, command) in all.iter_mut().zip(commands) {
+            p.command = command;
+        }
+        all.push(Planned {
+            command: End::default().into(),
+            layer: 0,
+            reads: vec![],
+            writes: None,
+            padded: false,
+        });
+        all
+    }
+
+    fn run(program: &[Planned]) -> Result<(), CheckError> {
+        check(program, &config(), &[(Memory::Workspace, 0..64, INPUT)])
+    }
+
+    #[test]
+    fn every_single_token_is_needed() {
+        let program = program();
+        run(&program).expect("the program is right");
+        let commands: Vec<Command> = program.iter().map(|p| p.command.clone()).collect();
+        let needs = crate::estimate::token_needs(&commands).expect("tokens match");
+        let mut removed = 0;
+        for (taker, needs) in needs.iter().enumerate() {
+            for sender in &needs.finished {
+                let mut damaged = program.clone();
+                let (from, to) = (commands[*sender as usize].engine(), commands[taker].engine());
+                damaged[*sender as usize].command.tokens_mut().signal &= !to.mask();
+                damaged[taker].command.tokens_mut().wait &= !from.mask();
+                let error = run(&damaged).expect_err("a token is missing");
+                assert!(matches!(error, CheckError::Unordered { .. }), "{error}");
+                removed += 1;
+            }
+        }
+        assert!(removed > 20, "{removed}");
+    }
+
+    #[test]
+    fn a_token_that_nobody_sends_is_found() {
+        let mut program = program();
+        program[0].command.tokens_mut().wait = Engine::Store.mask();
+        assert!(matches!(run(&program), Err(CheckError::MissingToken { index: 0, .. })));
+    }
+
+    #[test]
+    fn a_wrong_address_is_found_by_its_value() {
+        let mut program = program();
+        let Command::Matrix(matrix) = &mut program[7].command else { panic!("a product") };
+        matrix.activation_address = 0;
+        let error = run(&program).expect_err("it reads the other buffer");
+        assert!(matches!(error, CheckError::WrongValue { index: 7, .. }), "{error}");
+    }
+
+    #[test]
+    fn addresses_beyond_a_memory_and_values_beyond_a_field_are_found() {
+        let mut program = program();
+        let Command::Load(load) = &mut program[0].command else { panic!("a load") };
+        load.address = config().weight_depth as u32;
+        assert!(matches!(run(&program), Err(CheckError::Bounds { index: 0, memory: Memory::Weight, .. })));
+        let Command::Load(load) = &mut program[0].command else { panic!("a load") };
+        load.address = 1 << 16;
+        assert!(matches!(run(&program), Err(CheckError::Encode { index: 0, .. })));
+    }
+
+    #[test]
+    fn counters_that_could_fill_up_are_found() {
+        let mut program = Vec::new();
+        for address in 0..300 {
+            let mut load = Load { base_register: 1, row_bytes: 16, address, ..Load::default() };
+            load.tokens.signal = Engine::Matrix.mask();
+            program.push(planned(load, &[INPUT], INPUT));
+        }
+        assert!(matches!(run(&program), Err(CheckError::TooManyTokens { .. })));
+    }
+}
