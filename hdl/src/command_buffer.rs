@@ -32,7 +32,7 @@ pub struct CommandBuffer {
     pub active: Vec<Signal<Out, Bits<32>>>,
     /// No command is queued or pending.
     pub empty: Signal<Out, Bit>,
-    /// Commands queued, the pending one not counted.
+    /// Commands that wait, the pending one counted.
     pub level: Signal<Out, Bits<8>>,
     queue: Fifo,
     pending: Vec<DFF<Bits<32>>>,
@@ -50,6 +50,7 @@ pub struct CommandBuffer {
     moving: Signal<Local, Bit>,
     drained: Signal<Local, Bit>,
     beats: Signal<Local, Bits<16>>,
+    queued: Signal<Local, Bits<8>>,
     usable_part: Constant<Bits<8>>,
     last_part: Constant<Bits<8>>,
     _bus_words: usize,
@@ -94,6 +95,7 @@ impl CommandBuffer {
             moving: Signal::default(),
             drained: Signal::default(),
             beats: Signal::default(),
+            queued: Signal::default(),
             usable_part: Constant::new((used_words.div_ceil(bus_words) as u64 - 1).into()),
             last_part: Constant::new((parts as u64 - 1).into()),
             _bus_words: bus_words,
@@ -168,7 +170,11 @@ impl Logic for CommandBuffer {
         }
         self.beats.next = self.queue.level.val();
         for shift in self._beat_shift..(self._beat_shift + 1) {
-            self.level.next = self.beats.val().get_bits::<8>(shift);
+            self.queued.next = self.beats.val().get_bits::<8>(shift);
+        }
+        self.level.next = self.queued.val();
+        if self.usable.q.val() {
+            self.level.next = self.queued.val() + 1;
         }
         self.drained.next = self.part.q.val() == 0;
         self.empty.next = !self.queue.read_valid.val() & !self.usable.q.val() & self.drained.val();

@@ -233,7 +233,7 @@ macro_rules! register_table {
             CYCLES_HIGH = 0x38, read_only, "Cycles from start to done, high half.";
             MATRIX_STEPS = 0x3c, read_only, "Cycles in which the MAC array was given work, modulo 2^32.";
             DEBUG_STATES = 0x40, read_only, "State of each FSM, four bits each: dispatch, load, matrix, vector, store.";
-            DEBUG_QUEUES = 0x44, read_only, "Queue levels in commands, eight bits each: load, matrix, vector, store.";
+            DEBUG_QUEUES = 0x44, read_only, "Commands that wait in each queue, eight bits each: load, matrix, vector, store.";
             DEBUG_TOKENS_LOAD = 0x48, read_only, "Tokens that each engine has sent to load, eight bits each: from load, matrix, vector, store.";
             DEBUG_TOKENS_MATRIX = 0x4c, read_only, "Tokens that each engine has sent to matrix.";
             DEBUG_TOKENS_VECTOR = 0x50, read_only, "Tokens that each engine has sent to vector.";

@@ -1,0 +1,192 @@
+//! What the machine does with bad commands and bad memory: it stops with a status code, never hangs, and runs again after a reset.
+
+use frugal_device::{Device, DeviceError, RunOptions};
+use frugal_isa::command::{Barrier, End, Load, Matrix, Store, Tokens, Vector};
+use frugal_isa::program::Layer;
+use frugal_isa::register::{self, StatusCode};
+use frugal_isa::{Command, Config, Engine, Program, COMMAND_BYTES};
+use frugal_testbench::accelerator::{verilated_device, VerilatedDevice};
+use frugal_testbench::axi::{Access, ErrorRange, Response};
+use frugal_testbench::device::{SimulationError, SimulationOptions};
+
+fn config() -> Config {
+    Config::preset("nano").expect("a preset")
+}
+
+fn program(commands: Vec<Command>) -> Program {
+    Program {
+        name: "errors".into(),
+        config: config(),
+        command_layers: vec![0; commands.len()],
+        commands,
+        layers: vec![Layer { name: "layer".into(), macs: 0 }],
+        constants: vec![0; 4096],
+        workspace_bytes: 4096,
+        inputs: vec![],
+        outputs: vec![],
+    }
+}
+
+fn load() -> Load {
+    Load { row_bytes: 64, ..Load::default() }
+}
+
+fn store() -> Store {
+    Store { base_register: 1, row_bytes: 64, ..Store::default() }
+}
+
+fn device(options: &SimulationOptions) -> VerilatedDevice {
+    verilated_device(&config(), options, None).expect("a device")
+}
+
+/// Runs a program that must not end well.
+fn error_of(device: &mut VerilatedDevice, program: &Program, options: &RunOptions) -> SimulationError {
+    match device.run(program, &[], options) {
+        Err(DeviceError::Run(error)) => {
+            *error.downcast::<SimulationError>().expect("an error of the simulation")
+        }
+        other => panic!("expected an error of the run, got {other:?}"),
+    }
+}
+
+fn assert_stops(error: &SimulationError, wanted: StatusCode, wanted_engine: Option<Engine>) {
+    match error {
+        SimulationError::Stopped { code, engine, .. } => {
+            assert_eq!(StatusCode::from_value(*code), Some(wanted), "{error}");
+            if wanted_engine.is_some() {
+                assert_eq!(*engine, wanted_engine, "{error}");
+            }
+        }
+        other => panic!("expected {wanted:?}, got {other}"),
+    }
+}
+
+fn good() -> Program {
+    program(vec![load().into(), Barrier::default().into(), store().into(), End::default().into()])
+}
+
+/// Places raw command words at the head of memory and starts them, as a driver with a damaged program would.
+fn run_raw(device: &mut VerilatedDevice, words: &[[u32; 16]], commands: u32) -> (u32, u64) {
+    let system = device.system_mut();
+    let address = 0x2000usize;
+    system.memory_mut().grow(0x4000);
+    for (index, words) in words.iter().enumerate() {
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        let at = address + index * COMMAND_BYTES;
+        system.memory_mut().bytes_mut()[at..at + COMMAND_BYTES].copy_from_slice(&bytes);
+    }
+    system.write_register(register::PROGRAM_ADDRESS, address as u32).expect("answers");
+    system.write_register(register::PROGRAM_COMMANDS, commands).expect("answers");
+    system.arm();
+    system.write_register(register::CONTROL, register::CONTROL_START).expect("answers");
+    assert!(system.run_until_interrupt(20_000), "the machine hangs");
+    let status = system.read_register(register::STATUS).expect("answers");
+    let cycles = system.read_register(register::CYCLES_LOW).expect("answers");
+    (status, u64::from(cycles))
+}
+
+fn reset(device: &mut VerilatedDevice) {
+    device.system_mut().write_register(register::CONTROL, register::CONTROL_RESET).expect("answers");
+}
+
+fn code(status: u32) -> Option<StatusCode> {
+    StatusCode::from_value((status >> 8) as u8)
+}
+
+#[test]
+fn illegal_opcodes_stop_the_machine_and_a_reset_revives_it() {
+    let mut device = device(&SimulationOptions::default());
+    device.run(&good(), &[], &RunOptions::default()).expect("a good program");
+    for opcode in [0u32, 7, 0x80, 0xff] {
+        let (status, _) = run_raw(&mut device, &[[opcode; 16]], 1);
+        assert_eq!(code(status), Some(StatusCode::IllegalOpcode), "opcode {opcode}: status {status:#x}");
+        assert_eq!(status & 7, register::STATUS_DONE | register::STATUS_ERROR);
+        reset(&mut device);
+        device.run(&good(), &[], &RunOptions::default()).expect("runs again");
+    }
+}
+
+#[test]
+fn contradicting_fields_stop_the_machine() {
+    let bad: Vec<(Command, Engine)> = vec![
+        (Load { row_bytes: 24, ..load() }.into(), Engine::Load),
+        (Load { row_bytes: 0, ..load() }.into(), Engine::Load),
+        (Load { memory_offset: 8, ..load() }.into(), Engine::Load),
+        (Load { memory_stride: 4, ..load() }.into(), Engine::Load),
+        (Load { layout: 1, ..load() }.into(), Engine::Load),
+        (Load { layout: 3, space: 1, ..load() }.into(), Engine::Load),
+        (Store { row_bytes: 8, ..store() }.into(), Engine::Store),
+        (Store { space: 1, ..store() }.into(), Engine::Store),
+        (Store { memory_offset: 4, ..store() }.into(), Engine::Store),
+        (Vector { reduce: 3, ..Vector::default() }.into(), Engine::Vector),
+        (Vector { source: 1, add_operand: true, ..Vector::default() }.into(), Engine::Vector),
+    ];
+    let mut device = device(&SimulationOptions::default());
+    let end = Command::from(End::default()).encode().expect("encodes");
+    for (command, engine) in bad {
+        assert!(command.check_fields().is_err(), "the decoder accepts {command}");
+        let words = command.encode().expect("encodes");
+        let (status, _) = run_raw(&mut device, &[words, end], 2);
+        assert_eq!(code(status), Some(StatusCode::IllegalField), "{command}: status {status:#x}");
+        assert_eq!(status >> 16 & 15, engine as u32, "{command}");
+        reset(&mut device);
+        device.run(&good(), &[], &RunOptions::default()).expect("runs again");
+    }
+}
+
+#[test]
+fn a_program_without_end_stops() {
+    let mut device = device(&SimulationOptions::default());
+    let error = error_of(&mut device, &program(vec![load().into()]), &RunOptions::default());
+    assert_stops(&error, StatusCode::MissingEnd, None);
+    reset(&mut device);
+    let (status, _) = run_raw(&mut device, &[], 0);
+    assert_eq!(code(status), Some(StatusCode::MissingEnd));
+    reset(&mut device);
+    device.run(&good(), &[], &RunOptions::default()).expect("runs again");
+}
+
+#[test]
+fn errors_of_memory_stop_the_machine() {
+    let cases = [
+        // Constants, workspace and commands are placed one after another; whole ranges are refused by access.
+        (Access::Read, StatusCode::FetchError),
+        (Access::Write, StatusCode::WriteError),
+    ];
+    for (access, wanted) in cases {
+        for response in [Response::SlaveError, Response::DecodeError] {
+            let errors = vec![ErrorRange { bytes: 0..u64::MAX, access, response }];
+            let mut device = device(&SimulationOptions { errors, ..SimulationOptions::default() });
+            let error = error_of(&mut device, &good(), &RunOptions::default());
+            assert_stops(&error, wanted, None);
+        }
+    }
+    // A load from where nothing is.
+    let mut device = device(&SimulationOptions::default());
+    let far = Load { memory_offset: 0x4000_0000, ..load() };
+    let error =
+        error_of(&mut device, &program(vec![far.into(), End::default().into()]), &RunOptions::default());
+    assert_stops(&error, StatusCode::ReadError, Some(Engine::Load));
+    reset(&mut device);
+    let far = Store { memory_offset: 0x4000_0000, ..store() };
+    let error =
+        error_of(&mut device, &program(vec![far.into(), End::default().into()]), &RunOptions::default());
+    assert_stops(&error, StatusCode::WriteError, Some(Engine::Store));
+    reset(&mut device);
+    device.run(&good(), &[], &RunOptions::default()).expect("runs again");
+}
+
+#[test]
+fn a_hung_run_ends_with_the_state_of_every_queue() {
+    let waiting = Matrix { tokens: Tokens { wait: Engine::Store.mask(), signal: 0 }, ..Matrix::default() };
+    let hung = program(vec![waiting.into(), End::default().into()]);
+    let mut device = device(&SimulationOptions { quiet_cycles: 2_000, ..SimulationOptions::default() });
+    let text = error_of(&mut device, &hung, &RunOptions::default()).to_string();
+    for part in ["nothing has moved for", "dispatch end", "matrix 1", "queues", "tokens"] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    let mut device = verilated_device(&config(), &SimulationOptions::default(), None).expect("a device");
+    let options = RunOptions { max_cycles: Some(500), ..RunOptions::default() };
+    let error = error_of(&mut device, &hung, &options);
+    assert!(matches!(error, SimulationError::Timeout { .. }), "{error}");
+}
