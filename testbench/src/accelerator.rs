@@ -4,7 +4,9 @@
 //! one evaluation a cycle is enough.
 
 use crate::axi::{LiteSlavePins, MasterPins};
-use crate::device::{AcceleratorModel, AcceleratorPins, InputPins, SimulatedDevice, SimulationError, SimulationOptions};
+use crate::device::{
+    AcceleratorModel, AcceleratorPins, InputPins, SimulatedDevice, SimulationError, SimulationOptions,
+};
 use crate::verilated::{BuildOptions, PortHandle, Trace, VerilateError, VerilatedModel};
 use frugal_hdl::VerilogError;
 use frugal_isa::Config;
@@ -48,10 +50,47 @@ macro_rules! define_ports {
 }
 
 define_ports!(
-    reset, irq, lite_aw_valid, lite_aw_ready, lite_aw_address, lite_w_valid, lite_w_ready, lite_w_data, lite_b_valid,
-    lite_b_ready, lite_b_response, lite_ar_valid, lite_ar_ready, lite_ar_address, lite_r_valid, lite_r_ready, lite_r_data,
-    lite_r_response, ar_valid, ar_ready, ar_address, ar_length, ar_id, r_valid, r_ready, r_data, r_response, r_last, r_id,
-    aw_valid, aw_ready, aw_address, aw_length, w_valid, w_ready, w_data, w_strobe, w_last, b_valid, b_ready, b_response
+    reset,
+    irq,
+    lite_aw_valid,
+    lite_aw_ready,
+    lite_aw_address,
+    lite_w_valid,
+    lite_w_ready,
+    lite_w_data,
+    lite_b_valid,
+    lite_b_ready,
+    lite_b_response,
+    lite_ar_valid,
+    lite_ar_ready,
+    lite_ar_address,
+    lite_r_valid,
+    lite_r_ready,
+    lite_r_data,
+    lite_r_response,
+    ar_valid,
+    ar_ready,
+    ar_address,
+    ar_length,
+    ar_id,
+    r_valid,
+    r_ready,
+    r_data,
+    r_response,
+    r_last,
+    r_id,
+    aw_valid,
+    aw_ready,
+    aw_address,
+    aw_length,
+    w_valid,
+    w_ready,
+    w_data,
+    w_strobe,
+    w_last,
+    b_valid,
+    b_ready,
+    b_response
 );
 
 /// The accelerator's pins on a Verilated model.

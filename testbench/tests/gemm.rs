@@ -15,7 +15,8 @@ fn utilisation(options: &GemmOptions, config: &Config, stall_seed: Option<u64>) 
     let simulation = SimulationOptions { stalls, ..SimulationOptions::default() };
     let mut device = verilated_device(config, &simulation, None).expect("a device");
     let mut random = Random::new(17);
-    let mut operand = |elements: usize| -> Vec<i8> { (0..elements).map(|_| random.next_u64() as i8).collect() };
+    let mut operand =
+        |elements: usize| -> Vec<i8> { (0..elements).map(|_| random.next_u64() as i8).collect() };
     let (a, b) = (operand(options.m * options.k), operand(options.k * options.n));
     let bytes = |x: &[i8]| -> Vec<u8> { x.iter().map(|v| *v as u8).collect() };
     let named = |name: &str| if name == "A" { bytes(&a) } else { bytes(&b) };
@@ -24,7 +25,8 @@ fn utilisation(options: &GemmOptions, config: &Config, stall_seed: Option<u64>) 
         device.run(preload, &inputs, &RunOptions::default()).expect("loads the weights");
     }
     let inputs: Vec<_> = built.program.inputs.iter().map(|t| named(&t.name)).collect();
-    let result = device.run(&built.program, &inputs, &RunOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+    let result =
+        device.run(&built.program, &inputs, &RunOptions::default()).unwrap_or_else(|e| panic!("{e}"));
     let wanted = bytes(&gemm::reference(options.m, options.k, options.n, &a, &b));
     for output in &result.outputs {
         assert!(*output == wanted, "{options:?} on {}: the product differs", config.name);
@@ -32,7 +34,12 @@ fn utilisation(options: &GemmOptions, config: &Config, stall_seed: Option<u64>) 
     let cycles = result.statistics.cycles.expect("cycles");
     let macs = (options.m * options.k * options.n * options.repeat) as f64;
     let utilisation = macs / (cycles as f64 * config.peak() as f64);
-    eprintln!("{options:?} on {} {} bits: {cycles} cycles, {:.2} %", config.name, config.bus_bits, 100.0 * utilisation);
+    eprintln!(
+        "{options:?} on {} {} bits: {cycles} cycles, {:.2} %",
+        config.name,
+        config.bus_bits,
+        100.0 * utilisation
+    );
     utilisation
 }
 

@@ -36,7 +36,8 @@ fn expected(folder: &Path) -> Vec<(String, BTreeMap<String, Vec<i8>>)> {
         .into_iter()
         .map(|path| {
             let arrays = frugal_graph::npz::read(&std::fs::read(&path).expect("readable")).expect("arrays");
-            let arrays = arrays.iter().map(|(name, a)| (name.clone(), a.data.as_i8().expect("int8").to_vec()));
+            let arrays =
+                arrays.iter().map(|(name, a)| (name.clone(), a.data.as_i8().expect("int8").to_vec()));
             (path.file_name().expect("a name").to_string_lossy().into_owned(), arrays.collect())
         })
         .collect()
@@ -64,7 +65,12 @@ fn check(folder: &Path, config: &Config, stall_seed: Option<u64>) -> u64 {
             let mut compared = 0;
             for (layout, output) in program.outputs.iter().zip(&result.outputs) {
                 if let Some(wanted) = arrays.get(&layout.name) {
-                    assert!(bytes(wanted) == *output, "{name} {file} on {}: {} differs", config.name, layout.name);
+                    assert!(
+                        bytes(wanted) == *output,
+                        "{name} {file} on {}: {} differs",
+                        config.name,
+                        layout.name
+                    );
                     compared += 1;
                 }
             }
@@ -72,7 +78,11 @@ fn check(folder: &Path, config: &Config, stall_seed: Option<u64>) -> u64 {
                 assert_eq!(compared + compiled.host.len(), graph.operators.len(), "every layer was compared");
             }
             let results = compiled.finish(&result.outputs).expect("the outputs fit");
-            assert!(results == [arrays["output"].clone()], "{name} {file} on {}: the output differs", config.name);
+            assert!(
+                results == [arrays["output"].clone()],
+                "{name} {file} on {}: the output differs",
+                config.name
+            );
             assert_eq!(device.system_mut().model_mut().errors(), 0, "assertions in the Verilog failed");
             cycles = result.statistics.cycles.expect("cycles");
         }
