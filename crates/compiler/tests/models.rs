@@ -76,6 +76,9 @@ fn check(name: &str, preset: &str) {
         if !dump_layers {
             let estimate = frugal_compiler::estimate::estimate(&program, &CostModel::default());
             assert!(!estimate.stuck);
+            if (name, preset) == ("resnet8", "base") {
+                assert!(estimate.utilisation(&program) > 0.80, "the schedule got worse");
+            }
             eprintln!(
                 "{name} on {preset}: {} commands, about {} cycles, utilisation {:.1} %, busy {:?}",
                 program.commands.len(),
