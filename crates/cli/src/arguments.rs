@@ -170,7 +170,7 @@ pub enum Bench {
 Examples:
   frugal bench gemm --m 512 --k 512 --n 512 --config large --bus-bits 128
   frugal bench gemm --m 64 --k 64 --n 64 --repeat 16
-  frugal bench gemm --m 1 --k 512 --n 512 --resident")]
+  frugal bench gemm --m 1 --k 512 --n 512 --resident --config large")]
 pub struct BenchGemm {
     /// Rows of the left matrix and of the result
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65536))]

@@ -27,7 +27,8 @@ pub fn run(arguments: &Disasm) -> anyhow::Result<()> {
     let width = program.layers.iter().map(|layer| layer.name.chars().count()).max().unwrap_or(0);
     for (index, (command, layer)) in program.commands.iter().zip(&program.command_layers).enumerate() {
         let layer = &program.layers[*layer as usize].name;
-        writeln!(out, "{index:>5}  {layer:<width$}  {command}")?;
+        let command = command.to_string();
+        writeln!(out, "{index:>5}  {layer:<width$}  {}", command.trim_end())?;
     }
     out.flush()?;
     Ok(())
