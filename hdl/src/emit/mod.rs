@@ -27,6 +27,8 @@ pub mod lint;
 mod module;
 mod names;
 mod print;
+#[cfg(test)]
+mod tests;
 
 use rust_hdl_core::ast::Verilog;
 use rust_hdl_core::prelude::*;
@@ -319,7 +321,9 @@ impl Collector {
             if module.is_black_box {
                 continue;
             }
-            file.text.push('\n');
+            if !file.text.is_empty() {
+                file.text.push('\n');
+            }
             for line in &module.comment {
                 file.text.push_str(format!("// {line}").trim_end());
                 file.text.push('\n');

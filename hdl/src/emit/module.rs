@@ -276,7 +276,8 @@ impl Module<'_> {
         Ok(())
     }
 
-    fn combinational(&mut self, statements: Vec<Statement>) -> Result<(), Vec<Problem>> {
+    fn combinational(&mut self, mut statements: Vec<Statement>) -> Result<(), Vec<Problem>> {
+        remove_overwritten(&mut statements);
         let groups = Groups::of(&statements, self.symbols);
         let mut is_read = vec![false; self.symbols.list.len()];
         for statement in &statements {
@@ -634,6 +635,31 @@ fn array_of(name: &str) -> Option<&str> {
 /// The child a port belongs to, an array of children counting as one.
 fn owner_of(name: &str) -> Option<&str> {
     Some(name.split_once('$')?.0)
+}
+
+/// Removes defaults that a later statement always replaces before anything reads them.
+fn remove_overwritten(statements: &mut Vec<Statement>) {
+    let mut unread: BTreeMap<SignalId, usize> = BTreeMap::new();
+    let mut is_dead = vec![false; statements.len()];
+    for (number, statement) in statements.iter().enumerate() {
+        statement.reads(&mut |id| {
+            unread.remove(&id);
+        });
+        if let Statement::Assign { target, .. } = statement {
+            if let Some(earlier) = unread.insert(*target, number) {
+                is_dead[earlier] = true;
+            }
+        } else {
+            statement.writes(&mut |id| {
+                unread.remove(&id);
+            });
+        }
+    }
+    let mut number = 0;
+    statements.retain(|_| {
+        number += 1;
+        !is_dead[number - 1]
+    });
 }
 
 /// Which top-level statements have to stay together in one `always` block.
