@@ -467,11 +467,13 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.activations.load_enable[w].next = self.activation_place.enable[w].val();
             self.activations.load_data[w].next = self.activation_place.words[w].val();
         }
+        self.weights.write_valid.next = self.load_to_weight.val();
         self.weights.write_address.next = self.load.write_address.val();
         for w in 0..self._tile_words {
             self.weights.write_enable[w].next = self.weight_place.enable[w].val();
             self.weights.write_data[w].next = self.weight_place.words[w].val();
         }
+        self.parameters.write_valid.next = self.load_to_parameter.val();
         self.parameters.write_address.next = self.load.write_address.val();
         for w in 0..self._parameter_words {
             self.parameters.write_enable[w].next = self.parameter_place.enable[w].val();

@@ -241,9 +241,11 @@ impl Logic for ActivationScratchpad {
         if self.result_odd_write.val() {
             self.odd.write_address.next = self.result_row.val() & self.row_mask.val();
         }
+        self.even.write_valid.next = self.result_even_write.val() | self.load_even_write.val();
+        self.odd.write_valid.next = self.result_odd_write.val() | self.load_odd_write.val();
         for w in 0..self._words {
-            self.even.write_enable[w].next = 0.into();
-            self.odd.write_enable[w].next = 0.into();
+            self.even.write_enable[w].next = self.load_enable[w].val();
+            self.odd.write_enable[w].next = self.load_enable[w].val();
             self.even.write_data[w].next = self.load_data[w].val();
             self.odd.write_data[w].next = self.load_data[w].val();
         }
@@ -252,19 +254,11 @@ impl Logic for ActivationScratchpad {
                 self.even.write_enable[w].next = self.result_enable[w].val();
                 self.even.write_data[w].next = self.result_data[w].val();
             }
-        } else if self.load_even_write.val() {
-            for w in 0..self._words {
-                self.even.write_enable[w].next = self.load_enable[w].val();
-            }
         }
         if self.result_odd_write.val() {
             for w in 0..self._words {
                 self.odd.write_enable[w].next = self.result_enable[w].val();
                 self.odd.write_data[w].next = self.result_data[w].val();
-            }
-        } else if self.load_odd_write.val() {
-            for w in 0..self._words {
-                self.odd.write_enable[w].next = self.load_enable[w].val();
             }
         }
     }

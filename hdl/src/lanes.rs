@@ -276,8 +276,9 @@ impl Logic for WeightPlace {
                 };
                 (self.unit[i % bus_words].val().to_u64(), if here { 15 } else { 0 })
             };
-            self.words[i].next = word.into();
-            self.enable[i].next = if self.valid.val() { enable } else { 0u64 }.into();
+            let valid = self.valid.val();
+            self.words[i].next = if valid { word } else { 0u64 }.into();
+            self.enable[i].next = if valid { enable } else { 0u64 }.into();
         }
     }
     fn connect(&mut self) {
@@ -295,7 +296,9 @@ impl Logic for WeightPlace {
              wire [7:0] row_word = row >> 2;\n\
              integer i;\n\
              always @(*) begin\n\
-             \x20   for (i = 0; i < {words}; i = i + 1) begin\n\
+             \x20   tile = 0;\n\
+             \x20   enables = 0;\n\
+             \x20   if (valid) for (i = 0; i < {words}; i = i + 1) begin\n\
              \x20       if (layout == 2'd2) begin\n\
              \x20           tile[32*i +: 32] = {{4{{loaded[8*((i / {column_words}) % {unit_columns}) +: 8]}}}};\n\
              \x20           enables[4*i +: 4] = position == (i / {column_words}) / {unit_columns} && row_word == i % {column_words}\n\
@@ -308,7 +311,6 @@ impl Logic for WeightPlace {
              \x20               enables[4*i +: 4] = {{4{{position == i / {bus_words}}}}};\n\
              \x20       end\n\
              \x20   end\n\
-             \x20   if (!valid) enables = 0;\n\
              end\n\
              assign {word_ports} = tile;\n\
              assign {enable_ports} = enables;",

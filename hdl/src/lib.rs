@@ -37,7 +37,8 @@ pub fn verilog(config: &Config) -> Result<emit::VerilogFile, VerilogError> {
     config.validate()?;
     let header = format!(
         "Frugal accelerator, configuration '{}': {} x {} multipliers, {} output lanes, {}-bit memory bus.\n\
-         Scratchpads: {} activation vectors, {} weight tiles, {} parameter groups, {} accumulator rows.",
+         Scratchpads: {} activation vectors, {} weight tiles, {} parameter groups, {} accumulator rows.\n\
+         The instruction set and the registers are described in docs/isa.md.",
         config.name,
         config.rows,
         config.cols,

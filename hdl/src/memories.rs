@@ -15,6 +15,7 @@ pub struct LoadedMemory {
     pub read_address: Signal<In, Bits<16>>,
     pub read_data: Vec<Signal<Out, Bits<32>>>,
     // Written by loads.
+    pub write_valid: Signal<In, Bit>,
     pub write_address: Signal<In, Bits<16>>,
     pub write_enable: Vec<Signal<In, Bits<4>>>,
     pub write_data: Vec<Signal<In, Bits<32>>>,
@@ -32,6 +33,7 @@ impl LoadedMemory {
             read_enable: Signal::default(),
             read_address: Signal::default(),
             read_data: outputs(words),
+            write_valid: Signal::default(),
             write_address: Signal::default(),
             write_enable: inputs(words),
             write_data: inputs(words),
@@ -62,6 +64,7 @@ impl Logic for LoadedMemory {
         self.ram.clock.next = self.clock.val();
         self.ram.read_enable.next = self.read_enable.val();
         self.ram.read_address.next = self.read_address.val() & self.address_mask.val();
+        self.ram.write_valid.next = self.write_valid.val();
         self.ram.write_address.next = self.write_address.val() & self.address_mask.val();
         for w in 0..self._words {
             self.ram.write_enable[w].next = self.write_enable[w].val();
@@ -157,16 +160,13 @@ impl Logic for AccumulatorMemory {
         for l in 0..self._lanes {
             self.read_data[l].next = self.ram.read_data[l].val();
             self.ram.write_data[l].next = self.load_data[l].val();
-            self.ram.write_enable[l].next = 0.into();
+            self.ram.write_enable[l].next = self.load_enable[l].val();
         }
+        self.ram.write_valid.next = self.result_valid.val() | self.load_valid.val();
         if self.result_valid.val() {
             for l in 0..self._lanes {
                 self.ram.write_data[l].next = self.result_data[l].val();
                 self.ram.write_enable[l].next = 15.into();
-            }
-        } else if self.load_valid.val() {
-            for l in 0..self._lanes {
-                self.ram.write_enable[l].next = self.load_enable[l].val();
             }
         }
     }

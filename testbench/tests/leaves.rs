@@ -1,7 +1,9 @@
 //! Every leaf: its native model and its Verilog agree on random vectors and on the extremes.
 use frugal_hdl::leaves::*;
-use frugal_testbench::compare::{compare_native_and_verilated, CompareError};
+use frugal_testbench::compare::{compare_native_and_verilated, settle, CompareError};
+use frugal_testbench::random::Random;
 use rust_hdl_core::prelude::*;
+use std::collections::VecDeque;
 
 const CYCLES: u64 = 2_000;
 const SEED: u64 = 0x5eed;
@@ -91,9 +93,9 @@ fn simple_ram() -> Result<(), CompareError> {
                 block.read_enable.next = random.one_in(2);
                 block.read_address.next = read.into();
                 block.write_address.next = write.into();
+                block.write_valid.next = read != write && random.one_in(2);
                 for word in 0..words {
-                    let enable = if read == write { 0 } else { random.bits(4) };
-                    block.write_enable[word].next = enable.into();
+                    block.write_enable[word].next = random.bits(4).into();
                     block.write_data[word].next = random.bits(32).into();
                 }
             },
@@ -111,6 +113,7 @@ fn simple_ram_reports_a_collision() {
         block.read_enable.next = true;
         block.read_address.next = 3u64.into();
         block.write_address.next = 3u64.into();
+        block.write_valid.next = true;
         block.write_enable[0].next = 1u64.into();
     };
     let result = compare_native_and_verilated(
@@ -198,6 +201,134 @@ fn packing() -> Result<(), CompareError> {
         UnpackBytes::default,
         |block, random, _| block.word.next = random.bits(32).into(),
         |_, _| {},
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+/// Random requantisation parameters: any value, multiplier and shifts, usual ones more often.
+struct Lane {
+    value: u32,
+    pre_add: u32,
+    left: u32,
+    multiplier: u32,
+    right: u32,
+    single: bool,
+    post_add: u32,
+    min: i8,
+    max: i8,
+}
+
+impl Lane {
+    fn random(random: &mut Random) -> Self {
+        let bounds = [random.bits(8) as u8 as i8, random.bits(8) as u8 as i8];
+        let small = random.one_in(2);
+        Self {
+            value: if small {
+                (random.below(1 << 20) as u32).wrapping_sub(1 << 19)
+            } else {
+                random.bits(32) as u32
+            },
+            pre_add: if small { random.below(1 << 12) as u32 } else { random.bits(32) as u32 },
+            left: if small { 0 } else { random.bits(5) as u32 },
+            multiplier: random.below((1 << 31) + 1).max(u64::from(random.one_in(8)) << 31) as u32,
+            right: if random.one_in(3) { 0 } else { random.below(32) as u32 },
+            single: random.one_in(2),
+            post_add: if small { (random.bits(8) as u8 as i8) as u32 } else { random.bits(32) as u32 },
+            min: bounds[0].min(bounds[1]),
+            max: bounds[0].max(bounds[1]),
+        }
+    }
+
+    /// By the library that everything else in the project computes with.
+    fn expected(&self) -> (u32, u8) {
+        let multiplier = frugal_quant::Multiplier {
+            multiplier: self.multiplier,
+            left_shift: self.left as u8,
+            right_shift: self.right as u8,
+        };
+        let rounding =
+            if self.single { frugal_quant::Rounding::Single } else { frugal_quant::Rounding::Double };
+        let value = self.value.wrapping_add(self.pre_add) as i32;
+        let result = frugal_quant::requantise(value, multiplier, rounding).wrapping_add(self.post_add as i32);
+        (result as u32, result.clamp(self.min.into(), self.max.into()) as u8)
+    }
+}
+
+#[test]
+fn requantise() -> Result<(), CompareError> {
+    let mut expected = VecDeque::new();
+    compare_native_and_verilated(
+        Requantise::default,
+        |block, random, _| {
+            if expected.len() == Requantise::LATENCY_CYCLES as usize {
+                let result = (block.result32.val().to_u32(), block.result8.val().to_u8());
+                assert_eq!(Some(result), expected.pop_front(), "seed {SEED}");
+            }
+            let lane = Lane::random(random);
+            expected.push_back(lane.expected());
+            block.value.next = u64::from(lane.value).into();
+            block.pre_add.next = u64::from(lane.pre_add).into();
+            block.left.next = u64::from(lane.left).into();
+            block.multiplier.next = u64::from(lane.multiplier).into();
+            block.right.next = u64::from(lane.right).into();
+            block.single_rounding.next = lane.single;
+            block.post_add.next = u64::from(lane.post_add).into();
+            block.min.next = u64::from(lane.min as u8).into();
+            block.max.next = u64::from(lane.max as u8).into();
+        },
+        clock!(),
+        20_000,
+        SEED,
+    )?;
+    Ok(())
+}
+
+/// One value that differs, and the cycles until the result does.
+#[test]
+fn requantise_latency() -> Result<(), CompareError> {
+    let mut block = Requantise::default();
+    block.connect_all();
+    block.multiplier.next = (1u64 << 31).into();
+    block.min.next = 0x80u64.into();
+    block.max.next = 0x7fu64.into();
+    let mut measured = None;
+    for cycle in 0..20 {
+        block.value.next = if cycle == 0 { 42u64 } else { 0 }.into();
+        block.multiplier.next = if cycle == 0 { 1u64 << 31 } else { 0 }.into();
+        for level in [false, true] {
+            block.clock.next = Clock { clk: level };
+            settle(&mut block)?;
+        }
+        if block.result8.val().to_u8() == 42 {
+            assert_eq!(measured.replace(cycle + 1), None);
+        }
+    }
+    assert_eq!(measured, Some(Requantise::LATENCY_CYCLES));
+    Ok(())
+}
+
+#[test]
+fn requantise_parts() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        WideMultiply::default,
+        |block, random, _| {
+            block.value.next = random.bits(32).into();
+            block.multiplier.next = random.bits(32).into();
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
+    compare_native_and_verilated(
+        RoundingShift::default,
+        |block, random, _| {
+            block.product.next = random.bits(64).into();
+            block.right.next = random.bits(5).into();
+            block.single_rounding.next = random.one_in(2);
+        },
+        clock!(),
         CYCLES,
         SEED,
     )?;

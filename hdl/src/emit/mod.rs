@@ -311,6 +311,8 @@ impl Collector {
             file.text.push_str(format!("// {line}").trim_end());
             file.text.push('\n');
         }
+        // One file holds all modules, so none but the top can be named after it.
+        file.text.push_str("/* verilator lint_off DECLFILENAME */\n");
         let mut cores = Vec::new();
         for module in order.into_iter().map(|module| &self.modules[module]) {
             if let Some(core) = &module.body.cores {

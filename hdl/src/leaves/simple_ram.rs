@@ -6,7 +6,7 @@ use super::{inputs, outputs};
 ///
 /// * Read: with `read_enable`, the row at `read_address` appears on `read_data` after the clock edge and stays until the
 ///   next read (one cycle of latency).
-/// * Write: byte `b` of word `w` is written when bit `b` of `write_enable[w]` is set.
+/// * Write: with `write_valid`, byte `b` of word `w` is written when bit `b` of `write_enable[w]` is set.
 /// * Reading a row in the cycle in which it is written is illegal (`no_rw_check` frees the synthesiser from building
 ///   collision logic), and so is an address beyond the last row: the simulation reports both. Allow the former, for a
 ///   design that ignores what it read, with [`SimpleRam::allowing_collisions`].
@@ -20,6 +20,7 @@ pub struct SimpleRam {
     pub read_address: Signal<In, Bits<16>>,
     pub read_data: Vec<Signal<Out, Bits<32>>>,
     // Write port.
+    pub write_valid: Signal<In, Bit>,
     pub write_enable: Vec<Signal<In, Bits<4>>>,
     pub write_address: Signal<In, Bits<16>>,
     pub write_data: Vec<Signal<In, Bits<32>>>,
@@ -42,6 +43,7 @@ impl SimpleRam {
             read_enable: Signal::default(),
             read_address: Signal::default(),
             read_data: outputs(words),
+            write_valid: Signal::default(),
             write_enable: inputs(words),
             write_address: Signal::default(),
             write_data: inputs(words),
@@ -73,7 +75,7 @@ impl Logic for SimpleRam {
             }
         }
         let row = self.write_address.val().index();
-        if row >= self._depth {
+        if row >= self._depth || !self.write_valid.val() {
             return;
         }
         for word in 0..words {
@@ -122,57 +124,47 @@ impl SimpleRam {
              initial for (row = 0; row < {depth}; row = row + 1) rows[row] = 0;\n\
              /* verilator lint_off BLKSEQ */\n\
              always @(posedge clock) begin\n\
-             \x20   if (read_enable) read_row <= rows[read_index];\n",
+             \x20   if (read_enable) read_row <= rows[read_index];\n\
+             \x20   if (write_valid) begin\n",
             top = 32 * words - 1,
             last = depth - 1,
             address_top = address_bits - 1,
             read_data = read_data.join(", "),
         );
         for word in 0..words {
-            let (low, high) = (32 * word, 32 * word + 31);
-            body += &format!(
-                "    if (&write_enable${word}) rows[write_index][{high}:{low}] = write_data${word};\n    else begin\n"
-            );
             for byte in 0..4 {
                 let (first, last) = (8 * byte, 8 * byte + 7);
+                let low = 32 * word;
                 body += &format!(
                     "        if (write_enable${word}[{byte}]) rows[write_index][{}:{}] = write_data${word}[{last}:{first}];\n",
                     low + last,
                     low + first,
                 );
             }
-            body += "    end\n";
         }
-        body += "end\n/* verilator lint_on BLKSEQ */\n";
+        body += "    end\nend\n/* verilator lint_on BLKSEQ */\n";
         body + &self.assertions()
     }
 
     /// What the simulation reports.
     fn assertions(&self) -> String {
         let depth = self._depth;
-        let enables: Vec<String> = (0..self._words).map(|word| format!("write_enable${word}")).collect();
         let mut checks = String::new();
         if !self._collisions_allowed {
-            checks += "    if (read_enable && writes && read_address == write_address)\n\
+            checks += "    if (read_enable && write_valid && read_address == write_address)\n\
                        \x20       $error(\"%m: row %0d is read while it is written\", read_address);\n";
         }
         if depth < 1 << 16 {
             checks += &format!(
                 "    if (read_enable && read_address >= 16'd{depth})\n\
                  \x20       $error(\"%m: row %0d of {depth} is read\", read_address);\n\
-                 \x20   if (writes && write_address >= 16'd{depth})\n\
+                 \x20   if (write_valid && write_address >= 16'd{depth})\n\
                  \x20       $error(\"%m: row %0d of {depth} is written\", write_address);\n"
             );
         }
         if checks.is_empty() {
             return checks;
         }
-        format!(
-            "`ifndef SYNTHESIS\n\
-             wire writes = |{{{}}};\n\
-             always @(posedge clock) begin\n{checks}end\n\
-             `endif",
-            enables.join(", ")
-        )
+        format!("`ifndef SYNTHESIS\nalways @(posedge clock) begin\n{checks}end\n`endif")
     }
 }

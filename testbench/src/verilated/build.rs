@@ -15,7 +15,6 @@ const WAIVED: &[&str] = &[
     "-Wno-WIDTHTRUNC",
     "-Wno-UNUSEDSIGNAL",
     "-Wno-UNUSEDPARAM",
-    "-Wno-DECLFILENAME",
     "-Wno-PINCONNECTEMPTY",
 ];
 
@@ -197,7 +196,7 @@ fn build(
 }
 
 /// Verilator writes many small files, each of which would parse the same headers again: a few files that include them
-/// compile several times faster. What runs once (`__Slow`) is optimised less.
+/// compile several times faster. What runs once (`__Slow`) is not optimised.
 fn units(scratch: &Scratch, shim: &Path) -> Result<Vec<Unit>, VerilateError> {
     const LEAST_UNIT_BYTES: u64 = 400_000;
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
@@ -208,7 +207,7 @@ fn units(scratch: &Scratch, shim: &Path) -> Result<Vec<Unit>, VerilateError> {
         generated.map(|(_, path)| path).partition(|path| path.to_string_lossy().contains("__Slow"));
     fast.insert(0, shim.to_owned());
     let mut units = Vec::new();
-    for (sources, kind, flag) in [(fast, "fast", "-O3"), (slow, "slow", "-O1")] {
+    for (sources, kind, flag) in [(fast, "fast", "-O2"), (slow, "slow", "-O0")] {
         let total: u64 = sources.iter().map(|path| size(path)).sum();
         let unit_bytes = LEAST_UNIT_BYTES.max(total / 4);
         let mut text = String::new();
