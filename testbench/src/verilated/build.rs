@@ -14,8 +14,6 @@ const WAIVED: &[&str] = &[
     "-Wno-WIDTHEXPAND",
     "-Wno-WIDTHTRUNC",
     "-Wno-UNUSEDSIGNAL",
-    "-Wno-UNUSEDPARAM",
-    "-Wno-PINCONNECTEMPTY",
 ];
 
 /// Verilator's lint with every warning an error, latches and combinational loops included; only widths and unread signals
