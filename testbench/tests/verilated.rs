@@ -57,8 +57,8 @@ fn a_cycle_applies_inputs_then_the_edge() -> Result<(), VerilateError> {
         model.cycle();
         expected += value;
         assert_eq!(model.get(count), expected);
-        assert_eq!(model.get(doubled), 2 * value & 0xff);
-        assert_eq!(model.get(registered), 2 * value & 0xff);
+        assert_eq!(model.get(doubled), (2 * value) & 0xff);
+        assert_eq!(model.get(registered), (2 * value) & 0xff);
     }
     // Settling alone is no edge.
     model.set(step, 5);

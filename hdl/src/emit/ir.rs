@@ -578,7 +578,7 @@ impl<'a> Resolver<'a> {
             name.push_str(&rest[..open]);
             let bad_index = || Problem::BadIndex(text.to_owned());
             let close = rest[open..].find(']').ok_or_else(bad_index)? + open;
-            let index = IndexParser { text: rest[open + 1..close].as_bytes(), at: 0, loops: &self.loops };
+            let index = IndexParser { text: &rest.as_bytes()[open + 1..close], at: 0, loops: &self.loops };
             let value = index.parse().filter(|value| *value >= 0).ok_or_else(bad_index)?;
             name.push('$');
             name.push_str(&value.to_string());

@@ -288,6 +288,7 @@ impl Logic for Tree {
 const TREE: &str = "\
 // A test.
 // Two lines.
+/* verilator lint_off DECLFILENAME */
 
 module tree (
     input wire clock,

@@ -108,8 +108,8 @@ impl Logic for SimpleRam {
 }
 
 impl SimpleRam {
-    /// One wide memory, so that a row is contiguous when simulated. Writes are blocking and a whole word has a branch of
-    /// its own: that is several times faster in Verilator and the same block RAM in Yosys.
+    /// One wide memory, so that a row is contiguous when simulated. Writes are blocking, and passed over as a whole without
+    /// `write_valid`: that is several times faster in Verilator and the same block RAM in Yosys.
     fn verilog(&self) -> String {
         let (depth, words) = (self._depth, self._words);
         let address_bits = clog2(depth).max(1);

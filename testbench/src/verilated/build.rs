@@ -9,12 +9,7 @@ use super::toolchain::{run, Compiler, Unit, Verilator};
 use super::{shim, BuildOptions, Destroy, Eval, Loaded, New, Trace, TraceTo, VerilateError};
 
 /// Warnings that Rust's own checks cover (widths) or that are no defect (unread bits; one file for all modules).
-const WAIVED: &[&str] = &[
-    "-Wno-WIDTH",
-    "-Wno-WIDTHEXPAND",
-    "-Wno-WIDTHTRUNC",
-    "-Wno-UNUSEDSIGNAL",
-];
+const WAIVED: &[&str] = &["-Wno-WIDTH", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-UNUSEDSIGNAL"];
 
 /// Verilator's lint with every warning an error, latches and combinational loops included; only widths and unread signals
 /// are waived.
