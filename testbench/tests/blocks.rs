@@ -3,14 +3,23 @@
 //! The native block and its Verilog get the same inputs. Where a test also knows what must come out, it checks the native
 //! block in the same run; the comparison carries the check over to the Verilog.
 use frugal_hdl::accelerator::PackNibbles;
+use frugal_hdl::activation_scratchpad::ActivationScratchpad;
+use frugal_hdl::burst_generator::{BurstGenerator, MAX_BURST_BEATS};
+use frugal_hdl::command_buffer::CommandBuffer;
 use frugal_hdl::fields;
 use frugal_hdl::lanes::*;
-use frugal_hdl::mac_array::{ExtendProduct, PipelinedMultiplier};
+use frugal_hdl::loop_nest::LoopNest;
+use frugal_hdl::mac_array::{ExtendProduct, MacArray, MacColumn, PipelinedMultiplier};
+use frugal_hdl::memories::{AccumulatorMemory, LoadedMemory};
+use frugal_hdl::read_port::ReadPort;
+use frugal_hdl::registers::Registers;
+use frugal_hdl::token_counters::TokenCounters;
 use frugal_isa::command::{Command, Engine, FieldSpec, HEADER};
-use frugal_isa::COMMAND_WORDS;
-use frugal_testbench::compare::{compare_native_and_verilated, CompareError};
+use frugal_isa::{register, COMMAND_WORDS};
+use frugal_testbench::compare::{compare_native_and_verilated, settle, CompareError};
 use frugal_testbench::random::Random;
 use rust_hdl_core::prelude::*;
+use std::collections::{BTreeMap, VecDeque};
 
 const CYCLES: u64 = 1_000;
 const SEED: u64 = 0xb10c;
@@ -345,5 +354,955 @@ fn field_decoders() -> Result<(), CompareError> {
     field_decoder!(Matrix, "matrix");
     field_decoder!(Vector, "vector");
     field_decoder!(Store, "store");
+    Ok(())
+}
+
+/// Lets the inputs reach the combinational outputs, as they are before the clock rises.
+macro_rules! settle_before_edge {
+    ($block:expr) => {
+        $block.clock.next = Clock { clk: false };
+        settle($block).expect("no combinational loop");
+    };
+}
+
+/// A word of int8 values: extremes in all four bytes, or anything.
+fn int8_word(random: &mut Random) -> u32 {
+    match random.below(6) {
+        0 => 0x8080_8080,
+        1 => 0x7f7f_7f7f,
+        2 => 0x807f_0180,
+        _ => random.next_u64() as u32,
+    }
+}
+
+fn dot(activation: &[u32], weight: &[u32]) -> i32 {
+    let bytes =
+        |words: &[u32]| -> Vec<i8> { words.iter().flat_map(|w| w.to_le_bytes()).map(|b| b as i8).collect() };
+    bytes(activation).iter().zip(bytes(weight)).map(|(&a, w)| i32::from(a) * i32::from(w)).sum()
+}
+
+/// The total of a column, starting from a value near overflow now and then.
+fn accumulate(total: i32, enable: bool, first: bool, addend: i32) -> i32 {
+    match (enable, first) {
+        (false, _) => total,
+        (true, true) => addend,
+        (true, false) => total.wrapping_add(addend),
+    }
+}
+
+#[test]
+fn mac_column() -> Result<(), CompareError> {
+    const ROWS: usize = 8;
+    // Multiplier and tree; enable and first come with their output.
+    let delay = PipelinedMultiplier::LATENCY_CYCLES + ROWS.ilog2() as usize;
+    let (mut sums, mut total) = (vec![0; delay], 0);
+    compare_native_and_verilated(
+        || MacColumn::new(ROWS),
+        |block, random, cycle| {
+            assert_eq!(block.total.val().to_u32() as i32, total, "cycle {cycle}, seed {SEED}");
+            let (activation, weight) = ([0; 2].map(|_| int8_word(random)), [0; 2].map(|_| int8_word(random)));
+            for (port, byte) in
+                block.activation.iter_mut().zip(activation.iter().flat_map(|w| w.to_le_bytes()))
+            {
+                port.next = u64::from(byte).into();
+            }
+            for (port, word) in block.weight.iter_mut().zip(weight) {
+                port.next = u64::from(word).into();
+            }
+            sums.push(dot(&activation, &weight));
+            let (enable, first) = (!random.one_in(4), random.one_in(20));
+            block.enable.next = enable;
+            block.first.next = first;
+            total = accumulate(total, enable, first, sums[cycle as usize]);
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn mac_array() -> Result<(), CompareError> {
+    for (rows, cols) in [(8, 4), (16, 8), (32, 2)] {
+        let latency = MacArray::latency_cycles(rows);
+        // What the totals are after each cycle's step, and whether that was a last one.
+        let mut history: Vec<(Vec<i32>, bool)> = vec![(vec![0; cols], false); latency];
+        compare_native_and_verilated(
+            || MacArray::new(rows, cols),
+            |block, random, cycle| {
+                let (totals, valid) = &history[cycle as usize];
+                assert_eq!(block.total_valid.val(), *valid, "cycle {cycle}, seed {SEED}, {rows} rows");
+                for (column, total) in totals.iter().enumerate() {
+                    let native = block.total[column].val().to_u32() as i32;
+                    assert_eq!(native, *total, "column {column}, cycle {cycle}, seed {SEED}, {rows} rows");
+                }
+                let mut words = |count: usize| (0..count).map(|_| int8_word(random)).collect::<Vec<_>>();
+                let (activation, weight) = (words(rows / 4), words(rows / 4 * cols));
+                let (enable, first, last) = (!random.one_in(4), random.one_in(6), random.one_in(6));
+                let before = &history[history.len() - 1].0;
+                let columns = weight.chunks(rows / 4).zip(before);
+                let after = columns
+                    .map(|(column, total)| accumulate(*total, enable, first, dot(&activation, column)))
+                    .collect();
+                history.push((after, enable && last));
+                for (port, word) in block.activation.iter_mut().zip(activation) {
+                    port.next = u64::from(word).into();
+                }
+                for (port, word) in block.weight.iter_mut().zip(weight) {
+                    port.next = u64::from(word).into();
+                }
+                block.enable.next = enable;
+                block.first.next = first;
+                block.last.next = last;
+            },
+            clock!(),
+            CYCLES / 2,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+/// The shape of a loop nest: iterations from the outermost loop in, then everything else.
+#[derive(Clone, Debug, Default)]
+struct NestShape {
+    iterations: [u64; 6],
+    source: u16,
+    /// Chunk, y, x, kernel y, kernel x, channel.
+    strides: [u16; 6],
+    /// Width and height of the input; first tap; from kernel tap to tap; from output to output. Each x, y.
+    input: [u16; 2],
+    start: [u16; 2],
+    kernel_step: [u16; 2],
+    step: [u16; 2],
+    output: u16,
+    /// Chunk, y, x.
+    output_strides: [u16; 3],
+    lane: u64,
+    lane_step: u64,
+    lanes: u64,
+}
+
+/// One step: address, in bounds, first, last, last of tile, last of all, result address, result lane.
+type NestStep = (u16, bool, bool, bool, bool, bool, u16, u64);
+
+impl NestShape {
+    fn random(random: &mut Random) -> Self {
+        let lanes = 8 << random.below(3);
+        let lane_step = 2 << random.below(3);
+        let mut word = || random.bits(16) as u16;
+        let mut shape = Self {
+            source: word(),
+            strides: [0; 6].map(|_| word()),
+            output: word(),
+            output_strides: [0; 3].map(|_| word()),
+            ..Self::default()
+        };
+        // Mostly images that the taps can reach, from a little before them on.
+        let mut small = |limit: u64| random.below(limit) as u16;
+        shape.input = [small(9), small(9)];
+        shape.start = [small(9).wrapping_sub(4), small(9).wrapping_sub(4)];
+        shape.kernel_step = [small(4), small(4)];
+        shape.step = [small(4), small(4)];
+        if random.one_in(6) {
+            shape.input = [0x7fff, random.below(0x8000) as u16];
+            shape.start = [0; 2].map(|_| random.bits(16) as u16);
+            shape.step = [0; 2].map(|_| random.bits(8) as u16);
+        }
+        shape.iterations = [0; 6].map(|_| 1 + random.below(4));
+        if random.one_in(8) {
+            shape.iterations = [1; 6];
+            shape.iterations[random.below(6) as usize] = 1 + random.below(300);
+        }
+        shape.lane = random.below(lanes / lane_step) * lane_step;
+        Self { lane_step, lanes, ..shape }
+    }
+
+    /// The loops as the header of the block and docs/architecture.md have them.
+    fn steps(&self) -> Vec<NestStep> {
+        let mut steps = Vec::new();
+        let [tiles, outputs_y, outputs_x, kernel_y, kernel_x, channels] = self.iterations;
+        let distance = |indices: &[u64], strides: &[u16]| -> u64 {
+            indices.iter().zip(strides).map(|(index, stride)| index * u64::from(*stride)).sum()
+        };
+        let inside =
+            |position: u64, size: u16| (0..i64::from(size)).contains(&i64::from(position as u16 as i16));
+        for tile in 0..tiles {
+            let chunk = (self.lane + tile * self.lane_step) / self.lanes;
+            for y in 0..outputs_y {
+                for x in 0..outputs_x {
+                    let result = distance(&[chunk, y, x], &self.output_strides);
+                    for ky in 0..kernel_y {
+                        for kx in 0..kernel_x {
+                            for channel in 0..channels {
+                                let offset = distance(&[chunk, y, x, ky, kx, channel], &self.strides);
+                                let tap = |axis: usize, output: u64, kernel: u64| {
+                                    u64::from(self.start[axis])
+                                        + output * u64::from(self.step[axis])
+                                        + kernel * u64::from(self.kernel_step[axis])
+                                };
+                                let in_bounds = inside(tap(0, x, kx), self.input[0])
+                                    && inside(tap(1, y, ky), self.input[1]);
+                                let first = (ky, kx, channel) == (0, 0, 0);
+                                let last = (ky, kx, channel) == (kernel_y - 1, kernel_x - 1, channels - 1);
+                                let last_of_tile = last && (y, x) == (outputs_y - 1, outputs_x - 1);
+                                steps.push((
+                                    (u64::from(self.source) + offset) as u16,
+                                    in_bounds,
+                                    first,
+                                    last,
+                                    last_of_tile,
+                                    last_of_tile && tile == tiles - 1,
+                                    (u64::from(self.output) + result) as u16,
+                                    (self.lane + tile * self.lane_step) % self.lanes,
+                                ));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        steps
+    }
+
+    fn drive(&self, block: &mut LoopNest) {
+        let word = |value: u16| Bits::<16>::from(u64::from(value));
+        let [tile, y, x, kernel_y, kernel_x, channel] = self.iterations.map(|n| word((n - 1) as u16));
+        block.last_tile.next = tile;
+        block.last_y.next = y;
+        block.last_x.next = x;
+        block.last_kernel_y.next = kernel_y;
+        block.last_kernel_x.next = kernel_x;
+        block.last_channel.next = channel;
+        block.source_address.next = word(self.source);
+        let [chunk, y, x, kernel_y, kernel_x, channel] = self.strides.map(word);
+        block.stride_chunk.next = chunk;
+        block.stride_y.next = y;
+        block.stride_x.next = x;
+        block.stride_kernel_y.next = kernel_y;
+        block.stride_kernel_x.next = kernel_x;
+        block.stride_channel.next = channel;
+        [block.input_width.next, block.input_height.next] = self.input.map(word);
+        [block.start_x.next, block.start_y.next] = self.start.map(word);
+        [block.kernel_step_x.next, block.kernel_step_y.next] = self.kernel_step.map(word);
+        [block.step_x.next, block.step_y.next] = self.step.map(word);
+        block.output_address.next = word(self.output);
+        [block.output_stride_chunk.next, block.output_stride_y.next, block.output_stride_x.next] =
+            self.output_strides.map(word);
+        block.output_lane.next = self.lane.into();
+        block.lane_step.next = self.lane_step.into();
+        block.lane_mask.next = (self.lanes - 1).into();
+    }
+}
+
+#[test]
+fn loop_nest_walks_the_nested_loops() -> Result<(), CompareError> {
+    let mut shape = NestShape::default();
+    let (mut steps, mut position) = (Vec::new(), 0);
+    let mut whole_walks = 0;
+    compare_native_and_verilated(
+        LoopNest::default,
+        |block, random, cycle| {
+            if position < steps.len() {
+                let step: NestStep = (
+                    block.address.val().to_u16(),
+                    block.in_bounds.val(),
+                    block.first.val(),
+                    block.last.val(),
+                    block.last_of_tile.val(),
+                    block.last_of_all.val(),
+                    block.result_address.val().to_u16(),
+                    block.result_lane.val().to_u64(),
+                );
+                assert_eq!(step, steps[position], "step {position}, cycle {cycle}, seed {SEED}, {shape:?}");
+            }
+            let advance = !random.one_in(4);
+            // A new nest when the old one is walked, or in its middle.
+            let start = position == steps.len() || random.one_in(400);
+            if start {
+                whole_walks += u64::from(!steps.is_empty() && position == steps.len());
+                shape = NestShape::random(random);
+                shape.drive(block);
+                (steps, position) = (shape.steps(), 0);
+            } else {
+                position += usize::from(advance);
+            }
+            block.start.next = start;
+            block.advance.next = advance;
+        },
+        clock!(),
+        6_000,
+        SEED,
+    )?;
+    assert!(whole_walks > 15, "only {whole_walks} nests were walked to the end");
+    Ok(())
+}
+
+/// The bytes of `new` whose enable bit is set, else those of `old`.
+fn merge(old: u32, new: u32, enable: u64) -> u32 {
+    let mask = (0..4).filter(|b| enable >> b & 1 == 1).fold(0, |mask, b| mask | 0xff << (8 * b));
+    old & !mask | new & mask
+}
+
+/// A memory's contents and the accesses to it.
+struct Rows {
+    words: Vec<Vec<u32>>,
+}
+
+impl Rows {
+    fn new(depth: usize, words: usize) -> Self {
+        Self { words: vec![vec![0; words]; depth] }
+    }
+
+    fn row(&self, address: u64) -> &Vec<u32> {
+        &self.words[address as usize % self.words.len()]
+    }
+
+    fn write(&mut self, address: u64, enables: &[u64], data: &[u32]) {
+        let depth = self.words.len();
+        let row = &mut self.words[address as usize % depth];
+        for ((word, enable), data) in row.iter_mut().zip(enables).zip(data) {
+            *word = merge(*word, *data, *enable);
+        }
+    }
+
+    /// A random address, also beyond the depth, that is none of `taken`.
+    fn address_apart_from(&self, random: &mut Random, taken: &[u64]) -> u64 {
+        let depth = self.words.len() as u64;
+        loop {
+            let address = random.bits(16);
+            if taken.iter().all(|other| other % depth != address % depth) {
+                return address;
+            }
+        }
+    }
+}
+
+fn words_of(ports: &[Signal<Out, Bits<32>>]) -> Vec<u32> {
+    ports.iter().map(|port| port.val().to_u32()).collect()
+}
+
+fn drive_words<const N: usize>(ports: &mut [Signal<In, Bits<N>>], values: impl IntoIterator<Item = u64>) {
+    for (port, value) in ports.iter_mut().zip(values) {
+        port.next = value.into();
+    }
+}
+
+/// Random words and byte enables of one row.
+fn random_row(random: &mut Random, words: usize) -> (Vec<u64>, Vec<u32>) {
+    (0..words).map(|_| (random.bits(4), random.bits(32) as u32)).unzip()
+}
+
+#[test]
+fn activation_scratchpad() -> Result<(), CompareError> {
+    const WORDS: usize = 2;
+    let mut memory = Rows::new(16, WORDS);
+    // What each reader must see now: matrix, vector, store.
+    let mut expected: [Option<Vec<u32>>; 3] = [None, None, None];
+    compare_native_and_verilated(
+        || ActivationScratchpad::new(4 * WORDS, 16),
+        |block, random, cycle| {
+            let seen = [&block.matrix_data, &block.vector_data, &block.store_data].map(|data| words_of(data));
+            for (reader, (seen, expected)) in seen.iter().zip(&mut expected).enumerate() {
+                if let Some(row) = expected.take() {
+                    assert_eq!(*seen, row, "reader {reader}, cycle {cycle}, seed {SEED}");
+                }
+            }
+            let [result, load] = [0; 2].map(|_| random.bits(16));
+            let reads = [0; 3].map(|_| memory.address_apart_from(random, &[result, load]));
+            let [matrix, vector, store, result_valid, load_valid] = [2, 2, 2, 2, 2].map(|n| random.one_in(n));
+            let ((result_enable, result_data), (load_enable, load_data)) =
+                (random_row(random, WORDS), random_row(random, WORDS));
+            [block.matrix_enable.next, block.vector_enable.next, block.store_enable.next] =
+                [matrix, vector, store];
+            [block.matrix_address.next, block.vector_address.next, block.store_address.next] =
+                reads.map(Bits::from);
+            block.result_valid.next = result_valid;
+            block.result_address.next = result.into();
+            drive_words(&mut block.result_enable, result_enable.clone());
+            drive_words(&mut block.result_data, result_data.iter().map(|word| u64::from(*word)));
+            block.load_valid.next = load_valid;
+            block.load_address.next = load.into();
+            drive_words(&mut block.load_enable, load_enable.clone());
+            drive_words(&mut block.load_data, load_data.iter().map(|word| u64::from(*word)));
+            settle_before_edge!(block);
+
+            let same_bank = |a: u64, b: u64| a % 2 == b % 2;
+            let vector_ready = !(matrix && same_bank(reads[0], reads[1]));
+            let store_ready = !(matrix && same_bank(reads[0], reads[2])
+                || vector && vector_ready && same_bank(reads[1], reads[2]));
+            let load_ready = !(result_valid && same_bank(result, load));
+            assert_eq!(
+                [block.vector_ready.val(), block.store_ready.val(), block.load_ready.val()],
+                [vector_ready, store_ready, load_ready],
+                "cycle {cycle}, seed {SEED}"
+            );
+            for (reader, granted) in [matrix, vector && vector_ready, store && store_ready].iter().enumerate()
+            {
+                expected[reader] = granted.then(|| memory.row(reads[reader]).clone());
+            }
+            if load_valid && load_ready {
+                memory.write(load, &load_enable, &load_data);
+            }
+            if result_valid {
+                memory.write(result, &result_enable, &result_data);
+            }
+        },
+        clock!(),
+        2 * CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn loaded_memory() -> Result<(), CompareError> {
+    const WORDS: usize = 8;
+    let mut memory = Rows::new(8, WORDS);
+    let mut expected = vec![0; WORDS];
+    compare_native_and_verilated(
+        || LoadedMemory::weights(8, 8, 4),
+        |block, random, cycle| {
+            assert_eq!(words_of(&block.read_data), expected, "cycle {cycle}, seed {SEED}");
+            let write = random.bits(16);
+            let read = memory.address_apart_from(random, &[write]);
+            let (enable, data) = random_row(random, WORDS);
+            let reads = random.one_in(2);
+            block.read_enable.next = reads;
+            block.read_address.next = read.into();
+            block.write_address.next = write.into();
+            drive_words(&mut block.write_enable, enable.clone());
+            drive_words(&mut block.write_data, data.iter().map(|word| u64::from(*word)));
+            if reads {
+                expected.clone_from(memory.row(read));
+            }
+            memory.write(write, &enable, &data);
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn accumulator_memory() -> Result<(), CompareError> {
+    const LANES: usize = 4;
+    let mut memory = Rows::new(8, LANES);
+    let mut expected = vec![0; LANES];
+    compare_native_and_verilated(
+        || AccumulatorMemory::new(8, LANES),
+        |block, random, cycle| {
+            assert_eq!(words_of(&block.read_data), expected, "cycle {cycle}, seed {SEED}");
+            let [result, load] = [0; 2].map(|_| random.bits(16));
+            let [partial, vector, store] = [0; 3].map(|_| memory.address_apart_from(random, &[result, load]));
+            // Partial sums and the vector engine never want the same cycle.
+            let partial_enable = random.one_in(4);
+            let vector_enable = !partial_enable && random.one_in(4);
+            let [store_enable, result_valid, load_valid] = [0; 3].map(|_| random.one_in(2));
+            let ((_, result_data), (load_enable, load_data)) =
+                (random_row(random, LANES), random_row(random, LANES));
+            block.partial_enable.next = partial_enable;
+            block.partial_address.next = partial.into();
+            block.vector_enable.next = vector_enable;
+            block.vector_address.next = vector.into();
+            block.store_enable.next = store_enable;
+            block.store_address.next = store.into();
+            block.result_valid.next = result_valid;
+            block.result_address.next = result.into();
+            drive_words(&mut block.result_data, result_data.iter().map(|word| u64::from(*word)));
+            block.load_valid.next = load_valid;
+            block.load_address.next = load.into();
+            drive_words(&mut block.load_enable, load_enable.clone());
+            drive_words(&mut block.load_data, load_data.iter().map(|word| u64::from(*word)));
+            settle_before_edge!(block);
+            assert_eq!(
+                block.store_ready.val(),
+                !partial_enable && !vector_enable,
+                "cycle {cycle}, seed {SEED}"
+            );
+            assert_eq!(block.load_ready.val(), !result_valid, "cycle {cycle}, seed {SEED}");
+            let readers = [(partial_enable, partial), (vector_enable, vector), (store_enable, store)];
+            if let Some((_, address)) = readers.iter().find(|(enable, _)| *enable) {
+                expected.clone_from(memory.row(*address));
+            }
+            if result_valid {
+                memory.write(result, &[15; LANES], &result_data);
+            } else if load_valid {
+                memory.write(load, &load_enable, &load_data);
+            }
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn token_counters() -> Result<(), CompareError> {
+    let mut counters = [0u64; 16];
+    let mut most = 0;
+    compare_native_and_verilated(
+        TokenCounters::default,
+        |block, random, cycle| {
+            // Phases that fill, empty and balance the counters.
+            let (send_chance, take_chance) = [(1, 9), (9, 1), (2, 2)][(cycle / 400 % 3) as usize];
+            let reset = random.one_in(700);
+            let (mut sends, mut takes, mut available, mut blocked) =
+                ([0u64; 4], [0u64; 4], [0u64; 4], [0u64; 4]);
+            let mut counts = [0u64; 4];
+            for (pair, counter) in counters.iter_mut().enumerate() {
+                let (from, to) = (pair / 4, pair % 4);
+                counts[to] |= *counter << (8 * from);
+                blocked[from] |= u64::from(*counter >= 240) << to;
+                // No token is sent to a full counter, none is taken that is not there.
+                let takes_one = random.one_in(take_chance);
+                let sends_one = random.one_in(send_chance) && *counter < 255;
+                let is_there = *counter > 0 || sends_one;
+                available[to] |= u64::from(is_there) << from;
+                sends[from] |= u64::from(sends_one) << to;
+                takes[to] |= u64::from(takes_one && is_there) << from;
+                *counter = *counter + u64::from(sends_one) - u64::from(takes_one && is_there);
+                most = most.max(*counter);
+                if reset {
+                    *counter = 0;
+                }
+            }
+            block.reset.next = reset;
+            drive_words(&mut block.send, sends);
+            drive_words(&mut block.take, takes);
+            settle_before_edge!(block);
+            for engine in 0..4 {
+                let native = [
+                    block.available[engine].val().to_u64(),
+                    block.blocked[engine].val().to_u64(),
+                    block.counts[engine].val().to_u64(),
+                ];
+                let expected = [available[engine], blocked[engine], counts[engine]];
+                assert_eq!(native, expected, "engine {engine}, cycle {cycle}, seed {SEED}");
+            }
+        },
+        clock!(),
+        3 * CYCLES,
+        SEED,
+    )?;
+    assert_eq!(most, 255, "no counter was ever full");
+    Ok(())
+}
+
+#[test]
+fn command_buffer() -> Result<(), CompareError> {
+    const DEPTH: usize = 2;
+    for (bus_words, last_field_word) in [(2, 5), (4, 15)] {
+        let parts = COMMAND_WORDS / bus_words;
+        let field = FieldSpec { word: last_field_word, ..HEADER[0] };
+        // A command may start before its unused words are there.
+        let used_words = (last_field_word + 1).div_ceil(bus_words) * bus_words;
+        let mut beats: VecDeque<Vec<u32>> = VecDeque::new();
+        // Commands of which a beat has arrived.
+        let mut waiting: VecDeque<[u32; COMMAND_WORDS]> = VecDeque::new();
+        let mut active: Option<[u32; COMMAND_WORDS]> = None;
+        let (mut queued_beats, mut pushed, mut started) = (0, 0, 0);
+        compare_native_and_verilated(
+            || CommandBuffer::new(DEPTH, bus_words, &[field]),
+            |block, random, cycle| {
+                let context = format!("cycle {cycle}, seed {SEED}, {bus_words} words");
+                if let Some(command) = active {
+                    assert_eq!(words_of(&block.active)[..used_words], command[..used_words], "{context}");
+                }
+                if !waiting.is_empty() {
+                    assert!(!block.empty.val(), "{context}: a command waits");
+                }
+                // A command counts when all of it is queued or its used words are pending.
+                let level = block.level.val().to_u64() as usize;
+                assert!(level <= waiting.len() && level + 2 >= waiting.len(), "{context}: level {level}");
+                if beats.is_empty() {
+                    let command = [0; COMMAND_WORDS].map(|_| random.bits(32) as u32);
+                    beats.extend(command.chunks(bus_words).map(<[u32]>::to_vec));
+                }
+                // Phases that fill and empty the queue; in the last one nothing new comes.
+                let quiet = cycle >= 1_800;
+                let phase = (cycle / 200 % 2) as usize;
+                let valid = !quiet && random.one_in([1, 4][phase]);
+                let take = random.one_in([30, 2][phase]) || quiet;
+                let [available, blocked] =
+                    [random.bits(4) | random.bits(4), random.bits(4) & random.bits(4) & random.bits(4)];
+                let (available, blocked) = if quiet { (15, 0) } else { (available, blocked) };
+                let halt = !quiet && random.one_in(5);
+                block.beat_valid.next = valid;
+                drive_words(&mut block.beat, beats[0].iter().map(|word| u64::from(*word)));
+                block.take.next = take;
+                block.available.next = available.into();
+                block.blocked.next = blocked.into();
+                block.halt.next = halt;
+                settle_before_edge!(block);
+                let taken = block.taken.val().to_u64();
+                if block.start.val() {
+                    let command = waiting.pop_front();
+                    let command = command.unwrap_or_else(|| panic!("{context}: nothing to start"));
+                    let (wait, signal) = (u64::from(command[0] >> 8 & 15), u64::from(command[0] >> 12 & 15));
+                    assert!(take && !halt, "{context}");
+                    assert_eq!((wait & !available, signal & blocked, taken), (0, 0, wait), "{context}");
+                    active = Some(command);
+                    started += 1;
+                } else {
+                    assert_eq!(taken, 0, "{context}");
+                }
+                if valid && block.beat_ready.val() {
+                    if queued_beats % parts == 0 {
+                        let whole: Vec<u32> = beats.iter().flatten().copied().collect();
+                        waiting.push_back(whole.try_into().expect("the beats of one command"));
+                        pushed += 1;
+                    }
+                    beats.pop_front();
+                    queued_beats += 1;
+                }
+                if cycle == 1_999 && queued_beats % parts == 0 {
+                    assert!(block.empty.val() && waiting.is_empty(), "{context}: a command is left");
+                }
+            },
+            clock!(),
+            2_000,
+            SEED,
+        )?;
+        assert!(started >= 30 && pushed - started <= 1, "{started} of {pushed} commands started");
+    }
+    Ok(())
+}
+
+/// A transfer's bursts, address and beats, by the rules of the header.
+fn bursts(address: u64, rows: u64, row_beats: u64, stride: u64, bus_bytes: u64) -> Vec<(u64, u64)> {
+    const PAGE: u64 = 4096;
+    let mut bursts = Vec::new();
+    for row in 0..rows {
+        let mut next = (address + row * stride) % (1 << 32);
+        let mut left = row_beats;
+        while left > 0 {
+            let beats = left.min((PAGE - next % PAGE) / bus_bytes).min(MAX_BURST_BEATS);
+            bursts.push((next, beats));
+            next = (next + beats * bus_bytes) % (1 << 32);
+            left -= beats;
+        }
+    }
+    bursts
+}
+
+#[test]
+fn burst_generator() -> Result<(), CompareError> {
+    for bus_bytes in [8, 16] {
+        let mut expected: VecDeque<(u64, u64)> = VecDeque::new();
+        let (mut transfers, mut pages, mut wraps) = (0, 0, 0);
+        compare_native_and_verilated(
+            || BurstGenerator::new(bus_bytes as usize),
+            |block, random, cycle| {
+                let context = format!("cycle {cycle}, seed {SEED}, {bus_bytes} bytes");
+                let ready = !random.one_in(3);
+                let (address, length) =
+                    (block.burst_address.val().to_u64(), block.burst_length.val().to_u64() + 1);
+                if block.burst_valid.val() {
+                    assert_eq!(Some(&(address, length)), expected.front(), "{context}");
+                    assert!(address % 4096 + length * bus_bytes <= 4096 && length <= 64, "{context}");
+                    if ready {
+                        expected.pop_front();
+                        pages += u64::from((address + length * bus_bytes) % 4096 == 0);
+                        wraps += u64::from(address + length * bus_bytes == 1 << 32);
+                    }
+                } else {
+                    assert_eq!(block.done.val(), expected.is_empty(), "{context}");
+                }
+                let start = block.done.val() && random.one_in(3);
+                if start {
+                    assert!(expected.is_empty(), "{context}");
+                    let units = 16 / bus_bytes;
+                    let address = (random.bits(32) & !15) | random.below(256) << 4;
+                    let rows = 1 + random.below(4);
+                    let most = if random.one_in(4) { 300 } else { 40 };
+                    let row_beats = units * (1 + random.below(most));
+                    let stride = random.bits(32) & !15;
+                    expected = bursts(address, rows, row_beats, stride, bus_bytes).into();
+                    block.address.next = address.into();
+                    block.last_row.next = (rows - 1).into();
+                    block.row_beats.next = row_beats.into();
+                    block.row_stride.next = stride.into();
+                    transfers += 1;
+                }
+                block.start.next = start;
+                block.burst_ready.next = ready;
+            },
+            clock!(),
+            4_000,
+            SEED,
+        )?;
+        let counts = (transfers, pages, wraps);
+        assert!(transfers > 50 && pages > 10 && wraps > 0, "transfers, page ends, wraps: {counts:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn burst_generator_is_quiet_after_a_reset() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        || BurstGenerator::new(8),
+        |block, random, cycle| {
+            block.start.next = cycle % 10 == 0;
+            block.reset.next = cycle % 10 == 5;
+            block.address.next = 0x1000u64.into();
+            block.last_row.next = 100u64.into();
+            block.row_beats.next = 10u64.into();
+            block.burst_ready.next = random.one_in(2);
+            if cycle % 10 > 5 || (cycle > 0 && cycle % 10 == 0) {
+                assert!(block.done.val() && !block.burst_valid.val(), "cycle {cycle}, seed {SEED}");
+            }
+        },
+        clock!(),
+        200,
+        SEED,
+    )?;
+    Ok(())
+}
+
+/// A request: address, length, whether it is a load's.
+type ReadRequest = (u64, u64, bool);
+
+#[test]
+fn read_port() -> Result<(), CompareError> {
+    const WORDS: usize = 2;
+    // The sources keep a request until it is taken.
+    let (mut fetch, mut load): (Option<ReadRequest>, Option<ReadRequest>) = (None, None);
+    let mut request: Option<ReadRequest> = None;
+    // Beat: words, error, load.
+    let mut offered: Option<(Vec<u32>, bool, bool)> = None;
+    let mut queued: VecDeque<(Vec<u32>, bool, bool)> = VecDeque::new();
+    let mut beats = 0;
+    compare_native_and_verilated(
+        || ReadPort::new(WORDS),
+        |block, random, cycle| {
+            let context = format!("cycle {cycle}, seed {SEED}");
+            let reset = random.one_in(200);
+            let mut renew = |source: &mut Option<ReadRequest>, chance, is_load| {
+                if source.is_none() && random.one_in(chance) {
+                    *source = Some((random.bits(32), random.bits(8), is_load));
+                }
+            };
+            renew(&mut fetch, 4, false);
+            renew(&mut load, 2, true);
+            if offered.is_none() && !random.one_in(4) {
+                let words = (0..WORDS).map(|_| random.bits(32) as u32).collect();
+                offered = Some((words, random.one_in(10), random.one_in(2)));
+            }
+            let ar_ready = random.one_in(2);
+            let load_takes = !random.one_in(3);
+            block.reset.next = reset;
+            block.fetch_valid.next = fetch.is_some();
+            block.load_valid.next = load.is_some();
+            let (address, length, _) = fetch.unwrap_or_default();
+            block.fetch_address.next = address.into();
+            block.fetch_length.next = length.into();
+            let (address, length, _) = load.unwrap_or_default();
+            block.load_address.next = address.into();
+            block.load_length.next = length.into();
+            block.ar_ready.next = ar_ready;
+            block.r_valid.next = offered.is_some();
+            if let Some((words, error, is_load)) = &offered {
+                drive_words(&mut block.r_data, words.iter().map(|word| u64::from(*word)));
+                block.r_error.next = *error;
+                block.r_id.next = *is_load;
+            }
+            block.load_beat_ready.next = load_takes;
+            settle_before_edge!(block);
+
+            // Addresses.
+            let native = block.ar_valid.val().then(|| {
+                (block.ar_address.val().to_u64(), block.ar_length.val().to_u64(), block.ar_id.val())
+            });
+            assert_eq!(native, request, "{context}");
+            let free = request.is_none() || ar_ready;
+            assert_eq!(block.fetch_ready.val(), free, "{context}");
+            assert_eq!(block.load_ready.val(), free && fetch.is_none(), "{context}");
+            if free {
+                request = if fetch.is_some() { fetch.take() } else { load.take() };
+            }
+            // Data.
+            assert_eq!(block.r_ready.val(), queued.len() < 4, "{context}");
+            let head = queued.front().cloned();
+            let is_load = head.as_ref().map(|(_, _, is_load)| *is_load);
+            assert_eq!(block.fetch_beat_valid.val(), is_load == Some(false), "{context}");
+            assert_eq!(block.load_beat_valid.val(), is_load == Some(true), "{context}");
+            if let Some((words, error, is_load)) = head {
+                assert_eq!((words_of(&block.beat), block.beat_error.val()), (words, error), "{context}");
+                if !is_load || load_takes {
+                    queued.pop_front();
+                    beats += 1;
+                }
+            }
+            if block.r_ready.val() {
+                queued.extend(offered.take());
+            }
+            if reset {
+                queued.clear();
+                request = None;
+            }
+        },
+        clock!(),
+        2 * CYCLES,
+        SEED,
+    )?;
+    assert!(beats > 500, "only {beats} beats");
+    Ok(())
+}
+
+/// What the host and the machine see of the registers.
+#[derive(Default)]
+struct RegisterModel {
+    words: BTreeMap<u32, u32>,
+    start: bool,
+    machine_reset: bool,
+}
+
+impl RegisterModel {
+    fn is_writable(offset: u32) -> bool {
+        register::REGISTERS.iter().any(|r| r.offset == offset && r.access == register::Access::ReadWrite)
+    }
+}
+
+#[test]
+fn registers() -> Result<(), CompareError> {
+    let config = frugal_isa::Config::preset("large").expect("a preset").with_bus_bits(128);
+    let shape = 16 | 16 << 8 | 8 << 16 | 16 << 24;
+    let mut model = RegisterModel::default();
+    model.words.extend([
+        (register::IDENTITY, register::IDENTITY_VALUE),
+        (register::VERSION, frugal_isa::ISA_VERSION),
+        (register::SHAPE, shape),
+        (register::ACTIVATION_DEPTH, config.activation_depth as u32),
+        (register::WEIGHT_DEPTH, config.weight_depth as u32),
+        (register::PARAMETER_DEPTH, config.parameter_depth as u32),
+        (register::ACCUMULATOR_DEPTH, config.accumulator_depth as u32),
+    ]);
+    let (mut write_address, mut write_data, mut read_address) = (None, None, None);
+    let mut unanswered: VecDeque<()> = VecDeque::new();
+    let mut read_words: VecDeque<(u32, u32)> = VecDeque::new();
+    let (mut cycles, mut steps) = (0u64, 0u32);
+    let (mut writes, mut reads, mut starts, mut resets) = (0, 0, 0, 0);
+    let mut busy = false;
+    compare_native_and_verilated(
+        || Registers::new(&config),
+        |block, random, cycle| {
+            let context = format!("cycle {cycle}, seed {SEED}");
+            // Mostly addresses of the map, some beyond it.
+            let mut address = || {
+                if random.one_in(8) {
+                    random.bits(12) as u32 & !3
+                } else {
+                    register::REGISTERS[random.below(register::REGISTERS.len() as u64) as usize].offset
+                }
+            };
+            let fresh = [address(), address()];
+            if write_address.is_none() && random.one_in(3) {
+                write_address = Some(if random.one_in(3) { register::CONTROL } else { fresh[0] });
+            }
+            if write_data.is_none() && random.one_in(3) {
+                write_data = Some(random.bits(32) as u32);
+            }
+            if read_address.is_none() && random.one_in(3) {
+                read_address = Some(fresh[1]);
+            }
+            if random.one_in(20) {
+                busy = !busy;
+            }
+            let matrix_step = random.one_in(2);
+            let [status, index] = [0; 2].map(|_| random.bits(32) as u32);
+            let debug: Vec<u32> = (0..6).map(|_| random.bits(32) as u32).collect();
+            let (b_ready, r_ready) = (random.one_in(2), random.one_in(2));
+            block.aw_valid.next = write_address.is_some();
+            block.aw_address.next = u64::from(write_address.unwrap_or_default()).into();
+            block.w_valid.next = write_data.is_some();
+            block.w_data.next = u64::from(write_data.unwrap_or_default()).into();
+            block.b_ready.next = b_ready;
+            block.ar_valid.next = read_address.is_some();
+            block.ar_address.next = u64::from(read_address.unwrap_or_default()).into();
+            block.r_ready.next = r_ready;
+            block.busy.next = busy;
+            block.status.next = u64::from(status).into();
+            block.command_index.next = u64::from(index).into();
+            block.matrix_step.next = matrix_step;
+            drive_words(&mut block.debug, debug.iter().map(|word| u64::from(*word)));
+            settle_before_edge!(block);
+
+            model.words.extend([
+                (register::STATUS, status),
+                (register::COMMAND_INDEX, index),
+                (register::CYCLES_LOW, cycles as u32),
+                (register::CYCLES_HIGH, (cycles >> 32) as u32),
+                (register::MATRIX_STEPS, steps),
+            ]);
+            model.words.extend((register::DEBUG_STATES..).step_by(4).zip(debug));
+            // To the machine.
+            let start = model.start && !busy;
+            assert_eq!(block.start.val(), start, "{context}");
+            assert_eq!(block.machine_reset.val(), model.machine_reset, "{context}");
+            let word = |offset: u32| model.words.get(&offset).copied().unwrap_or_default();
+            let outputs =
+                [block.program_address.val(), block.program_commands.val()].map(|port| port.to_u32());
+            assert_eq!(
+                outputs,
+                [register::PROGRAM_ADDRESS, register::PROGRAM_COMMANDS].map(word),
+                "{context}"
+            );
+            for (base, offset) in words_of(&block.base).into_iter().zip((register::BASE_0..).step_by(4)) {
+                assert_eq!(base, word(offset), "{context}, base at {offset:#x}");
+            }
+            cycles += u64::from(busy);
+            steps = steps.wrapping_add(u32::from(matrix_step));
+            if start {
+                (cycles, steps) = (0, 0);
+                starts += 1;
+            }
+            (model.start, model.machine_reset) = (false, false);
+
+            // Reads; the value is that of the cycle in which the address is taken.
+            if block.r_valid.val() {
+                let (offset, expected) = *read_words.front().unwrap_or_else(|| panic!("{context}: no read"));
+                assert_eq!(block.r_data.val().to_u32(), expected, "{context}, register {offset:#x}");
+                if r_ready {
+                    read_words.pop_front();
+                    reads += 1;
+                }
+            }
+            if block.ar_ready.val() {
+                let offset = read_address.take().unwrap_or_else(|| panic!("{context}: no address"));
+                read_words.push_back((offset, word(offset)));
+                assert_eq!(read_words.len(), 1, "{context}");
+            }
+            // Writes: address and data together.
+            assert_eq!(block.aw_ready.val(), block.w_ready.val(), "{context}");
+            assert_eq!(block.b_valid.val(), !unanswered.is_empty(), "{context}");
+            if block.b_valid.val() && b_ready {
+                unanswered.pop_front();
+            }
+            if block.aw_ready.val() {
+                let (Some(offset), Some(data)) = (write_address.take(), write_data.take()) else {
+                    panic!("{context}: nothing to write");
+                };
+                unanswered.push_back(());
+                writes += 1;
+                if RegisterModel::is_writable(offset) {
+                    model.words.insert(offset, data);
+                }
+                if offset == register::CONTROL {
+                    model.start = data & 1 == 1;
+                    model.machine_reset = data & 2 == 2 && !busy;
+                    resets += u64::from(model.machine_reset);
+                }
+            }
+        },
+        clock!(),
+        4 * CYCLES,
+        SEED,
+    )?;
+    let counts = [writes, reads, starts, resets];
+    assert!(counts.iter().all(|count| *count > 20), "writes, reads, starts, resets: {counts:?}");
     Ok(())
 }
