@@ -768,16 +768,19 @@ fn loaded_memory() -> Result<(), CompareError> {
             let write = random.bits(16);
             let read = memory.address_apart_from(random, &[write]);
             let (enable, data) = random_row(random, WORDS);
-            let reads = random.one_in(2);
+            let [reads, writes] = [0; 2].map(|_| random.one_in(2));
             block.read_enable.next = reads;
             block.read_address.next = read.into();
+            block.write_valid.next = writes;
             block.write_address.next = write.into();
             drive_words(&mut block.write_enable, enable.clone());
             drive_words(&mut block.write_data, data.iter().map(|word| u64::from(*word)));
             if reads {
                 expected.clone_from(memory.row(read));
             }
-            memory.write(write, &enable, &data);
+            if writes {
+                memory.write(write, &enable, &data);
+            }
         },
         clock!(),
         CYCLES,
