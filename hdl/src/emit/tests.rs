@@ -435,3 +435,42 @@ fn an_undriven_child_input_is_named_with_its_path() {
     assert_eq!(error.findings[0].problem, Problem::UndrivenChildInput("child$clock".into()));
     assert!(error.to_string().contains("parent: the input `child$clock` of a child is never driven"));
 }
+
+/// A leaf around a primitive, with the primitive's description.
+#[derive(LogicBlock)]
+struct Invert {
+    bits: Vec<Signal<In, Bit>>,
+    local: Signal<Out, Bit>,
+    held: Signal<Out, Bit>,
+}
+
+impl Logic for Invert {
+    fn update(&mut self) {}
+    fn connect(&mut self) {
+        self.local.connect();
+        self.held.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Wrapper(Wrapper {
+            code: "INVERTER inverter (.A(bits$0), .Z(local));\nalways @(*) held = bits$1 & local;".into(),
+            cores: "module INVERTER (input wire A, output wire Z);\n    assign Z = !A;\nendmodule".into(),
+        })
+    }
+}
+
+#[test]
+fn a_leaf_keeps_its_text_under_new_names() {
+    let bits = (0..2).map(|_| Signal::default()).collect();
+    let leaf = Invert { bits, local: Signal::default(), held: Signal::default() };
+    let text = emit(&leaf, "invert", "").unwrap().text;
+    for expected in [
+        "input wire bits_0, bits_1",
+        "output wire local_,",
+        "output reg held\n",
+        "INVERTER inverter (.A(bits_0), .Z(local_));",
+        "always @(*) held = bits_1 & local_;",
+        "endmodule\n\nmodule INVERTER (input wire A, output wire Z);",
+    ] {
+        assert!(text.contains(expected), "no `{expected}` in\n{text}");
+    }
+}

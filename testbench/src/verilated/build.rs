@@ -17,7 +17,7 @@ pub fn lint_only(file: &VerilogFile) -> Result<(), VerilateError> {
     let verilator = Verilator::find()?;
     let top = file.top();
     let folder = Scratch::new("lint")?;
-    let source = folder.write("model.v", &file.text)?;
+    let source = folder.write(&format!("{}.v", top.name), &file.text)?;
     let mut command = verilator.command();
     command.arg("--lint-only").arg("-Wall").args(WAIVED).arg("--top-module").arg(&top.name).arg(source);
     run("Verilator", &mut command).map(|_| ())
@@ -140,6 +140,9 @@ fn verilator_flags(trace: Trace) -> Vec<&'static str> {
         "--x-initial",
         "fast",
         "--no-timing",
+        // In waveforms a cycle takes 10 ns.
+        "--timescale",
+        "1ns/1ns",
         "--assert",
         "--output-split",
         "20000",
@@ -172,7 +175,7 @@ fn build(
         scratch.write("lz4.h", shim::LZ4_HEADER)?;
         scratch.write("zlib.h", shim::ZLIB_HEADER)?;
     }
-    let source = scratch.write("model.v", text)?;
+    let source = scratch.write(&format!("{}.v", top.name), text)?;
     let shim = scratch.write("shim.cpp", shim)?;
     let mut command = verilator.command();
     command.args(verilator_flags(trace)).arg("--Mdir").arg(&scratch.path);
