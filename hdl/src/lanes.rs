@@ -296,6 +296,7 @@ impl Logic for WeightPlace {
              wire [7:0] row_word = row >> 2;\n\
              integer i;\n\
              always @(*) begin\n\
+             \x20   i = 0;\n\
              \x20   tile = 0;\n\
              \x20   enables = 0;\n\
              \x20   if (valid) for (i = 0; i < {words}; i = i + 1) begin\n\
