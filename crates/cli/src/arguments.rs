@@ -200,7 +200,7 @@ pub struct BenchGemm {
 /// Measure the simulator: kHz of simulated clock
 ///
 /// Runs a matrix product on the whole accelerator and the same number of cycles of its MAC array alone, both Verilated in the
-/// same way. Absolute speed is the computer's; the ratio says what everything around the multipliers costs.
+/// same way and in turn; the best of five rounds counts. Absolute speed is the computer's; the ratio says what everything around the multipliers costs.
 #[derive(Args)]
 #[command(mut_arg("config", |argument| argument.default_value("large")))]
 pub struct BenchSimulation {

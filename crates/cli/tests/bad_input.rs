@@ -53,13 +53,13 @@ fn models_that_the_accelerator_cannot_take() {
     // A layer that does not fit, whatever the tiling.
     let mut config = serde_json::to_value(frugal_isa::Config::preset("nano").unwrap()).unwrap();
     config["name"] = "tiny".into();
-    config["weight_depth"] = 4.into();
+    config["activation_depth"] = 16.into();
     sandbox.write("tiny.json", config.to_string());
     let message =
         sandbox.fail(1, &["compile", &digits("digits.tflite"), "--config", "tiny.json", "--out", "p.bin"]);
     assert_says(
         &message,
-        &["digits.tflite", "layer op", "weight scratchpad", "'tiny' has 4", "Use --config nano"],
+        &["digits.tflite", "layer op", "activation scratchpad", "'tiny' has 16", "Use --config nano"],
     );
 }
 

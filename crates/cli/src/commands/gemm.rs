@@ -2,11 +2,12 @@
 
 use super::record::{self, Row};
 use crate::arguments::{BenchGemm, DeviceKind, SimulationArguments};
-use crate::{config, device, text};
-use anyhow::bail;
-use frugal_compiler::gemm::{self, GemmOptions};
+use crate::device::{self, Runner};
+use crate::{config, text};
+use anyhow::{bail, ensure};
+use frugal_compiler::gemm::{self, Gemm, GemmOptions};
 use frugal_device::Statistics;
-use frugal_isa::Config;
+use frugal_isa::{Config, Program};
 use frugal_testbench::random::Random;
 use serde_json::json;
 use std::io::{self, Write};
@@ -28,51 +29,71 @@ impl Measured {
     }
 }
 
-/// Runs a product on random bytes; results that are not those of plain loops are an error.
-pub fn measure(
-    options: &GemmOptions,
-    kind: DeviceKind,
-    config: &Config,
-    simulation: &SimulationArguments,
-) -> anyhow::Result<Measured> {
-    let built = gemm::build(options, config)?;
-    let GemmOptions { m, k, n, repeat, .. } = *options;
-    let mut random = Random::new(1);
-    let mut bytes = |count: usize| -> Vec<i8> { (0..count).map(|_| random.next_u64() as i8).collect() };
-    let (a, b) = (bytes(m * k), bytes(k * n));
-    let operand = |name: &str| -> Vec<u8> {
-        let elements = if name == "A" { &a } else { &b };
-        elements.iter().map(|x| *x as u8).collect()
-    };
-    let mut runner = device::open(kind, config, simulation, None)?;
-    for (program, what) in built.preload.iter().map(|p| (p, "loading")).chain([(&built.program, "product")]) {
-        let inputs: Vec<Vec<u8>> = program.inputs.iter().map(|tensor| operand(&tensor.name)).collect();
-        let result = runner.run(program, &inputs, what)?;
-        if what == "loading" {
-            continue;
-        }
+/// A product of random bytes on a device.
+pub struct Product {
+    options: GemmOptions,
+    built: Gemm,
+    runner: Runner,
+    a: Vec<i8>,
+    b: Vec<i8>,
+    expected: Vec<i8>,
+}
+
+impl Product {
+    /// Compiles the product, opens the device, and loads what is to stay on the chip.
+    pub fn new(
+        options: &GemmOptions,
+        kind: DeviceKind,
+        config: &Config,
+        simulation: &SimulationArguments,
+    ) -> anyhow::Result<Product> {
+        let built = gemm::build(options, config)?;
+        let GemmOptions { m, k, n, .. } = *options;
+        let mut random = Random::new(1);
+        let mut bytes = |count: usize| -> Vec<i8> { (0..count).map(|_| random.next_u64() as i8).collect() };
+        let (a, b) = (bytes(m * k), bytes(k * n));
         let expected = gemm::reference(m, k, n, &a, &b);
-        for (tensor, output) in program.outputs.iter().zip(&result.outputs) {
-            let wrong = output.iter().zip(&expected).position(|(got, wanted)| *got as i8 != *wanted);
-            if let Some(index) = wrong.or((output.len() != expected.len()).then_some(expected.len())) {
-                let wrongs =
-                    output.iter().zip(&expected).filter(|(got, wanted)| **got as i8 != **wanted).count();
-                bail!(
-                    "{} of {} elements of {} are wrong, the first in row {}, column {}: {}, a plain product gives {}",
-                    text::thousands(wrongs as u64),
-                    text::thousands(expected.len() as u64),
-                    tensor.name,
-                    index / n,
-                    index % n,
-                    output.get(index).map_or("nothing".into(), |got| (*got as i8).to_string()),
-                    expected.get(index).map_or("nothing".into(), i8::to_string)
-                );
-            }
+        let runner = device::open(kind, config, simulation, None)?;
+        let mut product = Product { options: options.clone(), built, runner, a, b, expected };
+        if let Some(preload) = product.built.preload.take() {
+            let inputs = product.inputs(&preload);
+            product.runner.run(&preload, &inputs, "loading")?;
         }
-        let macs = [m, k, n, repeat].iter().map(|size| *size as u64).product();
-        return Ok(Measured { macs, commands: program.commands.len(), statistics: result.statistics });
+        Ok(product)
     }
-    bail!("the program is missing")
+
+    fn inputs(&self, program: &Program) -> Vec<Vec<u8>> {
+        let operand = |name: &str| if name == "A" { &self.a } else { &self.b };
+        program.inputs.iter().map(|tensor| operand(&tensor.name).iter().map(|x| *x as u8).collect()).collect()
+    }
+
+    /// Runs the product; results that are not those of plain loops are an error.
+    pub fn measure(&mut self) -> anyhow::Result<Measured> {
+        let inputs = self.inputs(&self.built.program);
+        let result = self.runner.run(&self.built.program, &inputs, "product")?;
+        for output in &result.outputs {
+            self.compare(output)?;
+        }
+        let GemmOptions { m, k, n, repeat, .. } = self.options;
+        let macs = [m, k, n, repeat].iter().map(|size| *size as u64).product();
+        Ok(Measured { macs, commands: self.built.program.commands.len(), statistics: result.statistics })
+    }
+
+    fn compare(&self, output: &[u8]) -> anyhow::Result<()> {
+        let pairs = || output.iter().map(|byte| *byte as i8).zip(&self.expected).enumerate();
+        let wrong = pairs().filter(|(_, (got, wanted))| got != *wanted);
+        if let Some((index, (got, wanted))) = wrong.clone().next() {
+            bail!(
+                "{} of {} elements are wrong, the first in row {}, column {}: {got}, a plain product gives {wanted}",
+                text::thousands(wrong.count() as u64),
+                text::thousands(output.len() as u64),
+                index / self.options.n,
+                index % self.options.n,
+            );
+        }
+        ensure!(output.len() == self.expected.len(), "the result has {} elements", output.len());
+        Ok(())
+    }
 }
 
 pub fn run(arguments: &BenchGemm) -> anyhow::Result<()> {
@@ -85,7 +106,7 @@ pub fn run(arguments: &BenchGemm) -> anyhow::Result<()> {
         repeat: arguments.repeat as usize,
         resident: arguments.resident,
     };
-    let measured = measure(&options, arguments.device, &config, &arguments.simulation)?;
+    let measured = Product::new(&options, arguments.device, &config, &arguments.simulation)?.measure()?;
     let statistics = &measured.statistics;
     if let (Some(table), Some(cycles), Some(utilisation), Some(speed)) =
         (&table, statistics.cycles, measured.utilisation(&config), measured.kilohertz())

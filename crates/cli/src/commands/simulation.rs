@@ -1,6 +1,6 @@
 //! `frugal bench simulation`: how fast the simulator is, next to the MAC array alone.
 
-use super::gemm;
+use super::gemm::Product;
 use super::record::{self, Row};
 use crate::arguments::{BenchSimulation, DeviceKind};
 use crate::device::Spinner;
@@ -15,8 +15,10 @@ use serde_json::json;
 use std::io::{self, Write};
 use std::time::Instant;
 
-/// Fewer cycles than this say nothing.
-const LEAST_CYCLES: u64 = 200_000;
+/// Fewer cycles than this in a round say nothing.
+const LEAST_CYCLES: u64 = 50_000;
+/// The two are measured in turn, so that what else the computer does hits both; the best round of each counts.
+const ROUNDS: usize = 5;
 /// Different inputs that the array gets in turn.
 const VECTORS: usize = 64;
 /// Steps of one sum.
@@ -27,13 +29,21 @@ pub fn run(arguments: &BenchSimulation) -> anyhow::Result<()> {
     let table = arguments.report.record.then(record::find).transpose()?;
     let size = arguments.size as usize;
     let cycles_of_one = (size * size * size / config.peak()) as u64;
-    let repeat = LEAST_CYCLES.div_ceil(cycles_of_one.max(1)).min(1024) as usize;
+    let repeat = LEAST_CYCLES.div_ceil(cycles_of_one.max(1)) as usize;
     let options = GemmOptions { m: size, k: size, n: size, repeat, resident: false };
-    let measured = gemm::measure(&options, DeviceKind::Verilator, &config, &arguments.simulation)?;
+    let mut product = Product::new(&options, DeviceKind::Verilator, &config, &arguments.simulation)?;
+    let mut array = Array::new(&config)?;
+    let mut measured = product.measure()?;
+    let (mut accelerator_khz, mut array_khz) = (0.0, 0.0);
+    for round in 0..ROUNDS {
+        if round > 0 {
+            measured = product.measure()?;
+        }
+        accelerator_khz = measured.kilohertz().unwrap_or(0.0).max(accelerator_khz);
+        array_khz = array.speed(measured.statistics.cycles.unwrap_or(LEAST_CYCLES)).max(array_khz);
+    }
     let cycles = measured.statistics.cycles.unwrap_or(0);
     let utilisation = measured.utilisation(&config).unwrap_or(0.0);
-    let accelerator_khz = measured.kilohertz().unwrap_or(0.0);
-    let array_khz = array_speed(&config, cycles.max(LEAST_CYCLES))?;
     let ratio = accelerator_khz / array_khz;
     if let Some(table) = &table {
         let row = Row {
@@ -56,7 +66,7 @@ pub fn run(arguments: &BenchSimulation) -> anyhow::Result<()> {
             "cycles": cycles,
             "macs": measured.macs,
             "utilisation": utilisation,
-            "wall_seconds": measured.statistics.wall_seconds,
+            "rounds": ROUNDS,
             "accelerator_khz": accelerator_khz,
             "array_khz": array_khz,
             "ratio": ratio,
@@ -70,8 +80,11 @@ pub fn run(arguments: &BenchSimulation) -> anyhow::Result<()> {
                 "cycles",
                 format!("{}, array utilisation {}", text::thousands(cycles), text::percent(utilisation)),
             ),
-            ("whole accelerator", format!("{accelerator_khz:.0} kHz of simulated clock, one thread")),
-            ("MAC array alone", format!("{array_khz:.0} kHz")),
+            (
+                "whole accelerator",
+                format!("{accelerator_khz:.0} kHz of simulated clock, one thread, best of {ROUNDS}"),
+            ),
+            ("MAC array alone", format!("{array_khz:.0} kHz, best of {ROUNDS}")),
             ("ratio", format!("{ratio:.2}")),
         ])
     };
@@ -79,36 +92,47 @@ pub fn run(arguments: &BenchSimulation) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Speed of the Verilated MAC array alone, given new random operands in every cycle.
-fn array_speed(config: &Config, cycles: u64) -> anyhow::Result<f64> {
-    let array = MacArray::new(config.rows, config.cols);
-    let file = emit::emit(&array, "mac_array", "The MAC array alone, to measure the simulator with.")?;
-    let mut model = {
-        let _spinner = Spinner::start("building the simulator of the MAC array (the first time only)");
-        VerilatedModel::new(&file, &BuildOptions::default())?
-    };
-    let operands: Vec<PortHandle> = file
-        .top()
-        .ports
-        .iter()
-        .filter(|port| port.direction == PortDirection::Input)
-        .filter(|port| port.name.starts_with("activation") || port.name.starts_with("weight"))
-        .map(|port| model.port(&port.name))
-        .collect();
-    let (first, last) = (model.port("first"), model.port("last"));
-    let enable = model.port("enable");
-    model.set(enable, 1);
-    let mut random = Random::new(1);
-    let vectors: Vec<u64> = (0..VECTORS * operands.len()).map(|_| random.bits(32)).collect();
-    let start = Instant::now();
-    for cycle in 0..cycles as usize {
-        let chosen = &vectors[cycle % VECTORS * operands.len()..][..operands.len()];
-        for (port, value) in operands.iter().zip(chosen) {
-            model.set(*port, *value);
-        }
-        model.set(first, (cycle % DEPTH == 0).into());
-        model.set(last, (cycle % DEPTH == DEPTH - 1).into());
-        model.cycle();
+/// The Verilated MAC array alone.
+struct Array {
+    model: VerilatedModel,
+    operands: Vec<PortHandle>,
+    first: PortHandle,
+    last: PortHandle,
+    vectors: Vec<u64>,
+}
+
+impl Array {
+    fn new(config: &Config) -> anyhow::Result<Array> {
+        let array = MacArray::new(config.rows, config.cols);
+        let file = emit::emit(&array, "mac_array", "The MAC array alone, to measure the simulator with.")?;
+        let mut model = {
+            let _spinner = Spinner::start("building the simulator of the MAC array (the first time only)");
+            VerilatedModel::new(&file, &BuildOptions::default())?
+        };
+        let inputs = file.top().ports.iter().filter(|port| port.direction == PortDirection::Input);
+        let operands: Vec<PortHandle> = inputs
+            .filter(|port| port.name.starts_with("activation") || port.name.starts_with("weight"))
+            .map(|port| model.port(&port.name))
+            .collect();
+        let (first, last, enable) = (model.port("first"), model.port("last"), model.port("enable"));
+        model.set(enable, 1);
+        let mut random = Random::new(1);
+        let vectors = (0..VECTORS * operands.len()).map(|_| random.bits(32)).collect();
+        Ok(Array { model, operands, first, last, vectors })
     }
-    Ok(text::kilohertz(cycles, start.elapsed().as_secs_f64()))
+
+    /// kHz over so many cycles, with other random operands in each.
+    fn speed(&mut self, cycles: u64) -> f64 {
+        let start = Instant::now();
+        for cycle in 0..cycles as usize {
+            let chosen = &self.vectors[cycle % VECTORS * self.operands.len()..];
+            for (port, value) in self.operands.iter().zip(chosen) {
+                self.model.set(*port, *value);
+            }
+            self.model.set(self.first, (cycle % DEPTH == 0).into());
+            self.model.set(self.last, (cycle % DEPTH == DEPTH - 1).into());
+            self.model.cycle();
+        }
+        text::kilohertz(cycles, start.elapsed().as_secs_f64())
+    }
 }
