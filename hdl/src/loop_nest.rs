@@ -6,7 +6,7 @@
 //! ```
 //! Every loop level keeps the source address at which its current iteration began. A step ends the loops that are at their last
 //! iteration and advances the first that is not: one adder adds that level's stride to that level's address, and the sum goes
-//! to the level and to all levels in_bounds it. Input coordinates and the result's address advance the same way.
+//! to the level and to all levels inside it. Input coordinates and the result's address advance the same way.
 //!
 //! Handshake: `start` loads every register from the shape inputs; from the next cycle on the outputs describe the current step, and
 //! `advance` moves to the next one. The shape inputs stay stable while the nest runs.
@@ -57,7 +57,7 @@ pub struct LoopNest {
     pub lane_mask: Signal<In, Bits<8>>,
     // The current step.
     pub address: Signal<Out, Bits<16>>,
-    /// The input position lies in_bounds the image.
+    /// The input position lies inside the image.
     pub in_bounds: Signal<Out, Bit>,
     /// First and last step of a reduction.
     pub first: Signal<Out, Bit>,
@@ -93,7 +93,7 @@ pub struct LoopNest {
     result_y: DFF<Bits<16>>,
     result_tile: DFF<Bits<16>>,
     lane: DFF<Bits<8>>,
-    // Which loops are at their last iteration, alone and together with all in_bounds.
+    // Which loops are at their last iteration, alone and together with all inside them.
     end_channel: Signal<Local, Bit>,
     end_kernel_x: Signal<Local, Bit>,
     end_kernel_y: Signal<Local, Bit>,
