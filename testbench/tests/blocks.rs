@@ -381,7 +381,7 @@ fn dot(activation: &[u32], weight: &[u32]) -> i32 {
     bytes(activation).iter().zip(bytes(weight)).map(|(&a, w)| i32::from(a) * i32::from(w)).sum()
 }
 
-/// The total of a column, starting from a value near overflow now and then.
+/// The total of a column after one more step.
 fn accumulate(total: i32, enable: bool, first: bool, addend: i32) -> i32 {
     match (enable, first) {
         (false, _) => total,
