@@ -217,8 +217,8 @@ impl Logic for MatrixEngine {
         self.nest.stride_x.next = self.fields.stride_x.val();
         self.nest.stride_y.next = self.fields.stride_y.val();
         self.nest.stride_chunk.next = 0.into();
-        self.nest.input_width.next = self.fields.input_width.val();
-        self.nest.input_height.next = self.fields.input_height.val();
+        self.nest.input_width.next = bit_cast::<16, 15>(self.fields.input_width.val());
+        self.nest.input_height.next = bit_cast::<16, 15>(self.fields.input_height.val());
         self.nest.start_x.next = self.fields.start_x.val();
         self.nest.start_y.next = self.fields.start_y.val();
         self.nest.kernel_step_x.next = bit_cast::<16, 8>(self.fields.kernel_step_x.val());

@@ -219,8 +219,8 @@ impl Logic for VectorEngine {
         self.nest.stride_x.next = self.fields.stride_x.val();
         self.nest.stride_y.next = self.fields.stride_y.val();
         self.nest.stride_chunk.next = self.fields.stride_group.val();
-        self.nest.input_width.next = self.fields.input_width.val();
-        self.nest.input_height.next = self.fields.input_height.val();
+        self.nest.input_width.next = bit_cast::<16, 15>(self.fields.input_width.val());
+        self.nest.input_height.next = bit_cast::<16, 15>(self.fields.input_height.val());
         self.nest.start_x.next = self.fields.start_x.val();
         self.nest.start_y.next = self.fields.start_y.val();
         self.nest.kernel_step_x.next = 1.into();

@@ -88,9 +88,9 @@ macro_rules! command_table {
                 /// Activation vectors from one vector of channels to the next.
                 stride_channel: unsigned [10, 16, 16];
                 /// Input width in pixels, for padding.
-                input_width: unsigned [11, 0, 16];
+                input_width: unsigned [11, 0, 15];
                 /// Input height in pixels, for padding.
-                input_height: unsigned [11, 16, 16];
+                input_height: unsigned [11, 16, 15];
                 /// Input column of the first tap; negative in the left padding.
                 start_x: signed [12, 0, 16];
                 /// Input row of the first tap; negative in the top padding.
@@ -169,9 +169,9 @@ macro_rules! command_table {
                 /// Added after requantising (the zero point).
                 post_add: signed [12, 0, 32];
                 /// Input width in pixels, for padding.
-                input_width: unsigned [13, 0, 16];
+                input_width: unsigned [13, 0, 15];
                 /// Input height in pixels, for padding.
-                input_height: unsigned [13, 16, 16];
+                input_height: unsigned [13, 16, 15];
                 /// Input column of the first tap; negative in the left padding.
                 start_x: signed [14, 0, 16];
                 /// Input row of the first tap; negative in the top padding.
