@@ -87,7 +87,7 @@ fn commit(folder: &Path) -> String {
     };
     let Some(commit) = git(&["rev-parse", "--short", "HEAD"]) else { return "-".into() };
     // The table itself changes with every row.
-    let changes = git(&["status", "--porcelain", "--", ":/", ":(exclude)/docs/benchmarks.tsv"]);
+    let changes = git(&["status", "--porcelain", "--", ":(top)", ":(top,exclude)docs/benchmarks.tsv"]);
     format!("{commit}{}", if changes.is_some_and(|changes| changes.is_empty()) { "" } else { "+" })
 }
 
