@@ -1,7 +1,8 @@
-//! Whole networks on the Verilated accelerator: every layer's output against what TensorFlow Lite Micro computed.
+//! Whole networks on the Verilated accelerator and on the functional simulator: every layer's output against what TensorFlow
+//! Lite Micro computed.
 
 use frugal_compiler::{compile, CompileOptions};
-use frugal_device::{Device, RunOptions};
+use frugal_device::{Device, GoldenDevice, RunOptions};
 use frugal_isa::Config;
 use frugal_testbench::accelerator::verilated_device;
 use frugal_testbench::axi::Stalls;
@@ -62,6 +63,11 @@ fn check(folder: &Path, config: &Config, stall_seed: Option<u64>) -> u64 {
             let result = device
                 .run(program, &[bytes(&arrays["input"])], &RunOptions::default())
                 .unwrap_or_else(|error| panic!("{name} {file} on {}: {error}", config.name));
+            let golden = GoldenDevice::new(config)
+                .expect("a valid configuration")
+                .run(program, &[bytes(&arrays["input"])], &RunOptions::default())
+                .unwrap_or_else(|error| panic!("{name} {file} on golden {}: {error}", config.name));
+            assert!(golden.outputs == result.outputs, "{name} {file}: golden and Verilog differ");
             let mut compared = 0;
             for (layout, output) in program.outputs.iter().zip(&result.outputs) {
                 if let Some(wanted) = arrays.get(&layout.name) {
