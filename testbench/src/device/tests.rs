@@ -307,14 +307,3 @@ fn another_accelerator_is_noticed() {
     let error = SimulatedDevice::new(&nano, Scripted::new(Script::Deaf), &SimulationOptions::default()).err();
     assert_eq!(error.unwrap().to_string(), "register 0x00: no answer on AXI4-Lite within 10000 cycles");
 }
-
-/// `cargo test --release -p frugal-testbench -- --ignored --nocapture speed`
-#[test]
-#[ignore = "a measurement"]
-fn speed_of_everything_but_the_accelerator() {
-    let mut device = device(Script::Hang, &SimulationOptions::default());
-    let start = Instant::now();
-    let cycles = 20_000_000;
-    device.system_mut().run_until_interrupt(cycles);
-    println!("{:.1} ns a cycle", start.elapsed().as_secs_f64() * 1e9 / cycles as f64);
-}
