@@ -112,7 +112,7 @@ pub struct Accelerator<const N: usize, const S: usize> {
     _tile_words: usize,
     _lanes: usize,
     _parameter_words: usize,
-    _cols: usize,
+    _rows: usize,
 }
 
 /// Two four-bit states as a byte, the first one low.
@@ -201,7 +201,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             read_words: Unpack::default(),
             write_words: Pack::default(),
             load: LoadEngine::new(config),
-            matrix: MatrixEngine::new(rows, cols, lanes),
+            matrix: MatrixEngine::new(rows, cols, lanes, config.depthwise_taps),
             vector: VectorEngine::new(rows, lanes),
             store: StoreEngine::new(config),
             output_stage: OutputStage::new(rows, cols, lanes),
@@ -231,7 +231,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             _tile_words: rows * cols / 4,
             _lanes: lanes,
             _parameter_words: 3 * lanes,
-            _cols: cols,
+            _rows: rows,
         }
     }
 }
@@ -375,7 +375,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.dispatch.all_idle.next = self.queues_empty.val() & self.engines_idle.val();
         self.dispatch.engines_idle.next = self.engines_idle.val();
         self.dispatch.illegal[0].next = self.load.illegal.val();
-        self.dispatch.illegal[1].next = false;
+        self.dispatch.illegal[1].next = self.matrix.illegal.val();
         self.dispatch.illegal[2].next = self.vector.illegal.val();
         self.dispatch.illegal[3].next = self.store.illegal.val();
         self.dispatch.read_error.next = self.load.read_error.val();
@@ -499,7 +499,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         for w in 0..self._tile_words {
             self.matrix.weight_data[w].next = self.weights.read_data[w].val();
         }
-        for c in 0..self._cols {
+        for c in 0..self._rows {
             self.output_stage.total[c].next = self.matrix.total[c].val();
         }
         self.output_stage.total_valid.next = self.matrix.total_valid.val();

@@ -68,6 +68,8 @@ pub struct LoopNest {
     pub last_of_all: Signal<Out, Bit>,
     pub result_address: Signal<Out, Bits<16>>,
     pub result_lane: Signal<Out, Bits<8>>,
+    /// Iteration of the loop over x.
+    pub x_index: Signal<Out, Bits<16>>,
     // Iteration of each loop.
     channel: DFF<Bits<16>>,
     kernel_x: DFF<Bits<16>>,
@@ -284,6 +286,7 @@ impl Logic for LoopNest {
         self.last_of_all.next = self.step_tile.val() & self.end_tile.val();
         self.result_address.next = self.result_x.q.val();
         self.result_lane.next = self.lane.q.val();
+        self.x_index.next = self.x.q.val();
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe(

@@ -4,12 +4,16 @@
 //! activation words --> multipliers (2 registers) --> adder tree (1 register a level) --> int32 total, one a column
 //! weight words ------^                                                          first, enable --^
 //! ```
+//! **Depthwise**: a column's multipliers take pixels of its own channel instead of the channels of one pixel. The rows of a column form
+//! `rows / cols` *parts* of `cols` rows; part s of column j sums channel s * cols + j, and row k of the part takes its pixel k
+//! (`tap`). A part is a subtree of the adder tree, with an accumulator of its own where there is more than one part.
+//!
 //! Latency: activations and weights presented in cycle t are in `total` in cycle t + [`MacArray::latency_cycles`]. `enable` and `first` are given
 //! together with the activations and delayed inside. There is no stall.
 
 use crate::emit::describe;
 use crate::lanes::{DelayBit, SplitBytes};
-use crate::leaves::{inputs, outputs, Accumulate, PairSum};
+use crate::leaves::{inputs, outputs, Accumulate, DelayLine, PairSum};
 use rust_hdl_core::prelude::*;
 
 /// Signed 8 x 8 bit multiplier with a register at its inputs and one at its output, as DSP blocks have them.
@@ -79,48 +83,72 @@ impl Logic for ExtendProduct {
     }
 }
 
-/// One column: `rows` multipliers, an adder tree and an accumulator.
+/// One column: `rows` multipliers, an adder tree and an accumulator, and one for each part where there are several.
 ///
 /// The tree is numbered like a heap: `value[1]` is the sum of all, `value[k]` the sum of `value[2k]` and `value[2k + 1]`, and
-/// `value[rows + r]` the product of row r.
+/// `value[rows + r]` the product of row r; so part s is `value[parts + s]`.
 #[derive(LogicBlock)]
 pub struct MacColumn {
     pub clock: Signal<In, Clock>,
     pub activation: Vec<Signal<In, Bits<8>>>,
+    /// Pixels of this column's channels: `taps` of each part. With `depthwise` they take the place of the activations.
+    pub tap: Vec<Signal<In, Bits<8>>>,
+    pub depthwise: Signal<In, Bit>,
     pub weight: Vec<Signal<In, Bits<32>>>,
     /// With the sum of this column at the accumulator: add it, and whether it begins a new total.
     pub enable: Signal<In, Bit>,
     pub first: Signal<In, Bit>,
-    pub total: Signal<Out, Bits<32>>,
+    /// The total is one of each part.
+    pub by_part: Signal<In, Bit>,
+    /// The sum of all rows, or of each part; without `by_part` only the first means something.
+    pub total: Vec<Signal<Out, Bits<32>>>,
     weight_bytes: SplitBytes,
     multiplier: Vec<PipelinedMultiplier>,
     product: Vec<ExtendProduct>,
     node: Vec<PairSum>,
     value: Vec<Signal<Local, Bits<32>>>,
     accumulator: Accumulate,
+    /// Sums of parts, as late as the sum of all.
+    part: Vec<DelayLine<32>>,
+    part_accumulator: Vec<Accumulate>,
     _rows: usize,
     _words: usize,
+    _cols: usize,
+    _taps: usize,
+    _parts: usize,
+    _separate_parts: usize,
 }
 
 impl MacColumn {
-    pub fn new(rows: usize) -> Self {
+    pub fn new(rows: usize, cols: usize, taps: usize) -> Self {
+        let parts = rows / cols;
+        let separate_parts = if parts > 1 { parts } else { 0 };
         // Node k of the heap sums products of 16 bits over as many levels as lie below it.
         let width = |k: usize| 16 + (rows.ilog2() - 1 - k.ilog2()) as usize;
         Self {
             clock: Signal::default(),
             activation: inputs(rows),
+            tap: inputs(parts * taps),
+            depthwise: Signal::default(),
             weight: inputs(rows / 4),
             enable: Signal::default(),
             first: Signal::default(),
-            total: Signal::default(),
+            by_part: Signal::default(),
+            total: outputs(parts),
             weight_bytes: SplitBytes::new(rows),
             multiplier: (0..rows).map(|_| PipelinedMultiplier::default()).collect(),
             product: (0..rows).map(|_| ExtendProduct::default()).collect(),
             node: (1..rows).map(|k| PairSum::new(width(k))).collect(),
             value: (0..2 * rows).map(|_| Signal::default()).collect(),
             accumulator: Accumulate::default(),
+            part: (0..separate_parts).map(|_| DelayLine::new(parts.ilog2() as usize)).collect(),
+            part_accumulator: (0..separate_parts).map(|_| Accumulate::default()).collect(),
             _rows: rows,
             _words: rows / 4,
+            _cols: cols,
+            _taps: taps,
+            _parts: parts,
+            _separate_parts: separate_parts,
         }
     }
 }
@@ -138,6 +166,17 @@ impl Logic for MacColumn {
             self.multiplier[r].weight.next = self.weight_bytes.bytes[r].val();
             self.product[r].product.next = self.multiplier[r].product.val();
         }
+        if self.depthwise.val() {
+            for cols in self._cols..(self._cols + 1) {
+                for taps in self._taps..(self._taps + 1) {
+                    for s in 0..self._parts {
+                        for k in 0..self._taps {
+                            self.multiplier[s * cols + k].activation.next = self.tap[s * taps + k].val();
+                        }
+                    }
+                }
+            }
+        }
         for rows in self._rows..(self._rows + 1) {
             for r in 0..self._rows {
                 self.value[rows + r].next = self.product[r].extended.val();
@@ -153,7 +192,24 @@ impl Logic for MacColumn {
         self.accumulator.enable.next = self.enable.val();
         self.accumulator.first.next = self.first.val();
         self.accumulator.addend.next = self.value[1].val();
-        self.total.next = self.accumulator.total.val();
+        for parts in self._parts..(self._parts + 1) {
+            for s in 0..self._separate_parts {
+                self.part[s].clock.next = self.clock.val();
+                self.part[s].value.next = self.value[parts + s].val();
+                self.part_accumulator[s].clock.next = self.clock.val();
+                self.part_accumulator[s].enable.next = self.enable.val();
+                self.part_accumulator[s].first.next = self.first.val();
+                self.part_accumulator[s].addend.next = self.part[s].delayed.val();
+            }
+        }
+        for s in 0..self._parts {
+            self.total[s].next = self.accumulator.total.val();
+        }
+        if self.by_part.val() {
+            for s in 0..self._separate_parts {
+                self.total[s].next = self.part_accumulator[s].total.val();
+            }
+        }
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe(
@@ -176,7 +232,11 @@ pub struct MacArray {
     pub enable: Signal<In, Bit>,
     pub first: Signal<In, Bit>,
     pub last: Signal<In, Bit>,
-    /// One sum a column.
+    /// Given together with the activations.
+    pub depthwise: Signal<In, Bit>,
+    /// The vectors of the results before, the latest first: `taps - 1` times `rows / 4` words.
+    pub earlier: Vec<Signal<In, Bits<32>>>,
+    /// One sum a column; depthwise one a channel, of which there are `rows`.
     pub total: Vec<Signal<Out, Bits<32>>>,
     /// The totals are complete: `last` was given with their final step.
     pub total_valid: Signal<Out, Bit>,
@@ -185,14 +245,18 @@ pub struct MacArray {
     enable_delay: DelayBit,
     first_delay: DelayBit,
     last_delay: DelayBit,
+    depthwise_delay: DelayBit,
     last_enabled: Signal<Local, Bit>,
     _rows: usize,
     _cols: usize,
     _words: usize,
+    _taps: usize,
+    _parts: usize,
+    _earlier_words: usize,
 }
 
 impl MacArray {
-    pub fn new(rows: usize, cols: usize) -> Self {
+    pub fn new(rows: usize, cols: usize, taps: usize) -> Self {
         let words = rows / 4;
         let before_accumulator = Self::latency_cycles(rows) - 1;
         Self {
@@ -202,17 +266,23 @@ impl MacArray {
             enable: Signal::default(),
             first: Signal::default(),
             last: Signal::default(),
-            total: outputs(cols),
+            depthwise: Signal::default(),
+            earlier: inputs((taps - 1) * words),
+            total: outputs(rows),
             total_valid: Signal::default(),
-            activation_bytes: SplitBytes::new(rows),
-            column: (0..cols).map(|_| MacColumn::new(rows)).collect(),
+            activation_bytes: SplitBytes::new(taps * rows),
+            column: (0..cols).map(|_| MacColumn::new(rows, cols, taps)).collect(),
             enable_delay: DelayBit::new(before_accumulator),
             first_delay: DelayBit::new(before_accumulator),
             last_delay: DelayBit::new(before_accumulator + 1),
+            depthwise_delay: DelayBit::new(before_accumulator + 1),
             last_enabled: Signal::default(),
             _rows: rows,
             _cols: cols,
             _words: words,
+            _taps: taps,
+            _parts: rows / cols,
+            _earlier_words: (taps - 1) * words,
         }
     }
 
@@ -228,6 +298,11 @@ impl Logic for MacArray {
         for w in 0..self._words {
             self.activation_bytes.words[w].next = self.activation[w].val();
         }
+        for words in self._words..(self._words + 1) {
+            for w in 0..self._earlier_words {
+                self.activation_bytes.words[words + w].next = self.earlier[w].val();
+            }
+        }
         self.enable_delay.clock.next = self.clock.val();
         self.first_delay.clock.next = self.clock.val();
         self.last_delay.clock.next = self.clock.val();
@@ -235,6 +310,8 @@ impl Logic for MacArray {
         self.last_enabled.next = self.last.val() & self.enable.val();
         self.first_delay.value.next = self.first.val();
         self.last_delay.value.next = self.last_enabled.val();
+        self.depthwise_delay.clock.next = self.clock.val();
+        self.depthwise_delay.value.next = self.depthwise.val();
         for c in 0..self._cols {
             self.column[c].clock.next = self.clock.val();
             for r in 0..self._rows {
@@ -247,7 +324,24 @@ impl Logic for MacArray {
             }
             self.column[c].enable.next = self.enable_delay.delayed.val();
             self.column[c].first.next = self.first_delay.delayed.val();
-            self.total[c].next = self.column[c].total.val();
+            self.column[c].depthwise.next = self.depthwise.val();
+            self.column[c].by_part.next = self.depthwise_delay.delayed.val();
+        }
+        // Channel s * cols + c is part s of column c.
+        for cols in self._cols..(self._cols + 1) {
+            for rows in self._rows..(self._rows + 1) {
+                for taps in self._taps..(self._taps + 1) {
+                    for c in 0..self._cols {
+                        for s in 0..self._parts {
+                            self.total[s * cols + c].next = self.column[c].total[s].val();
+                            for k in 0..self._taps {
+                                self.column[c].tap[s * taps + k].next =
+                                    self.activation_bytes.bytes[k * rows + s * cols + c].val();
+                            }
+                        }
+                    }
+                }
+            }
         }
         self.total_valid.next = self.last_delay.delayed.val();
     }
@@ -255,7 +349,8 @@ impl Logic for MacArray {
         describe(
             "mac_array",
             "rows x cols multiply-accumulates a cycle: every column takes the dot product of the one activation\n\
-             vector with its own weights.",
+             vector with its own weights; depthwise, of the pixels of its own channels.",
+
         )
     }
 }

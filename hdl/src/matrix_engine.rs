@@ -10,11 +10,19 @@
 //! With a result's last step its *descriptor* (where it goes, which parameters, clamps, tokens) goes into a queue that the output stage
 //! reads when the total arrives. A result occupies the output stage for `cols / lanes` cycles, so last steps are issued at
 //! least that far apart, and `slot_reserved` tells the vector engine which future cycles of the stage are taken.
+//!
+//! Depthwise, every step also gets the vectors that the same step read for the results before. They come from the history memory:
+//!
+//! ```text
+//! cycle  t      history row of the step is read
+//!        t+1    the step's vector joins the row in front, the last one drops out; the row is written
+//! ```
+//! The same step of the next result is issued at least two cycles later, because last steps are at least two cycles apart.
 
 use crate::emit::describe;
 use crate::fields;
 use crate::lanes::DelayBit;
-use crate::leaves::{inputs, outputs, PackBytes};
+use crate::leaves::{inputs, outputs, PackBytes, SimpleRam};
 use crate::loop_nest::LoopNest;
 use crate::mac_array::MacArray;
 use rust_hdl_core::prelude::*;
@@ -46,6 +54,8 @@ pub struct MatrixEngine {
     pub descriptor_valid: Signal<Out, Bit>,
     /// The cycle of the output stage that a vector result issued now would need is taken.
     pub slot_reserved: Signal<Out, Bit>,
+    /// The active command would give no results.
+    pub illegal: Signal<Out, Bit>,
     /// A command's last result has been written.
     pub finished: Signal<In, Bit>,
     /// A command is running or in the pipeline.
@@ -75,6 +85,13 @@ pub struct MatrixEngine {
     first_delay: DelayBit,
     last_delay: DelayBit,
     activation: Vec<DFF<Bits<32>>>,
+    // Depthwise: vectors of the results before.
+    history: SimpleRam,
+    history_step: DFF<Bits<16>>,
+    history_step_1: DFF<Bits<16>>,
+    depthwise_1: DFF<Bit>,
+    depthwise_2: DFF<Bit>,
+    earlier: Vec<DFF<Bits<32>>>,
     pad_word: PackBytes,
     route: PackBytes,
     rows: PackBytes,
@@ -83,6 +100,9 @@ pub struct MatrixEngine {
     issue: Signal<Local, Bit>,
     issue_last: Signal<Local, Bit>,
     finishing: Signal<Local, Bit>,
+    depthwise: Signal<Local, Bit>,
+    kept: Signal<Local, Bit>,
+    deliver: Signal<Local, Bit>,
     ready: Signal<Local, Bit>,
     flags: Signal<Local, Bits<8>>,
     flag_bits: crate::lanes::PackFlags,
@@ -90,22 +110,30 @@ pub struct MatrixEngine {
     shifted: Signal<Local, Bits<64>>,
     cols: Constant<Bits<8>>,
     rows_mask: Constant<Bits<8>>,
+    rows_count: Constant<Bits<8>>,
     groups: Constant<Bits<16>>,
+    depthwise_groups: Constant<Bits<16>>,
     last_group: Constant<Bits<8>>,
+    last_depthwise_group: Constant<Bits<8>>,
+    history_mask: Constant<Bits<16>>,
     reservation: Constant<Bits<64>>,
+    depthwise_reservation: Constant<Bits<64>>,
+    result_groups: Signal<Local, Bits<16>>,
     _words: usize,
-    _cols: usize,
+    _rows: usize,
     _tile_words: usize,
+    _earlier_words: usize,
 }
 
 /// Cycles from issuing a vector result's last step to its slot in the output stage.
 pub const VECTOR_SLOT_CYCLES: usize = 3;
 
 impl MatrixEngine {
-    pub fn new(rows: usize, cols: usize, lanes: usize) -> Self {
+    pub fn new(rows: usize, cols: usize, lanes: usize, taps: usize) -> Self {
         let words = rows / 4;
-        let groups = cols / lanes;
-        let reservation = ((1u64 << groups) - 1) << (Self::slot_cycles(rows) - 1);
+        let (groups, depthwise_groups) = (cols / lanes, rows / lanes);
+        let reservation = |groups: usize| ((1u64 << groups) - 1) << (Self::slot_cycles(rows) - 1);
+        let earlier_words = (taps - 1) * words;
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
@@ -118,18 +146,19 @@ impl MatrixEngine {
             weight_enable: Signal::default(),
             weight_address: Signal::default(),
             weight_data: inputs(words * cols),
-            total: outputs(cols),
+            total: outputs(rows),
             total_valid: Signal::default(),
             descriptor: outputs(DESCRIPTOR_WORDS),
             descriptor_valid: Signal::default(),
             slot_reserved: Signal::default(),
+            illegal: Signal::default(),
             finished: Signal::default(),
             busy: Signal::default(),
             step: Signal::default(),
             state: Signal::default(),
             fields: Default::default(),
             nest: Default::default(),
-            array: MacArray::new(rows, cols),
+            array: MacArray::new(rows, cols, taps),
             loading: DFF::default(),
             running: DFF::default(),
             pace: DFF::default(),
@@ -147,6 +176,12 @@ impl MatrixEngine {
             first_delay: DelayBit::new(2),
             last_delay: DelayBit::new(2),
             activation: (0..words).map(|_| DFF::default()).collect(),
+            history: SimpleRam::new(frugal_isa::Config::DEPTHWISE_STEPS, earlier_words),
+            history_step: DFF::default(),
+            history_step_1: DFF::default(),
+            depthwise_1: DFF::default(),
+            depthwise_2: DFF::default(),
+            earlier: (0..earlier_words).map(|_| DFF::default()).collect(),
             pad_word: PackBytes::default(),
             route: PackBytes::default(),
             rows: PackBytes::default(),
@@ -155,6 +190,9 @@ impl MatrixEngine {
             issue: Signal::default(),
             issue_last: Signal::default(),
             finishing: Signal::default(),
+            depthwise: Signal::default(),
+            kept: Signal::default(),
+            deliver: Signal::default(),
             ready: Signal::default(),
             flags: Signal::default(),
             flag_bits: Default::default(),
@@ -162,12 +200,19 @@ impl MatrixEngine {
             shifted: Signal::default(),
             cols: Constant::new((cols as u64).into()),
             rows_mask: Constant::new((rows as u64 - 1).into()),
+            rows_count: Constant::new((rows as u64).into()),
             groups: Constant::new((groups as u64).into()),
+            depthwise_groups: Constant::new((depthwise_groups as u64).into()),
             last_group: Constant::new((groups as u64 - 1).into()),
-            reservation: Constant::new(reservation.into()),
+            last_depthwise_group: Constant::new((depthwise_groups as u64 - 1).max(1).into()),
+            history_mask: Constant::new((frugal_isa::Config::DEPTHWISE_STEPS as u64 - 1).into()),
+            reservation: Constant::new(reservation(groups).into()),
+            depthwise_reservation: Constant::new(reservation(depthwise_groups).into()),
+            result_groups: Signal::default(),
             _words: words,
-            _cols: cols,
+            _rows: rows,
             _tile_words: words * cols,
+            _earlier_words: earlier_words,
         }
     }
 
@@ -197,11 +242,18 @@ impl Logic for MatrixEngine {
             step_1,
             inside_1,
             pad_1,
-            step_2
+            step_2,
+            history_step,
+            history_step_1,
+            depthwise_1,
+            depthwise_2
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
         }
+        self.depthwise.next = self.fields.depthwise.val().get_bit(0);
+        self.illegal.next =
+            self.loading.q.val() & (bit_cast::<16, 8>(self.fields.skip.val()) > self.fields.outputs_x.val());
         // The loop nest of the active command.
         self.nest.clock.next = self.clock.val();
         self.nest.last_channel.next = self.fields.channels.val();
@@ -231,12 +283,20 @@ impl Logic for MatrixEngine {
         self.nest.output_stride_y.next = self.fields.output_stride_y.val();
         self.nest.output_stride_chunk.next = self.fields.output_stride_tile.val();
         self.nest.lane_step.next = self.cols.val();
+        self.result_groups.next = self.groups.val();
+        if self.depthwise.val() {
+            self.nest.stride_chunk.next = self.fields.stride_channel.val();
+            self.nest.lane_step.next = self.rows_count.val();
+            self.result_groups.next = self.depthwise_groups.val();
+        }
         self.nest.lane_mask.next = self.rows_mask.val();
 
         // Issue.
         self.paced.next = self.pace.q.val() == 0;
         self.issue.next = self.running.q.val() & (self.paced.val() | !self.nest.last.val());
         self.issue_last.next = self.issue.val() & self.nest.last.val();
+        self.kept.next = self.nest.x_index.val() >= bit_cast::<16, 8>(self.fields.skip.val());
+        self.deliver.next = self.issue_last.val() & self.kept.val();
         self.finishing.next = self.issue.val() & self.nest.last_of_all.val();
         self.nest.advance.next = self.issue.val();
         self.nest.start.next = self.loading.q.val();
@@ -247,18 +307,27 @@ impl Logic for MatrixEngine {
             self.running.d.next = false;
         }
         if self.loading.q.val() {
-            self.running.d.next = true;
+            self.running.d.next = !self.illegal.val();
         }
         if !self.paced.val() {
             self.pace.d.next = self.pace.q.val() - 1;
         }
         if self.issue_last.val() {
             self.pace.d.next = self.last_group.val();
+            if self.depthwise.val() {
+                self.pace.d.next = 1.into();
+                if self.kept.val() {
+                    self.pace.d.next = self.last_depthwise_group.val();
+                }
+            }
         }
         self.shifted.next = self.reserved.q.val() >> 1;
         self.reserved.d.next = self.shifted.val();
-        if self.issue_last.val() {
+        if self.deliver.val() {
             self.reserved.d.next = self.shifted.val() | self.reservation.val();
+            if self.depthwise.val() {
+                self.reserved.d.next = self.shifted.val() | self.depthwise_reservation.val();
+            }
         }
         self.slot_reserved.next = self.reserved.q.val().get_bit(3);
 
@@ -267,11 +336,13 @@ impl Logic for MatrixEngine {
         if self.issue.val() {
             self.weight.d.next = self.weight_next.val();
         }
+        if self.deliver.val() {
+            self.accumulator.d.next = self.accumulator.q.val() + self.result_groups.val();
+        }
         if self.issue_last.val() {
-            self.accumulator.d.next = self.accumulator.q.val() + self.groups.val();
             if self.nest.last_of_tile.val() {
                 self.weight_base.d.next = self.weight_next.val();
-                self.parameter.d.next = self.parameter.q.val() + self.groups.val();
+                self.parameter.d.next = self.parameter.q.val() + self.result_groups.val();
             } else {
                 self.weight.d.next = self.weight_base.q.val();
             }
@@ -304,24 +375,61 @@ impl Logic for MatrixEngine {
                 self.activation[w].d.next = self.activation_data[w].val();
             }
         }
+        // Depthwise: the vector joins its step's row of the history.
+        if self.issue.val() {
+            self.history_step.d.next = self.history_step.q.val() + 1;
+        }
+        if self.issue_last.val() | self.loading.q.val() {
+            self.history_step.d.next = 0.into();
+        }
+        self.history.clock.next = self.clock.val();
+        self.history.read_enable.next = self.issue.val() & self.depthwise.val();
+        self.history.read_address.next = self.history_step.q.val() & self.history_mask.val();
+        self.history_step_1.d.next = self.history_step.q.val() & self.history_mask.val();
+        self.depthwise_1.d.next = self.depthwise.val();
+        self.depthwise_2.d.next = self.depthwise_1.q.val();
+        self.history.write_valid.next = self.step_1.q.val() & self.depthwise_1.q.val();
+        self.history.write_address.next = self.history_step_1.q.val();
+        for w in 0..self._earlier_words {
+            self.history.write_enable[w].next = 15.into();
+            self.earlier[w].clock.next = self.clock.val();
+            self.earlier[w].d.next = self.history.read_data[w].val();
+        }
+        for w in 0..self._words {
+            self.history.write_data[w].next = self.pad_word.word.val();
+        }
+        if self.inside_1.q.val() {
+            for w in 0..self._words {
+                self.history.write_data[w].next = self.activation_data[w].val();
+            }
+        }
+        for words in self._words..(self._words + 1) {
+            for w in self._words..self._earlier_words {
+                self.history.write_data[w].next = self.history.read_data[w - words].val();
+            }
+        }
         self.step_2.d.next = self.step_1.q.val();
         self.first_delay.clock.next = self.clock.val();
         self.first_delay.value.next = self.nest.first.val();
         self.last_delay.clock.next = self.clock.val();
-        self.last_delay.value.next = self.nest.last.val();
+        self.last_delay.value.next = self.deliver.val();
 
         // The array.
         self.array.clock.next = self.clock.val();
         self.array.enable.next = self.step_2.q.val();
         self.array.first.next = self.first_delay.delayed.val();
         self.array.last.next = self.last_delay.delayed.val();
+        self.array.depthwise.next = self.depthwise_2.q.val();
         for w in 0..self._words {
             self.array.activation[w].next = self.activation[w].q.val();
+        }
+        for w in 0..self._earlier_words {
+            self.array.earlier[w].next = self.earlier[w].q.val();
         }
         for w in 0..self._tile_words {
             self.array.weight[w].next = self.weight_data[w].val();
         }
-        for c in 0..self._cols {
+        for c in 0..self._rows {
             self.total[c].next = self.array.total[c].val();
         }
         self.total_valid.next = self.array.total_valid.val();
@@ -347,11 +455,11 @@ impl Logic for MatrixEngine {
         self.clamp.bytes[0].next = self.fields.output_zero_point.val();
         self.clamp.bytes[1].next = self.fields.minimum.val();
         self.clamp.bytes[2].next = self.fields.maximum.val();
-        self.clamp.bytes[3].next = 0.into();
+        self.clamp.bytes[3].next = bit_cast::<8, 1>(self.fields.depthwise.val());
         self.descriptor[0].next = self.route.word.val();
         self.descriptor[1].next = self.rows.word.val();
         self.descriptor[2].next = self.clamp.word.val();
-        self.descriptor_valid.next = self.issue_last.val();
+        self.descriptor_valid.next = self.deliver.val();
 
         // Commands started and not yet finished.
         if self.start.val() & !self.finished.val() {

@@ -5,7 +5,7 @@
 //!                                 parameter / partial-sum read --------+--> Requantise --> activation or accumulator write
 //!                                          vector values --------------+
 //! ```
-//! Matrix results come with a queued descriptor and take `cols / lanes` slots each; the matrix engine spaces them so that they never meet.
+//! Matrix results come with a queued descriptor and take `cols / lanes` slots each, depthwise ones `rows / lanes`; the matrix engine spaces them so that they never meet.
 //! The vector engine presents a value only in slots that it has seen to be free. Nothing in here stalls.
 
 use crate::emit::describe;
@@ -101,12 +101,14 @@ pub struct OutputStage {
     to_accumulator: Signal<Local, Bit>,
     end_out: Signal<Local, Bit>,
     end_mask: Constant<Bits<8>>,
+    depthwise: Signal<Local, Bit>,
     lanes: Constant<Bits<8>>,
     final_group: Constant<Bits<8>>,
+    final_depthwise_group: Constant<Bits<8>>,
     identity: Constant<Bits<32>>,
     _lanes: usize,
     _groups: usize,
-    _cols: usize,
+    _channels: usize,
     _row_words: usize,
 }
 
@@ -116,7 +118,7 @@ impl OutputStage {
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
-            total: inputs(cols),
+            total: inputs(rows),
             total_valid: Signal::default(),
             descriptor: inputs(DESCRIPTOR_WORDS),
             descriptor_valid: Signal::default(),
@@ -150,7 +152,7 @@ impl OutputStage {
             vector_signal: Signal::default(),
             descriptors: Fifo::new(16, DESCRIPTOR_WORDS),
             lane: (0..lanes).map(|_| Requantise::default()).collect(),
-            hold: (0..cols).map(|_| DFF::default()).collect(),
+            hold: (0..rows).map(|_| DFF::default()).collect(),
             value: (0..lanes).map(|_| DFF::default()).collect(),
             holding: DFF::default(),
             group: DFF::default(),
@@ -188,12 +190,14 @@ impl OutputStage {
             to_accumulator: Signal::default(),
             end_out: Signal::default(),
             end_mask: Constant::new(0b0000_0111u64.into()),
+            depthwise: Signal::default(),
             lanes: Constant::new((lanes as u64).into()),
             final_group: Constant::new((cols as u64 / lanes as u64 - 1).into()),
+            final_depthwise_group: Constant::new((rows as u64 / lanes as u64 - 1).into()),
             identity: Constant::new(0x8000_0000u64.into()),
             _lanes: lanes,
-            _groups: cols / lanes,
-            _cols: cols,
+            _groups: rows / lanes,
+            _channels: rows,
             _row_words: rows / 4,
         }
     }
@@ -225,11 +229,15 @@ impl Logic for OutputStage {
         self.rows.next = self.descriptors.read_data[1].val();
 
         // Hold the totals and hand them out group by group.
-        for c in 0..self._cols {
+        for c in 0..self._channels {
             self.hold[c].clock.next = self.clock.val();
             self.hold[c].d.next = self.hold[c].q.val();
         }
+        self.depthwise.next = self.descriptors.read_data[2].val().get_bit(24);
         self.last_group.next = self.group.q.val() == self.final_group.val();
+        if self.depthwise.val() {
+            self.last_group.next = self.group.q.val() == self.final_depthwise_group.val();
+        }
         self.lane_sum.next = self.lane_offset.q.val() + self.lanes.val();
         self.descriptors.read_ready.next = self.holding.q.val() & self.last_group.val();
         if self.holding.q.val() {
@@ -243,7 +251,7 @@ impl Logic for OutputStage {
             self.holding.d.next = true;
             self.group.d.next = 0.into();
             self.lane_offset.d.next = 0.into();
-            for c in 0..self._cols {
+            for c in 0..self._channels {
                 self.hold[c].d.next = self.total[c].val();
             }
         }

@@ -375,12 +375,6 @@ fn int8_word(random: &mut Random) -> u32 {
     }
 }
 
-fn dot(activation: &[u32], weight: &[u32]) -> i32 {
-    let bytes =
-        |words: &[u32]| -> Vec<i8> { words.iter().flat_map(|w| w.to_le_bytes()).map(|b| b as i8).collect() };
-    bytes(activation).iter().zip(bytes(weight)).map(|(&a, w)| i32::from(a) * i32::from(w)).sum()
-}
-
 /// The total of a column after one more step.
 fn accumulate(total: i32, enable: bool, first: bool, addend: i32) -> i32 {
     match (enable, first) {
@@ -390,68 +384,124 @@ fn accumulate(total: i32, enable: bool, first: bool, addend: i32) -> i32 {
     }
 }
 
+/// The sum over all rows of a column, and over each part: with `taps`, pixel k of part s takes the place of activation s * part + k.
+fn column_sums(activation: &[u32], taps: Option<&[u8]>, weight: &[u32], parts: usize) -> (i32, Vec<i32>) {
+    let bytes = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_le_bytes()).collect() };
+    let mut operands = bytes(activation);
+    let part = operands.len() / parts;
+    if let Some(taps) = taps {
+        for (s, taps) in taps.chunks(taps.len() / parts).enumerate() {
+            operands[s * part..][..taps.len()].copy_from_slice(taps);
+        }
+    }
+    let products = operands.iter().zip(bytes(weight)).map(|(a, w)| i32::from(*a as i8) * i32::from(w as i8));
+    let products: Vec<i32> = products.collect();
+    (products.iter().sum(), products.chunks(part).map(|part| part.iter().sum()).collect())
+}
+
 #[test]
 fn mac_column() -> Result<(), CompareError> {
-    const ROWS: usize = 8;
-    // Multiplier and tree; enable and first come with their output.
-    let delay = PipelinedMultiplier::LATENCY_CYCLES + ROWS.ilog2() as usize;
-    let (mut sums, mut total) = (vec![0; delay], 0);
-    compare_native_and_verilated(
-        || MacColumn::new(ROWS),
-        |block, random, cycle| {
-            assert_eq!(block.total.val().to_u32() as i32, total, "cycle {cycle}, seed {SEED}");
-            let (activation, weight) = ([0; 2].map(|_| int8_word(random)), [0; 2].map(|_| int8_word(random)));
-            for (port, byte) in
-                block.activation.iter_mut().zip(activation.iter().flat_map(|w| w.to_le_bytes()))
-            {
-                port.next = u64::from(byte).into();
-            }
-            for (port, word) in block.weight.iter_mut().zip(weight) {
-                port.next = u64::from(word).into();
-            }
-            sums.push(dot(&activation, &weight));
-            let (enable, first) = (!random.one_in(4), random.one_in(20));
-            block.enable.next = enable;
-            block.first.next = first;
-            total = accumulate(total, enable, first, sums[cycle as usize]);
-        },
-        clock!(),
-        CYCLES,
-        SEED,
-    )?;
+    for (rows, cols, taps) in [(8usize, 8, 4), (16, 4, 2)] {
+        let parts = rows / cols;
+        // Multiplier and tree; enable and first come with their output.
+        let delay = PipelinedMultiplier::LATENCY_CYCLES + rows.ilog2() as usize;
+        let mut sums = vec![(0, vec![0; parts]); delay];
+        let (mut total, mut part_totals, mut by_part) = (0, vec![0; parts], false);
+        compare_native_and_verilated(
+            || MacColumn::new(rows, cols, taps),
+            |block, random, cycle| {
+                // The port by_part was driven in the cycle before.
+                for (s, part_total) in part_totals.iter().enumerate() {
+                    let expected = if by_part && parts > 1 { *part_total } else { total };
+                    let native = block.total[s].val().to_u32() as i32;
+                    assert_eq!(native, expected, "cycle {cycle}, seed {SEED}, part {s} of {parts}");
+                }
+                let mut words = || (0..rows / 4).map(|_| int8_word(random)).collect::<Vec<_>>();
+                let (activation, weight) = (words(), words());
+                for (port, byte) in
+                    block.activation.iter_mut().zip(activation.iter().flat_map(|w| w.to_le_bytes()))
+                {
+                    port.next = u64::from(byte).into();
+                }
+                let pixels: Vec<u8> = (0..parts * taps).map(|_| random.bits(8) as u8).collect();
+                for (port, byte) in block.tap.iter_mut().zip(&pixels) {
+                    port.next = u64::from(*byte).into();
+                }
+                for (port, word) in block.weight.iter_mut().zip(&weight) {
+                    port.next = u64::from(*word).into();
+                }
+                let depthwise = random.one_in(2);
+                block.depthwise.next = depthwise;
+                sums.push(column_sums(&activation, depthwise.then_some(&pixels), &weight, parts));
+                let (enable, first) = (!random.one_in(4), random.one_in(20));
+                block.enable.next = enable;
+                block.first.next = first;
+                by_part = random.one_in(2);
+                block.by_part.next = by_part;
+                let (all, each) = &sums[cycle as usize];
+                total = accumulate(total, enable, first, *all);
+                for (part_total, sum) in part_totals.iter_mut().zip(each) {
+                    *part_total = accumulate(*part_total, enable, first, *sum);
+                }
+            },
+            clock!(),
+            CYCLES,
+            SEED,
+        )?;
+    }
     Ok(())
 }
 
 #[test]
 fn mac_array() -> Result<(), CompareError> {
-    for (rows, cols) in [(8, 4), (16, 8), (32, 2)] {
-        let latency = MacArray::latency_cycles(rows);
-        // What the totals are after each cycle's step, and whether that was a last one.
-        let mut history: Vec<(Vec<i32>, bool)> = vec![(vec![0; cols], false); latency];
+    for (rows, cols, taps) in [(8, 4, 4), (16, 8, 2), (32, 2, 2), (8, 8, 4)] {
+        let (latency, parts) = (MacArray::latency_cycles(rows), rows / cols);
+        // What the totals are after each cycle's step: of columns and of parts; whether that was a last one; depthwise.
+        type Totals = (Vec<i32>, Vec<Vec<i32>>, bool, bool);
+        let idle: Totals = (vec![0; cols], vec![vec![0; parts]; cols], false, false);
+        let mut history = vec![idle; latency];
         compare_native_and_verilated(
-            || MacArray::new(rows, cols),
+            || MacArray::new(rows, cols, taps),
             |block, random, cycle| {
-                let (totals, valid) = &history[cycle as usize];
-                assert_eq!(block.total_valid.val(), *valid, "cycle {cycle}, seed {SEED}, {rows} rows");
-                for (column, total) in totals.iter().enumerate() {
-                    let native = block.total[column].val().to_u32() as i32;
-                    assert_eq!(native, *total, "column {column}, cycle {cycle}, seed {SEED}, {rows} rows");
+                let context = format!("cycle {cycle}, seed {SEED}, {rows} rows, {cols} columns");
+                let (totals, part_totals, valid, by_part) = &history[cycle as usize];
+                assert_eq!(block.total_valid.val(), *valid, "{context}");
+                for column in 0..cols {
+                    for part in 0..if *by_part { parts } else { 1 } {
+                        let expected = if *by_part { part_totals[column][part] } else { totals[column] };
+                        let native = block.total[part * cols + column].val().to_u32() as i32;
+                        assert_eq!(native, expected, "{context}, column {column}, part {part}");
+                    }
                 }
                 let mut words = |count: usize| (0..count).map(|_| int8_word(random)).collect::<Vec<_>>();
-                let (activation, weight) = (words(rows / 4), words(rows / 4 * cols));
+                let (activation, earlier) = (words(rows / 4), words((taps - 1) * rows / 4));
+                let weight = words(rows / 4 * cols);
                 let (enable, first, last) = (!random.one_in(4), random.one_in(6), random.one_in(6));
-                let before = &history[history.len() - 1].0;
-                let columns = weight.chunks(rows / 4).zip(before);
-                let after = columns
-                    .map(|(column, total)| accumulate(*total, enable, first, dot(&activation, column)))
-                    .collect();
-                history.push((after, enable && last));
-                for (port, word) in block.activation.iter_mut().zip(activation) {
-                    port.next = u64::from(word).into();
+                let depthwise = random.one_in(2);
+                let pixels: Vec<u8> =
+                    activation.iter().chain(&earlier).flat_map(|word| word.to_le_bytes()).collect();
+                let (mut after, mut parts_after) = (Vec::new(), Vec::new());
+                let (before, parts_before, ..) = &history[history.len() - 1];
+                for (j, column) in weight.chunks(rows / 4).enumerate() {
+                    // Part s of column j takes the pixels of channel s * cols + j.
+                    let pixel = |i: usize| pixels[i % taps * rows + i / taps * cols + j];
+                    let taps: Vec<u8> = (0..parts * taps).map(pixel).collect();
+                    let (all, each) = column_sums(&activation, depthwise.then_some(&taps), column, parts);
+                    after.push(accumulate(before[j], enable, first, all));
+                    let each = each.iter().zip(&parts_before[j]);
+                    parts_after
+                        .push(each.map(|(sum, total)| accumulate(*total, enable, first, *sum)).collect());
                 }
-                for (port, word) in block.weight.iter_mut().zip(weight) {
-                    port.next = u64::from(word).into();
-                }
+                history.push((after, parts_after, enable && last, depthwise));
+                let drive = |ports: &mut [Signal<In, Bits<32>>], words: &[u32]| {
+                    for (port, word) in ports.iter_mut().zip(words) {
+                        port.next = u64::from(*word).into();
+                    }
+                };
+                drive(&mut block.activation, &activation);
+                drive(&mut block.earlier, &earlier);
+                drive(&mut block.weight, &weight);
+                block.depthwise.next = depthwise;
                 block.enable.next = enable;
                 block.first.next = first;
                 block.last.next = last;

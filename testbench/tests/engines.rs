@@ -125,7 +125,10 @@ struct PlannedResult {
     parameter: u32,
     accumulator: u32,
     clamp: [i8; 3],
+    /// One total a channel instead of one a column.
+    depthwise: bool,
     totals: Vec<u32>,
+    groups: u64,
 }
 
 /// A row of the parameter memory: biases, multipliers of at most 2^31, shift words.
@@ -145,13 +148,12 @@ fn parameter_row(address: u64, lanes: usize) -> Vec<u32> {
 fn output_stage() -> Result<(), CompareError> {
     const CYCLES: u64 = 1_500;
     for (rows, cols, lanes) in [(16, 8, 2), (8, 4, 4)] {
-        let groups = (cols / lanes) as u64;
         let latency = u64::from(Requantise::LATENCY_CYCLES);
         let mut expected: BTreeMap<u64, StageResult> = BTreeMap::new();
         let mut planned: VecDeque<PlannedResult> = VecDeque::new();
         // Results whose totals have come; the first may be in the lanes while the next one is held.
         let mut arrived: VecDeque<PlannedResult> = VecDeque::new();
-        let mut last_total = 0;
+        let mut next_total = 0;
         let (mut parameter_asked, mut partial_asked): (Option<u64>, Option<u64>) = (None, None);
         let mut kinds = [0; 3];
         compare_native_and_verilated(
@@ -164,23 +166,27 @@ fn output_stage() -> Result<(), CompareError> {
                 let garbage = [0; 3].map(|_| random.bits(32) as u32);
                 drive(&mut block.descriptor, &garbage);
                 if pushes {
+                    let depthwise = random.one_in(2);
+                    let channels = if depthwise { rows } else { cols };
                     let (low, high) = (random.bits(8) as i8, random.bits(8) as i8);
                     let result = PlannedResult {
-                        total_cycle: (cycle + 1 + random.below(8)).max(last_total + groups),
+                        total_cycle: (cycle + 1 + random.below(8)).max(next_total),
                         flags: field(random, 8),
                         address: field(random, 16),
-                        lane: (random.below((rows / cols) as u64) * cols as u64) as u32,
+                        lane: (random.below((rows / channels) as u64) * channels as u64) as u32,
                         parameter: field(random, 16),
                         accumulator: field(random, 16),
                         clamp: [random.bits(8) as i8, low.min(high), low.max(high)],
-                        totals: (0..cols).map(|_| field(random, 32)).collect(),
+                        depthwise,
+                        totals: (0..rows).map(|_| field(random, 32)).collect(),
+                        groups: (channels / lanes) as u64,
                     };
-                    last_total = result.total_cycle;
+                    next_total = result.total_cycle + result.groups;
                     let [zero_point, minimum, maximum] = result.clamp.map(|byte| u32::from(byte as u8));
                     let words = [
                         result.address | result.lane << 16 | result.flags << 24,
                         result.parameter | result.accumulator << 16,
-                        zero_point | minimum << 8 | maximum << 16,
+                        zero_point | minimum << 8 | maximum << 16 | u32::from(depthwise) << 24,
                     ];
                     drive(&mut block.descriptor, &words);
                     planned.push_back(result);
@@ -188,7 +194,7 @@ fn output_stage() -> Result<(), CompareError> {
                 // Totals of the result whose cycle has come.
                 let arrives = planned.front().is_some_and(|result| result.total_cycle == cycle);
                 block.total_valid.next = arrives;
-                let garbage: Vec<u32> = (0..cols).map(|_| field(random, 32)).collect();
+                let garbage: Vec<u32> = (0..rows).map(|_| field(random, 32)).collect();
                 drive(&mut block.total, if arrives { &planned[0].totals } else { &garbage });
 
                 // The group in the lanes: totals held one cycle, then the lane register.
@@ -268,7 +274,7 @@ fn output_stage() -> Result<(), CompareError> {
                     };
                     let values: Vec<i32> = (0..lanes).map(value).collect();
                     let clamp = |v: &i32| (*v).clamp(result.clamp[1].into(), result.clamp[2].into()) as i8;
-                    let ends = result.flags & 8 == 8 && group == groups - 1;
+                    let ends = result.flags & 8 == 8 && group == result.groups - 1;
                     let result = StageResult {
                         to_accumulator: raw,
                         address: if raw { accumulator_row as u16 } else { result.address as u16 },
@@ -281,7 +287,7 @@ fn output_stage() -> Result<(), CompareError> {
                     kinds[usize::from(raw)] += 1;
                     expected.insert(cycle + latency, result);
                 }
-                if group == Some(groups - 1) {
+                if arrived.front().is_some_and(|result| group == Some(result.groups - 1)) {
                     arrived.pop_front();
                 }
                 if arrives {
@@ -351,6 +357,8 @@ struct MatrixStep {
     weight: u64,
     /// The step that completes a result.
     result: Option<usize>,
+    /// After the last step of a result, kept or dropped: cycles until the next one's last step.
+    pace: Option<u64>,
 }
 
 fn route(address: u64, lane: u64, flags: u32) -> u32 {
@@ -363,6 +371,7 @@ fn inside(position: i64, size: u32) -> bool {
 }
 
 fn random_matrix(random: &mut Random, rows: u64, cols: u64) -> Matrix {
+    let (depthwise, outputs_x) = (random.one_in(2), 1 + random.below(4) as u32);
     Matrix {
         tokens: tokens(random),
         accumulate: random.one_in(2),
@@ -373,12 +382,12 @@ fn random_matrix(random: &mut Random, rows: u64, cols: u64) -> Matrix {
         parameter_address: field(random, 16),
         accumulator_address: field(random, 16),
         output_address: field(random, 16),
-        output_lane: (random.below(rows / cols) * cols) as u32,
+        output_lane: if depthwise { 0 } else { (random.below(rows / cols) * cols) as u32 },
         pad_value: signed_field(random, 8),
         channels: 1 + random.below(3) as u32,
         kernel_x: 1 + random.below(3) as u32,
         kernel_y: 1 + random.below(2) as u32,
-        outputs_x: 1 + random.below(3) as u32,
+        outputs_x,
         outputs_y: 1 + random.below(2) as u32,
         tiles: 1 + random.below(4) as u32,
         output_zero_point: signed_field(random, 8),
@@ -400,20 +409,28 @@ fn random_matrix(random: &mut Random, rows: u64, cols: u64) -> Matrix {
         kernel_step_y: random.below(4) as u32,
         minimum: signed_field(random, 8),
         maximum: signed_field(random, 8),
+        depthwise,
+        skip: random.below(u64::from(outputs_x)) as u32,
     }
 }
 
 /// The steps and the results of a matrix command, as the loops in docs/architecture.md run.
-fn matrix_command(m: &Matrix, rows: u64, cols: u64, lanes: u64) -> (Vec<MatrixStep>, Vec<EngineResult>) {
+fn matrix_command(
+    m: &Matrix,
+    (rows, cols, lanes, taps): (u64, u64, u64, u64),
+    history: &mut [VecDeque<Vec<i32>>],
+) -> (Vec<MatrixStep>, Vec<EngineResult>) {
     let (mut steps, mut results) = (Vec::new(), Vec::new());
     let pad = vec![m.pad_value; rows as usize];
-    let groups = cols / lanes;
-    let taps = m.kernel_y * m.kernel_x * m.channels;
+    let channels = if m.depthwise { rows } else { cols };
+    let groups = channels / lanes;
+    let steps_of_result = m.kernel_y * m.kernel_x * m.channels;
     for t in 0..u64::from(m.tiles) {
         for y in 0..m.outputs_y {
             for x in 0..m.outputs_x {
-                let mut sums = vec![0i32; cols as usize];
-                for tap in 0..taps {
+                let mut sums = vec![0i32; channels as usize];
+                let kept = x >= m.skip;
+                for tap in 0..steps_of_result {
                     let c = tap % m.channels;
                     let (ky, kx) = (tap / m.channels / m.kernel_x, tap / m.channels % m.kernel_x);
                     let iy = i64::from(m.start_y) + i64::from(y * m.step_y + ky * m.kernel_step_y);
@@ -423,25 +440,52 @@ fn matrix_command(m: &Matrix, rows: u64, cols: u64, lanes: u64) -> (Vec<MatrixSt
                         + u64::from(x) * u64::from(m.stride_x)
                         + u64::from(ky) * u64::from(m.stride_kernel_y)
                         + u64::from(kx) * u64::from(m.stride_kernel_x)
-                        + u64::from(c) * u64::from(m.stride_channel);
+                        + (u64::from(c) + if m.depthwise { t } else { 0 }) * u64::from(m.stride_channel);
                     let is_inside = inside(iy, m.input_height) && inside(ix, m.input_width);
                     let activation = is_inside.then_some(address & 0xffff);
                     let weight =
-                        (u64::from(m.weight_address) + t * u64::from(taps) + u64::from(tap)) & 0xffff;
+                        (u64::from(m.weight_address) + t * u64::from(steps_of_result) + u64::from(tap))
+                            & 0xffff;
                     let vector = activation.map_or(pad.clone(), |address| {
                         let bytes = bytes_of(&row("activation", address, rows as usize / 4));
                         bytes.into_iter().map(i32::from).collect()
                     });
                     let tile = bytes_of(&row("weight", weight, (rows * cols / 4) as usize));
-                    for (sum, column) in sums.iter_mut().zip(tile.chunks(rows as usize)) {
-                        let products = vector.iter().zip(column).map(|(a, w)| a * i32::from(*w));
-                        *sum = sum.wrapping_add(products.sum::<i32>());
+                    if m.depthwise {
+                        // The vectors that this step has read, the latest in front.
+                        let seen = &mut history[tap as usize];
+                        seen.push_front(vector.clone());
+                        for (channel, sum) in sums.iter_mut().enumerate() {
+                            let (column, part) = (channel as u64 % cols, channel as u64 / cols * cols);
+                            for k in 0..cols {
+                                let operand = match k < taps {
+                                    true => seen.get(k as usize).map_or(0, |vector| vector[channel]),
+                                    false => vector[(part + k) as usize],
+                                };
+                                let weight = i32::from(tile[(column * rows + part + k) as usize]);
+                                *sum = sum.wrapping_add(operand * weight);
+                            }
+                        }
+                    } else {
+                        for (sum, column) in sums.iter_mut().zip(tile.chunks(rows as usize)) {
+                            let products = vector.iter().zip(column).map(|(a, w)| a * i32::from(*w));
+                            *sum = sum.wrapping_add(products.sum::<i32>());
+                        }
                     }
-                    let result = (tap == taps - 1).then_some(results.len());
-                    steps.push(MatrixStep { activation, weight, result });
+                    let is_last = tap == steps_of_result - 1;
+                    let result = (is_last && kept).then_some(results.len());
+                    let pace = match (m.depthwise, kept) {
+                        (false, _) => groups,
+                        (true, true) => groups.max(2),
+                        (true, false) => 2,
+                    };
+                    steps.push(MatrixStep { activation, weight, result, pace: is_last.then_some(pace) });
+                }
+                if !kept {
+                    continue;
                 }
                 let number = results.len() as u64;
-                let lane = u64::from(m.output_lane) + t * cols;
+                let lane = u64::from(m.output_lane) + t * channels;
                 let address = u64::from(m.output_address)
                     + u64::from(y) * u64::from(m.output_stride_y)
                     + u64::from(x) * u64::from(m.output_stride_x)
@@ -461,7 +505,7 @@ fn matrix_command(m: &Matrix, rows: u64, cols: u64, lanes: u64) -> (Vec<MatrixSt
                     words: vec![
                         route(address, lane % rows, flags),
                         (parameter | accumulator << 16) as u32,
-                        zero_point | minimum << 8 | maximum << 16,
+                        zero_point | minimum << 8 | maximum << 16 | u32::from(m.depthwise) << 24,
                     ],
                     accumulator: None,
                 });
@@ -473,8 +517,10 @@ fn matrix_command(m: &Matrix, rows: u64, cols: u64, lanes: u64) -> (Vec<MatrixSt
 
 #[test]
 fn matrix_engine() -> Result<(), CompareError> {
-    for (rows, cols, lanes) in [(8, 4, 2), (16, 4, 4)] {
-        let (groups, latency) = (cols / lanes, MacArray::latency_cycles(rows as usize) as u64);
+    for (rows, cols, lanes, taps) in [(8, 4, 2, 2), (16, 4, 4, 4), (8, 8, 8, 4)] {
+        let mut history = vec![VecDeque::new(); frugal_isa::Config::DEPTHWISE_STEPS];
+        let (mut pace, mut groups) = (0, 0);
+        let latency = MacArray::latency_cycles(rows as usize) as u64;
         let slot_cycles = MatrixEngine::slot_cycles(rows as usize) as u64;
         let mut next_command: Option<Matrix> = None;
         let mut steps: VecDeque<MatrixStep> = VecDeque::new();
@@ -488,12 +534,14 @@ fn matrix_engine() -> Result<(), CompareError> {
         let mut in_flight = 0;
         let mut finished_commands = 0;
         compare_native_and_verilated(
-            || MatrixEngine::new(rows as usize, cols as usize, lanes as usize),
+            || MatrixEngine::new(rows as usize, cols as usize, lanes as usize, taps as usize),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {rows} rows");
                 // The command started in the cycle before is now the active one.
                 if let Some(command) = next_command.take() {
-                    let (all_steps, all_results) = matrix_command(&command, rows, cols, lanes);
+                    let (all_steps, all_results) =
+                        matrix_command(&command, (rows, cols, lanes, taps), &mut history);
+                    groups = if command.depthwise { rows } else { cols } / lanes;
                     (steps, results) = (all_steps.into(), all_results);
                     drive(&mut block.command, &encode(command));
                     earliest_step = cycle + 1;
@@ -511,8 +559,8 @@ fn matrix_engine() -> Result<(), CompareError> {
 
                 // Steps: one each cycle, but results no closer together than the output stage takes them.
                 let step = steps.front().copied().filter(|step| {
-                    let paced = last_issued.is_none_or(|last| cycle >= last + groups);
-                    cycle >= earliest_step && (step.result.is_none() || paced)
+                    let paced = last_issued.is_none_or(|last| cycle >= last + pace);
+                    cycle >= earliest_step && (step.pace.is_none() || paced)
                 });
                 assert_eq!(block.step.val(), step.is_some(), "{context}");
                 let asks = block.activation_enable.val().then(|| block.activation_address.val().to_u64());
@@ -529,8 +577,10 @@ fn matrix_engine() -> Result<(), CompareError> {
                     assert_eq!(words_of(&block.descriptor), result.words, "{context}, result {number}");
                     let ends = number + 1 == results.len();
                     totals.push_back((cycle + 2 + latency, result.values.clone(), ends));
-                    last_issued = Some(cycle);
-                    issued.push(cycle);
+                    issued.push((cycle, groups));
+                }
+                if let Some(cycles) = step.and_then(|step| step.pace) {
+                    (last_issued, pace) = (Some(cycle), cycles);
                 }
                 if step.is_some() {
                     steps.pop_front();
@@ -541,15 +591,16 @@ fn matrix_engine() -> Result<(), CompareError> {
                 if due {
                     let (_, values, ends) = totals.pop_front().expect("just seen");
                     let native: Vec<i32> = words_of(&block.total).iter().map(|word| *word as i32).collect();
-                    assert_eq!(native, values, "{context}");
+                    assert_eq!(native[..values.len()], values[..], "{context}");
                     if ends {
                         finish_cycles.push_back(cycle + 1 + random.below(20));
                     }
                 }
                 // A vector result issued now would meet these results in the output stage.
                 let slot = cycle + VECTOR_SLOT_CYCLES as u64;
-                let mut before = issued.iter().filter(|at| **at < cycle);
-                let reserved = before.any(|at| (at + slot_cycles..at + slot_cycles + groups).contains(&slot));
+                let mut before = issued.iter().filter(|(at, _)| *at < cycle);
+                let reserved =
+                    before.any(|(at, groups)| (at + slot_cycles..at + slot_cycles + groups).contains(&slot));
                 assert_eq!(block.slot_reserved.val(), reserved, "{context}");
                 assert_eq!(block.busy.val(), in_flight > 0, "{context}");
                 let takes = steps.is_empty() && cycle >= earliest_step;
@@ -827,6 +878,7 @@ fn transfer_configs() -> [Config; 2] {
         weight_depth: 64,
         parameter_depth: 64,
         accumulator_depth: 64,
+        depthwise_taps: cols.min(4),
         queue_depth: 2,
         bus_bits,
     };

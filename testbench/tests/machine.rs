@@ -22,6 +22,7 @@ fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
         weight_depth: 64,
         parameter_depth: 32,
         accumulator_depth: 64,
+        depthwise_taps: cols.min(4),
         queue_depth: 4,
         bus_bits,
     }
@@ -131,16 +132,21 @@ prop_compose! {
         start_x in -2i32..2, start_y in -2i32..2, step_x in 1u32..3, step_y in 1u32..3, width in 1u32..6, height in 1u32..6,
         kernel_step_x in 1u32..3, kernel_step_y in 1u32..3,
         pad_value in -128i32..128, zero_point in -128i32..128, clamp in (-128i32..128, -128i32..128),
-        flags in any::<(bool, bool, bool)>(), lane in 0u32..64, weight in 0u32..64, seed in any::<u32>()
+        flags in any::<(bool, bool, bool, bool)>(), skip in 0u32..4, lane in 0u32..64, weight in 0u32..64, seed in any::<u32>()
     ) -> Command {
-        let tiles = tiles.min((config.rows / config.cols * 2) as u32);
-        let lane = (lane * config.cols as u32) % config.rows as u32;
+        let depthwise = flags.3;
+        let tiles = if depthwise { tiles.min(2) } else { tiles.min((config.rows / config.cols * 2) as u32) };
+        let result_lanes = if depthwise { config.rows } else { config.cols };
+        let lane = (lane * result_lanes as u32) % config.rows as u32;
+        let rows = outputs_x * outputs_y * tiles * (result_lanes / config.lanes) as u32;
         let steps = channels * kernel_x * kernel_y;
         let _ = (weight, seed);
         Matrix {
-            accumulate: flags.0,
-            to_accumulator: flags.1 && outputs_x * outputs_y * tiles * (config.cols / config.lanes) as u32 <= 64,
+            accumulate: flags.0 && rows <= 64,
+            to_accumulator: flags.1 && rows <= 64,
             single_rounding: flags.2,
+            depthwise,
+            skip: skip % outputs_x,
             activation_address: 0,
             weight_address: if steps * tiles <= 32 { weight % 32 } else { 0 },
             parameter_address: 1,

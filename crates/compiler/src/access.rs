@@ -134,9 +134,11 @@ impl Access {
         let taps_y = taps(m.outputs_y, m.kernel_y, m.start_y, (m.step_y, m.kernel_step_y), m.input_height);
         let taps_x = taps(m.outputs_x, m.kernel_x, m.start_x, (m.step_x, m.kernel_step_x), m.input_width);
         let columns: Vec<u32> = offsets(&taps_x, m.stride_x, m.stride_kernel_x);
+        // A tile of a dense product reads what the first one reads; a depthwise one its own channels.
+        let vectors = if m.depthwise { m.channels + m.tiles - 1 } else { m.channels };
         for row in offsets(&taps_y, m.stride_y, m.stride_kernel_y) {
             for column in &columns {
-                for c in 0..m.channels {
+                for c in 0..vectors {
                     let offset = row.wrapping_add(*column).wrapping_add(c.wrapping_mul(m.stride_channel));
                     read.insert(m.activation_address.wrapping_add(offset));
                 }
@@ -145,11 +147,13 @@ impl Access {
         read.spans(Memory::Activation, &mut self.reads);
         let steps = m.kernel_y * m.kernel_x * m.channels;
         wrapped(Memory::Weight, m.weight_address, m.tiles.saturating_mul(steps), &mut self.reads);
-        let groups = (config.cols / config.lanes) as u32;
+        let channels = if m.depthwise { config.rows } else { config.cols };
+        let groups = (channels / config.lanes) as u32;
         if !(m.accumulate && m.to_accumulator) {
             wrapped(Memory::Parameter, m.parameter_address, m.tiles * groups, &mut self.reads);
         }
-        let rows = m.tiles * m.outputs_y * m.outputs_x * groups;
+        let kept = m.skip..m.outputs_x;
+        let rows = m.tiles * m.outputs_y * kept.len() as u32 * groups;
         if m.accumulate {
             wrapped(Memory::Accumulator, m.accumulator_address, rows, &mut self.reads);
         }
@@ -158,10 +162,10 @@ impl Access {
             return;
         }
         let mut written = Addresses::new();
-        let (first, last) = (m.output_lane, m.output_lane + m.tiles * config.cols as u32 - 1);
+        let (first, last) = (m.output_lane, m.output_lane + m.tiles * channels as u32 - 1);
         for chunk in first / config.rows as u32..=last / config.rows as u32 {
             for y in 0..m.outputs_y {
-                for x in 0..m.outputs_x {
+                for x in kept.clone() {
                     let offset =
                         y.wrapping_mul(m.output_stride_y).wrapping_add(x.wrapping_mul(m.output_stride_x));
                     written.insert(

@@ -72,6 +72,8 @@ pub(crate) struct Chip {
     pub parameter: Vec<u8>,
     /// `lanes` values a row.
     pub accumulator: Vec<i32>,
+    /// For each step of a depthwise reduction, the vectors of the results before: the latest first.
+    pub history: Vec<u8>,
 }
 
 /// A simulated accelerator; its memories keep their contents from one program to the next.
@@ -90,6 +92,7 @@ impl Machine {
             weight: vec![0; config.weight_bytes()],
             parameter: vec![0; config.parameter_depth * config.parameter_group_bytes()],
             accumulator: vec![0; config.accumulator_depth * config.lanes],
+            history: vec![0; Config::DEPTHWISE_STEPS * (config.depthwise_taps - 1) * config.rows],
         };
         Ok(Machine { config: config.clone(), chip })
     }

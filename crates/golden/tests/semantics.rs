@@ -20,6 +20,8 @@ struct Naive {
     parameter: Vec<u8>,
     accumulator: Vec<i32>,
     memory: Vec<u8>,
+    /// For each step of a depthwise reduction, the vectors that it has read.
+    seen: Vec<Vec<Vec<i32>>>,
 }
 
 /// Somewhere an address left its memory.
@@ -143,14 +145,17 @@ impl Naive {
     }
 
     fn matrix(&mut self, m: &Matrix) -> Naively {
-        let (r, c, l) = (self.config.rows, self.config.cols, self.config.lanes);
+        let (r, c) = (self.config.rows, self.config.cols);
         let steps = (m.kernel_y * m.kernel_x * m.channels) as i64;
         let mut results = 0i64;
         for t in 0..m.tiles as i64 {
             for y in 0..m.outputs_y as i64 {
                 for x in 0..m.outputs_x as i64 {
                     let mut sums = vec![0i32; c];
-                    for (j, sum) in sums.iter_mut().enumerate() {
+                    if m.depthwise {
+                        sums = self.depthwise(m, t, y, x)?;
+                    }
+                    for (j, sum) in sums.iter_mut().enumerate().filter(|_| !m.depthwise) {
                         for ky in 0..m.kernel_y as i64 {
                             for kx in 0..m.kernel_x as i64 {
                                 for channel in 0..m.channels as i64 {
@@ -189,50 +194,108 @@ impl Naive {
                             }
                         }
                     }
-                    for (j, sum) in sums.iter().enumerate() {
-                        let (g, lane) = (j / l, j % l);
-                        let group = sixteen(m.parameter_address as i64 + t * (c / l) as i64 + g as i64);
-                        let row = sixteen(m.accumulator_address as i64 + results * (c / l) as i64 + g as i64);
-                        let parameters = !(m.accumulate && m.to_accumulator);
-                        if (parameters && group >= self.config.parameter_depth)
-                            || ((m.accumulate || m.to_accumulator) && row >= self.config.accumulator_depth)
-                        {
-                            return Err(OutOfDepth);
-                        }
-                        let first = group * 12 * l;
-                        let start = if m.accumulate {
-                            self.accumulator[row * l + lane]
-                        } else {
-                            self.word(first + 4 * lane) as i32
-                        };
-                        let v = start.wrapping_add(*sum);
-                        if m.to_accumulator {
-                            self.accumulator[row * l + lane] = v;
-                            continue;
-                        }
-                        let shifts = self.word(first + 4 * (2 * l + lane));
-                        let scaled = requantise(
-                            v,
-                            self.word(first + 4 * (l + lane)),
-                            shifts >> 8 & 31,
-                            shifts & 31,
-                            m.single_rounding,
-                        );
-                        let clamped = scaled.wrapping_add(m.output_zero_point).clamp(m.minimum, m.maximum);
-                        let position = m.output_lane as usize + t as usize * c;
-                        let vector = sixteen(
-                            m.output_address as i64
-                                + y * m.output_stride_y as i64
-                                + x * m.output_stride_x as i64
-                                + (position / r) as i64 * m.output_stride_tile as i64,
-                        );
-                        self.put(space::ACTIVATION, vector, position % r + j, clamped as u8)?;
+                    if x >= m.skip as i64 {
+                        self.matrix_result(m, (t, y, x), results, &sums)?;
+                        results += 1;
                     }
-                    results += 1;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Parameters, partial sums and the place of a result.
+    fn matrix_result(
+        &mut self,
+        m: &Matrix,
+        (t, y, x): (i64, i64, i64),
+        number: i64,
+        sums: &[i32],
+    ) -> Naively {
+        let (r, l, n) = (self.config.rows, self.config.lanes, sums.len());
+        for (j, sum) in sums.iter().enumerate() {
+            let (g, lane) = (j / l, j % l);
+            let group = sixteen(m.parameter_address as i64 + t * (n / l) as i64 + g as i64);
+            let row = sixteen(m.accumulator_address as i64 + number * (n / l) as i64 + g as i64);
+            let parameters = !(m.accumulate && m.to_accumulator);
+            if (parameters && group >= self.config.parameter_depth)
+                || ((m.accumulate || m.to_accumulator) && row >= self.config.accumulator_depth)
+            {
+                return Err(OutOfDepth);
+            }
+            let first = group * 12 * l;
+            let start = if m.accumulate {
+                self.accumulator[row * l + lane]
+            } else {
+                self.word(first + 4 * lane) as i32
+            };
+            let v = start.wrapping_add(*sum);
+            if m.to_accumulator {
+                self.accumulator[row * l + lane] = v;
+                continue;
+            }
+            let shifts = self.word(first + 4 * (2 * l + lane));
+            let scaled = requantise(
+                v,
+                self.word(first + 4 * (l + lane)),
+                shifts >> 8 & 31,
+                shifts & 31,
+                m.single_rounding,
+            );
+            let clamped = scaled.wrapping_add(m.output_zero_point).clamp(m.minimum, m.maximum);
+            let position = m.output_lane as usize + t as usize * n;
+            let vector = sixteen(
+                m.output_address as i64
+                    + y * m.output_stride_y as i64
+                    + x * m.output_stride_x as i64
+                    + (position / r) as i64 * m.output_stride_tile as i64,
+            );
+            self.put(space::ACTIVATION, vector, position % r + j, clamped as u8)?;
+        }
+        Ok(())
+    }
+
+    /// Sums of a depthwise result. `seen[s]` lists the vectors that step s has read, the latest last.
+    fn depthwise(&mut self, m: &Matrix, t: i64, y: i64, x: i64) -> Result<Vec<i32>, OutOfDepth> {
+        let (r, c, taps) = (self.config.rows, self.config.cols, self.config.depthwise_taps);
+        let mut sums = vec![0i32; r];
+        let steps = m.kernel_y as i64 * m.kernel_x as i64 * m.channels as i64;
+        for step in 0..steps {
+            let channel = step % m.channels as i64;
+            let (ky, kx) =
+                (step / m.channels as i64 / m.kernel_x as i64, step / m.channels as i64 % m.kernel_x as i64);
+            let iy = signed(m.start_y as i64 + y * m.step_y as i64 + ky * m.kernel_step_y as i64);
+            let ix = signed(m.start_x as i64 + x * m.step_x as i64 + kx * m.kernel_step_x as i64);
+            let inside = (0..m.input_height as i64).contains(&iy) && (0..m.input_width as i64).contains(&ix);
+            let address = m.activation_address as i64
+                + (t + channel) * m.stride_channel as i64
+                + y * m.stride_y as i64
+                + x * m.stride_x as i64
+                + ky * m.stride_kernel_y as i64
+                + kx * m.stride_kernel_x as i64;
+            let mut vector = vec![m.pad_value; r];
+            if inside {
+                for (k, lane) in vector.iter_mut().enumerate() {
+                    *lane = self.activation_lane(address, k)?;
+                }
+            }
+            self.seen[step as usize % 64].push(vector);
+            let seen = &self.seen[step as usize % 64];
+            let tile = sixteen(m.weight_address as i64 + t * steps + step);
+            for (channel, sum) in sums.iter_mut().enumerate() {
+                let (column, part) = (channel % c, channel / c);
+                for row in part * c..(part + 1) * c {
+                    let back = row - part * c;
+                    let operand = match back < taps {
+                        true => seen.len().checked_sub(1 + back).map_or(0, |earlier| seen[earlier][channel]),
+                        false => seen[seen.len() - 1][row],
+                    };
+                    let w = *self.weight.get((tile * c + column) * r + row).ok_or(OutOfDepth)?;
+                    *sum = sum.wrapping_add(operand * i32::from(w));
+                }
+            }
+        }
+        Ok(sums)
     }
 
     fn vector(&mut self, v: &Vector) -> Naively {
@@ -361,8 +424,9 @@ fn compare(naive: &Naive, command: Command) -> Result<Option<RunReport>, TestCas
 }
 
 prop_compose! {
-    fn any_config()(r in 3u32..6, c in 1u32..6, l in 1u32..6) -> Config {
+    fn any_config()(r in 3u32..6, c in 1u32..6, l in 1u32..6, taps in 1u32..4) -> Config {
         let c = c.min(r);
+        let taps = 1 << taps.min(c);
         Config {
             name: "test".into(),
             rows: 1 << r,
@@ -372,6 +436,7 @@ prop_compose! {
             weight_depth: 64,
             parameter_depth: 32,
             accumulator_depth: 128,
+            depthwise_taps: taps,
             queue_depth: 2,
             bus_bits: 64,
         }
@@ -404,6 +469,7 @@ fn filled(config: Config, seed: u64) -> Naive {
         parameter,
         accumulator: (0..config.accumulator_depth * config.lanes).map(|_| (next() as i32) >> 12).collect(),
         memory: (0..MEMORY_BYTES).map(|_| next() as u8).collect(),
+        seen: vec![Vec::new(); 64],
         config,
     }
 }
@@ -442,7 +508,8 @@ prop_compose! {
 
 prop_compose! {
     fn any_matrix()(
-        (accumulate, to_accumulator, single_rounding) in any::<(bool, bool, bool)>(),
+        (accumulate, to_accumulator, single_rounding, depthwise) in any::<(bool, bool, bool, bool)>(),
+        skip in 0u32..4,
         (activation_address, weight_address, parameter_address, accumulator_address, output_address)
             in (0u32..60, 0u32..30, 0u32..16, 0u32..60, 0u32..100),
         (channels, kernel_x, kernel_y, outputs_x, outputs_y, tiles)
@@ -453,7 +520,7 @@ prop_compose! {
         (pad_value, output_zero_point, low, high, output_lane) in any::<(i8, i8, i8, i8, u8)>(),
     ) -> Matrix {
         Matrix {
-            accumulate, to_accumulator, single_rounding, activation_address, weight_address, parameter_address,
+            accumulate, to_accumulator, single_rounding, depthwise, skip: skip % outputs_x, activation_address, weight_address, parameter_address,
             accumulator_address, output_address, output_lane: output_lane.into(), pad_value: pad_value.into(),
             channels, kernel_x, kernel_y, outputs_x, outputs_y, tiles, output_zero_point: output_zero_point.into(),
             stride_kernel_x: strides[0], stride_kernel_y: strides[1], stride_x: strides[2], stride_y: strides[3],
@@ -520,7 +587,8 @@ proptest! {
     #[test]
     fn matrix_computes_as_the_page_says(config in any_config(), matrix in any_matrix(), seed: u64) {
         let mut matrix = matrix;
-        matrix.output_lane = matrix.output_lane / config.cols as u32 * config.cols as u32;
+        let channels = if matrix.depthwise { config.rows } else { config.cols };
+        matrix.output_lane = matrix.output_lane / channels as u32 * channels as u32;
         let results = matrix.tiles * matrix.outputs_x * matrix.outputs_y;
         let steps = u64::from(results * matrix.kernel_x * matrix.kernel_y * matrix.channels);
         if let Some(report) = compare(&filled(config, seed), matrix.into())? {

@@ -443,7 +443,12 @@ impl Command {
                     return refuse("add_operand", 1, "source and operand cannot both be accumulator rows");
                 }
             }
-            Command::Matrix(_) | Command::Barrier(_) | Command::End(_) => {}
+            Command::Matrix(matrix) => {
+                if matrix.skip >= matrix.outputs_x {
+                    return refuse("skip", matrix.skip, "it must be less than outputs_x");
+                }
+            }
+            Command::Barrier(_) | Command::End(_) => {}
         }
         Ok(())
     }

@@ -22,6 +22,9 @@ pub struct Config {
     pub parameter_depth: usize,
     /// Rows (`lanes` 32-bit values) of the accumulator memory.
     pub accumulator_depth: usize,
+    /// Pixels that a depthwise step takes the taps of a channel from; at most `cols`.
+    #[serde(default = "default_depthwise_taps")]
+    pub depthwise_taps: usize,
     /// Commands that each engine's queue holds.
     pub queue_depth: usize,
     /// Data bits of the memory bus: 64 or 128.
@@ -35,6 +38,10 @@ pub enum ConfigError {
     OutOfRange { config: String, field: &'static str, value: usize, low: usize, high: usize },
     #[error("no preset '{0}'; presets are nano, base, large and huge, or name a .json file with the fields of a Config")]
     UnknownPreset(String),
+}
+
+fn default_depthwise_taps() -> usize {
+    4
 }
 
 impl Config {
@@ -59,6 +66,7 @@ impl Config {
             weight_depth,
             parameter_depth: 256,
             accumulator_depth: 1024,
+            depthwise_taps: default_depthwise_taps(),
             queue_depth: 8,
             bus_bits: 64,
         })
@@ -87,6 +95,7 @@ impl Config {
         check("weight_depth", self.weight_depth, 4, 65536)?;
         check("parameter_depth", self.parameter_depth, 4, 65536)?;
         check("accumulator_depth", self.accumulator_depth, 4, 65536)?;
+        check("depthwise_taps", self.depthwise_taps, 2, self.cols)?;
         check("queue_depth", self.queue_depth, 2, 64)
     }
 
@@ -94,6 +103,9 @@ impl Config {
     pub fn peak(&self) -> usize {
         self.rows * self.cols
     }
+
+    /// Steps of a depthwise reduction that each remember the vectors of the results before.
+    pub const DEPTHWISE_STEPS: usize = 64;
 
     /// Bytes of one bus beat.
     pub fn bus_bytes(&self) -> usize {

@@ -43,6 +43,8 @@ macro_rules! command_table {
                 to_accumulator: flag [0, 17, 1];
                 /// Rounds once (floor, then half up) instead of twice (TensorFlow Lite).
                 single_rounding: flag [0, 18, 1];
+                /// Sums each channel on its own over the taps of its column of pixels, instead of all channels of a vector.
+                depthwise: flag [0, 19, 1];
                 /// Activation vector of the first tap of the first output.
                 activation_address: unsigned [1, 0, 16];
                 /// Weight tile of the first tap of the first column tile; tiles are read in order.
@@ -85,7 +87,7 @@ macro_rules! command_table {
                 output_stride_y: unsigned [9, 16, 16];
                 /// Output vectors from one full vector of output channels to the next.
                 output_stride_tile: unsigned [10, 0, 16];
-                /// Activation vectors from one vector of channels to the next.
+                /// Activation vectors from one vector of channels to the next; with `depthwise`, from one column tile's source to the next.
                 stride_channel: unsigned [10, 16, 16];
                 /// Input width in pixels, for padding.
                 input_width: unsigned [11, 0, 15];
@@ -107,6 +109,8 @@ macro_rules! command_table {
                 minimum: signed [14, 0, 8];
                 /// Largest result.
                 maximum: signed [14, 8, 8];
+                /// Results at the beginning of every output row that are computed and dropped; fewer than `outputs_x`.
+                skip: unsigned [14, 16, 8];
             }
             /// Reduces and requantises lanes: residual add, pooling, rescaling.
             Vector vector = 0x03, Vector {

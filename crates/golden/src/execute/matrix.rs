@@ -4,6 +4,7 @@ use super::{requantise, rounding, Execution, Stop};
 use crate::error::Fault;
 use crate::MemoryKind;
 use frugal_isa::command::Matrix;
+use frugal_isa::Config;
 use frugal_quant::Multiplier;
 
 /// Adds the dot products of one activation vector and every column of a tile; `R` is the length of both.
@@ -16,6 +17,20 @@ fn accumulate_tile<const R: usize>(vector: &[u8], tile: &[u8], sums: &mut [i32])
             dot += i32::from(vector[k] as i8) * i32::from(column[k] as i8);
         }
         *sum = sum.wrapping_add(dot);
+    }
+}
+
+/// Adds the products of a depthwise step. `column` holds the vector of this result's step and of those before, latest first: row
+/// k of a part of `cols` rows takes pixel k of the channel, and rows without a pixel the vector's own lanes.
+fn accumulate_depthwise<const R: usize>(column: &[u8], tile: &[u8], cols: usize, sums: &mut [i32]) {
+    let taps = column.len() / R;
+    for (channel, sum) in sums.iter_mut().enumerate() {
+        let (part, j) = (channel / cols * cols, channel % cols);
+        for k in 0..cols {
+            let operand = if k < taps { column[k * R + channel] } else { column[part + k] };
+            let product = i32::from(operand as i8) * i32::from(tile[j * R + part + k] as i8);
+            *sum = sum.wrapping_add(product);
+        }
     }
 }
 
@@ -44,13 +59,13 @@ impl Lane {
 }
 
 impl Execution<'_> {
-    /// Parameters of the column tile `t`.
-    fn parameters(&mut self, m: &Matrix, t: u32) -> Result<Vec<Lane>, Stop> {
+    /// Parameters of the column tile `t`, which gives `channels` results.
+    fn parameters(&mut self, m: &Matrix, t: u32, channels: usize) -> Result<Vec<Lane>, Stop> {
         let lanes = self.config.lanes;
-        let groups = self.config.cols / lanes;
-        let mut result = Vec::with_capacity(self.config.cols);
+        let groups = channels / lanes;
+        let mut result = Vec::with_capacity(channels);
         if m.accumulate && m.to_accumulator {
-            result.resize(self.config.cols, Lane::default());
+            result.resize(channels, Lane::default());
             return Ok(result);
         }
         let width = self.config.parameter_group_bytes();
@@ -71,14 +86,14 @@ impl Execution<'_> {
     }
 
     pub(super) fn matrix(&mut self, m: &Matrix) -> Result<(), Stop> {
-        let cols = self.config.cols;
-        if !m.to_accumulator && m.output_lane as usize % cols != 0 {
-            return Err(Fault::Lane { field: "output_lane", value: m.output_lane, quantum: cols }.into());
+        let channels = if m.depthwise { self.config.rows } else { self.config.cols };
+        if !m.to_accumulator && m.output_lane as usize % channels != 0 {
+            return Err(Fault::Lane { field: "output_lane", value: m.output_lane, quantum: channels }.into());
         }
-        let mut sums = vec![0; cols];
+        let mut sums = vec![0; channels];
         let mut number = 0u32;
         for t in 0..m.tiles {
-            let parameters = self.parameters(m, t)?;
+            let parameters = self.parameters(m, t, channels)?;
             for y in 0..m.outputs_y {
                 for x in 0..m.outputs_x {
                     match self.config.rows {
@@ -88,8 +103,10 @@ impl Execution<'_> {
                         64 => self.reduce::<64>(m, t, y, x, &mut sums)?,
                         rows => unreachable!("{rows} rows pass Config::validate"),
                     }
-                    self.result(m, (t, y, x), number, &parameters, &sums)?;
-                    number = number.wrapping_add(1);
+                    if x >= m.skip {
+                        self.result(m, (t, y, x), number, &parameters, &sums)?;
+                        number = number.wrapping_add(1);
+                    }
                 }
             }
         }
@@ -108,8 +125,11 @@ impl Execution<'_> {
         let tile_bytes = self.config.tile_bytes();
         let steps = m.kernel_y.wrapping_mul(m.kernel_x).wrapping_mul(m.channels);
         let mut tile = m.weight_address.wrapping_add(t.wrapping_mul(steps));
+        let source_stride = if m.depthwise { m.stride_channel } else { 0 };
+        let mut step = 0;
         let origin = m
             .activation_address
+            .wrapping_add(t.wrapping_mul(source_stride))
             .wrapping_add(y.wrapping_mul(m.stride_y))
             .wrapping_add(x.wrapping_mul(m.stride_x));
         let pad = [m.pad_value as u8; R];
@@ -129,16 +149,25 @@ impl Execution<'_> {
                 for _ in 0..m.channels {
                     let weight = self.reads(MemoryKind::Weight, tile as u16, 0..tile_bytes)?;
                     let weights = weight * tile_bytes..(weight + 1) * tile_bytes;
-                    if is_inside {
+                    let vector: [u8; R] = if is_inside {
                         let vector = self.reads(MemoryKind::Activation, address as u16, 0..R)?;
-                        accumulate_tile::<R>(
-                            &self.chip.activation[vector * R..(vector + 1) * R],
-                            &self.chip.weight[weights],
-                            sums,
-                        );
+                        self.chip.activation[vector * R..][..R].try_into().expect("a whole vector")
                     } else {
-                        accumulate_tile::<R>(&pad, &self.chip.weight[weights], sums);
+                        pad
+                    };
+                    let tile_weights = &self.chip.weight[weights];
+                    if m.depthwise {
+                        let remembered = (self.config.depthwise_taps - 1) * R;
+                        let row = step % Config::DEPTHWISE_STEPS * remembered;
+                        let history = &mut self.chip.history[row..row + remembered];
+                        let mut column = vector.to_vec();
+                        column.extend_from_slice(history);
+                        history.copy_from_slice(&column[..remembered]);
+                        accumulate_depthwise::<R>(&column, tile_weights, self.config.cols, sums);
+                    } else {
+                        accumulate_tile::<R>(&vector, tile_weights, sums);
                     }
+                    step += 1;
                     tile = tile.wrapping_add(1);
                     address = address.wrapping_add(m.stride_channel);
                 }
@@ -157,9 +186,10 @@ impl Execution<'_> {
         parameters: &[Lane],
         sums: &[i32],
     ) -> Result<(), Stop> {
-        let (rows, cols, lanes) = (self.config.rows, self.config.cols, self.config.lanes);
+        let (rows, lanes) = (self.config.rows, self.config.lanes);
+        let channels = sums.len();
         let mode = rounding(m.single_rounding);
-        let first_lane = m.output_lane as usize + t as usize * cols;
+        let first_lane = m.output_lane as usize + t as usize * channels;
         let vector = m
             .output_address
             .wrapping_add(y.wrapping_mul(m.output_stride_y))
@@ -167,10 +197,10 @@ impl Execution<'_> {
             .wrapping_add(((first_lane / rows) as u32).wrapping_mul(m.output_stride_tile));
         // Lanes are at most 64.
         let (mut values, mut bytes) = ([0i32; 64], [0u8; 64]);
-        for g in 0..cols / lanes {
+        for g in 0..channels / lanes {
             let row = m
                 .accumulator_address
-                .wrapping_add(number.wrapping_mul((cols / lanes) as u32))
+                .wrapping_add(number.wrapping_mul((channels / lanes) as u32))
                 .wrapping_add(g as u32);
             let group = g * lanes..(g + 1) * lanes;
             if m.accumulate {
