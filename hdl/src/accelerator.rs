@@ -102,6 +102,7 @@ pub struct Accelerator<const N: usize, const S: usize> {
     load_to_activation: Signal<Local, Bit>,
     load_to_weight: Signal<Local, Bit>,
     load_to_parameter: Signal<Local, Bit>,
+    load_to_table: Signal<Local, Bit>,
     load_to_accumulator: Signal<Local, Bit>,
     clear: Signal<Local, Bit>,
     queues_empty: Signal<Local, Bit>,
@@ -204,7 +205,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             matrix: MatrixEngine::new(rows, cols, lanes, config.depthwise_taps),
             vector: VectorEngine::new(rows, lanes),
             store: StoreEngine::new(config),
-            output_stage: OutputStage::new(rows, cols, lanes),
+            output_stage: OutputStage::new(rows, cols, lanes, config.tables),
             activations: ActivationScratchpad::new(rows, config.activation_depth),
             weights: LoadedMemory::weights(config.weight_depth, rows, cols),
             parameters: LoadedMemory::parameters(config.parameter_depth, lanes),
@@ -221,6 +222,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             load_to_activation: Signal::default(),
             load_to_weight: Signal::default(),
             load_to_parameter: Signal::default(),
+            load_to_table: Signal::default(),
             load_to_accumulator: Signal::default(),
             clear: Signal::default(),
             queues_empty: Signal::default(),
@@ -362,7 +364,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         }
         self.tokens.send[0].next = self.load.signal.val();
         self.tokens.send[1].next = self.output_stage.matrix_signal.val();
-        self.tokens.send[2].next = self.output_stage.vector_signal.val();
+        self.tokens.send[2].next = self.output_stage.vector_signal.val() | self.vector.move_signal.val();
         self.tokens.send[3].next = self.store.signal.val();
         self.queues_empty.next = self.queue[0].empty.val()
             & self.queue[1].empty.val()
@@ -435,7 +437,12 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         // Loads into the on-chip memories.
         self.load_to_activation.next = self.load.write_valid.val() & (self.load.write_space.val() == 0);
         self.load_to_weight.next = self.load.write_valid.val() & (self.load.write_space.val() == 1);
-        self.load_to_parameter.next = self.load.write_valid.val() & (self.load.write_space.val() == 2);
+        self.load_to_parameter.next = self.load.write_valid.val()
+            & (self.load.write_space.val() == 2)
+            & (self.load.write_layout.val() == 0);
+        self.load_to_table.next = self.load.write_valid.val()
+            & (self.load.write_space.val() == 2)
+            & self.load.write_layout.val().any();
         self.load_to_accumulator.next = self.load.write_valid.val() & (self.load.write_space.val() == 3);
         self.load.write_ready.next = true;
         if self.load_to_activation.val() {
@@ -527,7 +534,22 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.output_stage.vector_minimum.next = self.vector.minimum.val();
         self.output_stage.vector_maximum.next = self.vector.maximum.val();
         self.output_stage.vector_route.next = self.vector.route.val();
-        self.vector.finished.next = self.output_stage.vector_finished.val();
+        self.vector.finished.next = self.output_stage.vector_finished.val() | self.vector.move_finished.val();
+        self.vector.late_slot_reserved.next = self.matrix.late_slot_reserved.val();
+        self.vector.result_soon.next = self.output_stage.result_soon.val();
+        self.vector.result_odd.next = self.output_stage.result_odd.val();
+        self.output_stage.vector_lookup.next = self.vector.lookup.val();
+        self.output_stage.vector_table.next = self.vector.table.val();
+        self.output_stage.table_write_valid.next = self.load_to_table.val();
+        self.output_stage.table_write_address.next =
+            (self.load.write_address.val() << 6) | bit_cast::<16, 8>(self.load.write_position.val());
+        self.output_stage.table_write_data.next = self.load.write_unit[0].val();
+        self.activations.move_valid.next = self.vector.move_valid.val();
+        self.activations.move_address.next = self.vector.move_address.val();
+        for w in 0..self._row_words {
+            self.activations.move_enable[w].next = self.vector.move_enable[w].val();
+            self.activations.move_data[w].next = self.vector.move_data[w].val();
+        }
 
         // Output stage.
         self.parameters.read_enable.next = self.output_stage.parameter_enable.val();

@@ -9,6 +9,7 @@
 //! | vector read | second | `vector_ready` in the same cycle; data in the next |
 //! | store read | third | `store_ready` in the same cycle; data in the next |
 //! | result write | first | always served |
+//! | move write | first | always served, because the byte mover avoids the bank of a result |
 //! | load write | second | `load_ready` in the same cycle |
 //!
 //! Read data appear one cycle after the request; another reader's request replaces them, so take them at once.
@@ -40,6 +41,11 @@ pub struct ActivationScratchpad {
     pub result_address: Signal<In, Bits<16>>,
     pub result_enable: Vec<Signal<In, Bits<4>>>,
     pub result_data: Vec<Signal<In, Bits<32>>>,
+    // Move write.
+    pub move_valid: Signal<In, Bit>,
+    pub move_address: Signal<In, Bits<16>>,
+    pub move_enable: Vec<Signal<In, Bits<4>>>,
+    pub move_data: Vec<Signal<In, Bits<32>>>,
     // Load write.
     pub load_valid: Signal<In, Bit>,
     pub load_address: Signal<In, Bits<16>>,
@@ -64,6 +70,12 @@ pub struct ActivationScratchpad {
     store_odd_read: Signal<Local, Bit>,
     result_odd: Signal<Local, Bit>,
     load_odd: Signal<Local, Bit>,
+    move_odd: Signal<Local, Bit>,
+    move_even_write: Signal<Local, Bit>,
+    move_odd_write: Signal<Local, Bit>,
+    even_taken: Signal<Local, Bit>,
+    odd_taken: Signal<Local, Bit>,
+    move_row: Signal<Local, Bits<16>>,
     result_even_write: Signal<Local, Bit>,
     result_odd_write: Signal<Local, Bit>,
     load_granted: Signal<Local, Bit>,
@@ -99,6 +111,10 @@ impl ActivationScratchpad {
             result_address: Signal::default(),
             result_enable: inputs(words),
             result_data: inputs(words),
+            move_valid: Signal::default(),
+            move_address: Signal::default(),
+            move_enable: inputs(words),
+            move_data: inputs(words),
             load_valid: Signal::default(),
             load_address: Signal::default(),
             load_enable: inputs(words),
@@ -122,6 +138,12 @@ impl ActivationScratchpad {
             store_odd_read: Signal::default(),
             result_odd: Signal::default(),
             load_odd: Signal::default(),
+            move_odd: Signal::default(),
+            move_even_write: Signal::default(),
+            move_odd_write: Signal::default(),
+            even_taken: Signal::default(),
+            odd_taken: Signal::default(),
+            move_row: Signal::default(),
             result_even_write: Signal::default(),
             result_odd_write: Signal::default(),
             load_granted: Signal::default(),
@@ -149,6 +171,7 @@ impl Logic for ActivationScratchpad {
         self.store_row.next = self.store_address.val() >> 1;
         self.result_row.next = self.result_address.val() >> 1;
         self.load_row.next = self.load_address.val() >> 1;
+        self.move_row.next = self.move_address.val() >> 1;
 
         // Who reads which bank.
         self.matrix_odd.next = self.matrix_address.val().get_bit(0);
@@ -225,29 +248,51 @@ impl Logic for ActivationScratchpad {
         self.load_odd.next = self.load_address.val().get_bit(0);
         self.result_even_write.next = self.result_valid.val() & !self.result_odd.val();
         self.result_odd_write.next = self.result_valid.val() & self.result_odd.val();
-        self.load_granted.next = !self.result_even_write.val();
+        self.move_odd.next = self.move_address.val().get_bit(0);
+        self.move_even_write.next = self.move_valid.val() & !self.move_odd.val();
+        self.move_odd_write.next = self.move_valid.val() & self.move_odd.val();
+        self.even_taken.next = self.result_even_write.val() | self.move_even_write.val();
+        self.odd_taken.next = self.result_odd_write.val() | self.move_odd_write.val();
+        self.load_granted.next = !self.even_taken.val();
         if self.load_odd.val() {
-            self.load_granted.next = !self.result_odd_write.val();
+            self.load_granted.next = !self.odd_taken.val();
         }
         self.load_ready.next = self.load_granted.val();
-        self.load_even_write.next =
-            self.load_valid.val() & !self.load_odd.val() & !self.result_even_write.val();
-        self.load_odd_write.next = self.load_valid.val() & self.load_odd.val() & !self.result_odd_write.val();
+        self.load_even_write.next = self.load_valid.val() & !self.load_odd.val() & !self.even_taken.val();
+        self.load_odd_write.next = self.load_valid.val() & self.load_odd.val() & !self.odd_taken.val();
         self.even.write_address.next = self.load_row.val() & self.row_mask.val();
         self.odd.write_address.next = self.load_row.val() & self.row_mask.val();
+        if self.move_even_write.val() {
+            self.even.write_address.next = self.move_row.val() & self.row_mask.val();
+        }
+        if self.move_odd_write.val() {
+            self.odd.write_address.next = self.move_row.val() & self.row_mask.val();
+        }
         if self.result_even_write.val() {
             self.even.write_address.next = self.result_row.val() & self.row_mask.val();
         }
         if self.result_odd_write.val() {
             self.odd.write_address.next = self.result_row.val() & self.row_mask.val();
         }
-        self.even.write_valid.next = self.result_even_write.val() | self.load_even_write.val();
-        self.odd.write_valid.next = self.result_odd_write.val() | self.load_odd_write.val();
+        self.even.write_valid.next = self.even_taken.val() | self.load_even_write.val();
+        self.odd.write_valid.next = self.odd_taken.val() | self.load_odd_write.val();
         for w in 0..self._words {
             self.even.write_enable[w].next = self.load_enable[w].val();
             self.odd.write_enable[w].next = self.load_enable[w].val();
             self.even.write_data[w].next = self.load_data[w].val();
             self.odd.write_data[w].next = self.load_data[w].val();
+        }
+        if self.move_even_write.val() {
+            for w in 0..self._words {
+                self.even.write_enable[w].next = self.move_enable[w].val();
+                self.even.write_data[w].next = self.move_data[w].val();
+            }
+        }
+        if self.move_odd_write.val() {
+            for w in 0..self._words {
+                self.odd.write_enable[w].next = self.move_enable[w].val();
+                self.odd.write_data[w].next = self.move_data[w].val();
+            }
         }
         if self.result_even_write.val() {
             for w in 0..self._words {
@@ -266,7 +311,7 @@ impl Logic for ActivationScratchpad {
         describe(
             "activation_scratchpad",
             "Vectors in two banks, even and odd addresses. Reads: matrix before vector before store; writes: results\n\
-             before loads. Read data appear one cycle after the request.",
+             and moves before loads. Read data appear one cycle after the request.",
         )
     }
 }

@@ -222,6 +222,7 @@ impl Logic for Dispatch {
                 4 => self.goes_to.next = 3.into(),
                 5 => self.goes_to.next = 4.into(),
                 6 => self.goes_to.next = 5.into(),
+                7 => self.goes_to.next = 2.into(),
                 _ => self.goes_to.next = 6.into(),
             }
         }

@@ -2,6 +2,7 @@
 pub mod accelerator;
 pub mod activation_scratchpad;
 pub mod burst_generator;
+pub mod byte_mover;
 pub mod command_buffer;
 pub mod dispatch;
 pub mod emit;
@@ -17,6 +18,7 @@ pub mod output_stage;
 pub mod read_port;
 pub mod registers;
 pub mod store_engine;
+pub mod table_lookup;
 pub mod token_counters;
 pub mod vector_engine;
 

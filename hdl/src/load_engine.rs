@@ -5,6 +5,8 @@
 //! data:    read data beat --> beat register --> unit of the beat --> unit register --> memory row position
 //! ```
 //! A *unit* is what one write takes: a whole beat where the destination is wide enough, a part of it otherwise (then a beat takes several cycles).
+//! A table is filled a word at a time.
+//!
 //! Where a unit lands is (address, position): the position counts units within one address. The three weight layouts differ only in what
 //! advances after a unit, after a vector or row of columns, and after a memory row.
 //!
@@ -110,6 +112,7 @@ pub struct LoadEngine {
     bad_alignment: Signal<Local, Bit>,
     bad_layout: Signal<Local, Bit>,
     not_weight: Signal<Local, Bit>,
+    to_table: Signal<Local, Bit>,
     beat_shift: Constant<Bits<5>>,
     activation_last_split: Constant<Bits<8>>,
     column_last_split: Constant<Bits<8>>,
@@ -120,6 +123,8 @@ pub struct LoadEngine {
     column_last_position: Constant<Bits<8>>,
     row_last_position: Constant<Bits<8>>,
     parameter_last_position: Constant<Bits<8>>,
+    table_last_split: Constant<Bits<8>>,
+    table_last_position: Constant<Bits<8>>,
     accumulator_last_position: Constant<Bits<8>>,
     last_column: Constant<Bits<8>>,
     last_lane: Constant<Bits<8>>,
@@ -217,6 +222,7 @@ impl LoadEngine {
             bad_alignment: Signal::default(),
             bad_layout: Signal::default(),
             not_weight: Signal::default(),
+            to_table: Signal::default(),
             beat_shift: Constant::new(u64::from(bus_bytes.ilog2()).into()),
             activation_last_split: last_split(rows),
             column_last_split: last_split(rows),
@@ -227,6 +233,8 @@ impl LoadEngine {
             column_last_position: last_position(rows, rows),
             row_last_position: last_position(cols, cols),
             parameter_last_position: last_position(3 * group_bytes, group_bytes),
+            table_last_split: last_split(4),
+            table_last_position: last_position(Config::TABLE_BYTES, 4),
             accumulator_last_position: last_position(group_bytes, group_bytes),
             last_column: Constant::new((cols as u64 - 1).into()),
             last_lane: Constant::new((rows as u64 - 1).into()),
@@ -269,8 +277,9 @@ impl Logic for LoadEngine {
         self.to_weight.next = self.fields.space.val() == 1;
         self.to_parameter.next = self.fields.space.val() == 2;
         self.to_accumulator.next = self.fields.space.val() == 3;
-        self.by_column.next = self.fields.layout.val() == 1;
-        self.transposed.next = self.fields.layout.val() == 2;
+        self.by_column.next = self.to_weight.val() & (self.fields.layout.val() == 1);
+        self.transposed.next = self.to_weight.val() & (self.fields.layout.val() == 2);
+        self.to_table.next = self.to_parameter.val() & (self.fields.layout.val() == 1);
 
         // Rules between fields.
         self.low_offset.next = self.fields.memory_offset.val().get_bits::<4>(0);
@@ -279,7 +288,7 @@ impl Logic for LoadEngine {
         self.empty_row.next = self.fields.row_bytes.val() == 0;
         self.bad_alignment.next =
             self.low_offset.val().any() | self.low_stride.val().any() | self.low_bytes.val().any();
-        self.not_weight.next = self.fields.layout.val().any() & !self.to_weight.val();
+        self.not_weight.next = self.fields.layout.val().any() & !self.to_weight.val() & !self.to_table.val();
         self.bad_layout.next = (self.fields.layout.val() == 3) | self.not_weight.val();
         self.illegal.next =
             self.setup.q.val() & (self.bad_alignment.val() | self.bad_layout.val() | self.empty_row.val());
@@ -306,6 +315,10 @@ impl Logic for LoadEngine {
         }
         if self.to_parameter.val() {
             self.last_position.next = self.parameter_last_position.val();
+        }
+        if self.to_table.val() {
+            self.last_split.next = self.table_last_split.val();
+            self.last_position.next = self.table_last_position.val();
         }
         if self.to_weight.val() {
             self.last_split.next = 0.into();

@@ -68,6 +68,11 @@ pub struct LoopNest {
     pub last_of_all: Signal<Out, Bit>,
     pub result_address: Signal<Out, Bits<16>>,
     pub result_lane: Signal<Out, Bits<8>>,
+    /// Input column of the current tap, and whether its row lies inside the image.
+    pub position_x: Signal<Out, Bits<16>>,
+    pub row_inside: Signal<Out, Bit>,
+    /// Last step of a row of results.
+    pub last_of_row: Signal<Out, Bit>,
     /// Iteration of the loop over x.
     pub x_index: Signal<Out, Bits<16>>,
     // Iteration of each loop.
@@ -286,6 +291,9 @@ impl Logic for LoopNest {
         self.last_of_all.next = self.step_tile.val() & self.end_tile.val();
         self.result_address.next = self.result_x.q.val();
         self.result_lane.next = self.lane.q.val();
+        self.position_x.next = self.tap_x.q.val();
+        self.row_inside.next = self.inside_y.val();
+        self.last_of_row.next = self.step_output_y.val();
         self.x_index.next = self.x.q.val();
     }
     fn timing(&self) -> Vec<TimingInfo> {

@@ -13,7 +13,7 @@
 
 use crate::emit::describe;
 use crate::lanes::{DelayBit, SplitBytes};
-use crate::leaves::{inputs, outputs, Accumulate, DelayLine, PairSum};
+use crate::leaves::{inputs, outputs, Accumulate, DelayLine, PairSum, SignExtend16to32};
 use rust_hdl_core::prelude::*;
 
 /// Signed 8 x 8 bit multiplier with a register at its inputs and one at its output, as DSP blocks have them.
@@ -61,28 +61,6 @@ impl Logic for PipelinedMultiplier {
     }
 }
 
-/// Sign-extends a product to the width of the adder tree.
-#[derive(LogicBlock, Default)]
-pub struct ExtendProduct {
-    pub product: Signal<In, Bits<16>>,
-    pub extended: Signal<Out, Bits<32>>,
-}
-
-impl Logic for ExtendProduct {
-    fn update(&mut self) {
-        self.extended.next = u64::from(self.product.val().to_u16() as i16 as i32 as u32).into();
-    }
-    fn connect(&mut self) {
-        self.extended.connect();
-    }
-    fn hdl(&self) -> Verilog {
-        Verilog::Custom("assign extended = {{16{product[15]}}, product};".into())
-    }
-    fn timing(&self) -> Vec<TimingInfo> {
-        describe("extend_product", "Sign extension of a product to 32 bits.")
-    }
-}
-
 /// One column: `rows` multipliers, an adder tree and an accumulator, and one for each part where there are several.
 ///
 /// The tree is numbered like a heap: `value[1]` is the sum of all, `value[k]` the sum of `value[2k]` and `value[2k + 1]`, and
@@ -104,7 +82,7 @@ pub struct MacColumn {
     pub total: Vec<Signal<Out, Bits<32>>>,
     weight_bytes: SplitBytes,
     multiplier: Vec<PipelinedMultiplier>,
-    product: Vec<ExtendProduct>,
+    product: Vec<SignExtend16to32>,
     node: Vec<PairSum>,
     value: Vec<Signal<Local, Bits<32>>>,
     accumulator: Accumulate,
@@ -137,7 +115,7 @@ impl MacColumn {
             total: outputs(parts),
             weight_bytes: SplitBytes::new(rows),
             multiplier: (0..rows).map(|_| PipelinedMultiplier::default()).collect(),
-            product: (0..rows).map(|_| ExtendProduct::default()).collect(),
+            product: (0..rows).map(|_| SignExtend16to32::default()).collect(),
             node: (1..rows).map(|k| PairSum::new(width(k))).collect(),
             value: (0..2 * rows).map(|_| Signal::default()).collect(),
             accumulator: Accumulate::default(),
@@ -164,7 +142,7 @@ impl Logic for MacColumn {
             self.multiplier[r].clock.next = self.clock.val();
             self.multiplier[r].activation.next = self.activation[r].val();
             self.multiplier[r].weight.next = self.weight_bytes.bytes[r].val();
-            self.product[r].product.next = self.multiplier[r].product.val();
+            self.product[r].value.next = self.multiplier[r].product.val();
         }
         if self.depthwise.val() {
             for cols in self._cols..(self._cols + 1) {

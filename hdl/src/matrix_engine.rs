@@ -54,6 +54,8 @@ pub struct MatrixEngine {
     pub descriptor_valid: Signal<Out, Bit>,
     /// The cycle of the output stage that a vector result issued now would need is taken.
     pub slot_reserved: Signal<Out, Bit>,
+    /// The same for a vector result that is multiplied first.
+    pub late_slot_reserved: Signal<Out, Bit>,
     /// The active command would give no results.
     pub illegal: Signal<Out, Bit>,
     /// A command's last result has been written.
@@ -127,6 +129,9 @@ pub struct MatrixEngine {
 
 /// Cycles from issuing a vector result's last step to its slot in the output stage.
 pub const VECTOR_SLOT_CYCLES: usize = 3;
+/// The same when it is multiplied by an operand first.
+pub const PRODUCT_SLOT_CYCLES: usize =
+    VECTOR_SLOT_CYCLES + crate::leaves::SignedProduct::LATENCY_CYCLES as usize;
 
 impl MatrixEngine {
     pub fn new(rows: usize, cols: usize, lanes: usize, taps: usize) -> Self {
@@ -151,6 +156,7 @@ impl MatrixEngine {
             descriptor: outputs(DESCRIPTOR_WORDS),
             descriptor_valid: Signal::default(),
             slot_reserved: Signal::default(),
+            late_slot_reserved: Signal::default(),
             illegal: Signal::default(),
             finished: Signal::default(),
             busy: Signal::default(),
@@ -330,6 +336,7 @@ impl Logic for MatrixEngine {
             }
         }
         self.slot_reserved.next = self.reserved.q.val().get_bit(3);
+        self.late_slot_reserved.next = self.reserved.q.val().get_bit(5);
 
         // Weights and parameters in order; every result of a tile reads the same ones.
         self.weight_next.next = self.weight.q.val() + 1;

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! totals (cols) --> hold --> select group of lanes --> lane register --+
-//!                                 parameter / partial-sum read --------+--> Requantise --> activation or accumulator write
+//!                                 parameter / partial-sum read --------+--> Requantise --> TableLookup --> activation or accumulator write
 //!                                          vector values --------------+
 //! ```
 //! Matrix results come with a queued descriptor and take `cols / lanes` slots each, depthwise ones `rows / lanes`; the matrix engine spaces them so that they never meet.
 //! The vector engine presents a value only in slots that it has seen to be free. Nothing in here stalls.
 
+use crate::byte_mover::ByteMover;
 use crate::emit::describe;
-use crate::lanes::LanePlace;
+use crate::lanes::{LanePlace, PackFlags};
 use crate::leaves::{inputs, outputs, DelayLine, Fifo, PackBytes, Requantise};
 use crate::matrix_engine::DESCRIPTOR_WORDS;
+use crate::table_lookup::TableLookup;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -46,6 +48,12 @@ pub struct OutputStage {
     pub vector_maximum: Signal<In, Bits<8>>,
     /// Destination address, lane and flags, as in a descriptor's first word.
     pub vector_route: Signal<In, Bits<32>>,
+    pub vector_lookup: Signal<In, Bit>,
+    pub vector_table: Signal<In, Bits<3>>,
+    // Tables: four entries a word.
+    pub table_write_valid: Signal<In, Bit>,
+    pub table_write_address: Signal<In, Bits<16>>,
+    pub table_write_data: Signal<In, Bits<32>>,
     // Results.
     pub activation_valid: Signal<Out, Bit>,
     pub accumulator_valid: Signal<Out, Bit>,
@@ -53,6 +61,9 @@ pub struct OutputStage {
     pub activation_enable: Vec<Signal<Out, Bits<4>>>,
     pub activation_data: Vec<Signal<Out, Bits<32>>>,
     pub accumulator_data: Vec<Signal<Out, Bits<32>>>,
+    /// An activation vector is written as many cycles from now as a byte mover's segment takes, and whether it is an odd one.
+    pub result_soon: Signal<Out, Bit>,
+    pub result_odd: Signal<Out, Bit>,
     // The last result of a command is being written.
     pub matrix_finished: Signal<Out, Bit>,
     pub vector_finished: Signal<Out, Bit>,
@@ -74,12 +85,21 @@ pub struct OutputStage {
     clamp: DFF<Bits<32>>,
     route_register: DFF<Bits<32>>,
     // The group in the requantise pipeline.
-    route_delay: DelayLine<32>,
-    kind_delay: DelayLine<2>,
+    route_early: DelayLine<32>,
+    route_middle: DelayLine<32>,
+    route_late: DelayLine<32>,
+    kind_early: DelayLine<8>,
+    kind_middle: DelayLine<8>,
+    kind_late: DelayLine<8>,
+    lookup: Vec<TableLookup>,
+    result32: Vec<DFF<Bits<32>>>,
     place: LanePlace,
     route: PackBytes,
-    kind: Signal<Local, Bits<2>>,
-    kind_out: Signal<Local, Bits<2>>,
+    kind: PackFlags,
+    kind_out: Signal<Local, Bits<8>>,
+    kind_soon: Signal<Local, Bits<8>>,
+    route_soon: Signal<Local, Bits<32>>,
+    soon: Signal<Local, Bit>,
     route_in: Signal<Local, Bits<32>>,
     route_out: Signal<Local, Bits<32>>,
     head: Signal<Local, Bits<32>>,
@@ -113,8 +133,11 @@ pub struct OutputStage {
 }
 
 impl OutputStage {
-    pub fn new(rows: usize, cols: usize, lanes: usize) -> Self {
-        let latency = Requantise::LATENCY_CYCLES as usize;
+    pub fn new(rows: usize, cols: usize, lanes: usize, tables: usize) -> Self {
+        // Results are written one cycle after the table lookup; `result_soon` looks ahead.
+        let requantise = Requantise::LATENCY_CYCLES as usize;
+        let written = requantise + TableLookup::LATENCY_CYCLES as usize;
+        let early = written - ByteMover::LATENCY_CYCLES;
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
@@ -140,12 +163,19 @@ impl OutputStage {
             vector_minimum: Signal::default(),
             vector_maximum: Signal::default(),
             vector_route: Signal::default(),
+            vector_lookup: Signal::default(),
+            vector_table: Signal::default(),
+            table_write_valid: Signal::default(),
+            table_write_address: Signal::default(),
+            table_write_data: Signal::default(),
             activation_valid: Signal::default(),
             accumulator_valid: Signal::default(),
             result_address: Signal::default(),
             activation_enable: outputs(rows / 4),
             activation_data: outputs(rows / 4),
             accumulator_data: outputs(lanes),
+            result_soon: Signal::default(),
+            result_odd: Signal::default(),
             matrix_finished: Signal::default(),
             vector_finished: Signal::default(),
             matrix_signal: Signal::default(),
@@ -163,12 +193,21 @@ impl OutputStage {
             single_rounding: DFF::default(),
             clamp: DFF::default(),
             route_register: DFF::default(),
-            route_delay: DelayLine::new(latency),
-            kind_delay: DelayLine::new(latency),
+            route_early: DelayLine::new(early),
+            route_middle: DelayLine::new(requantise - early),
+            route_late: DelayLine::new(written - requantise),
+            kind_early: DelayLine::new(early),
+            kind_middle: DelayLine::new(requantise - early),
+            kind_late: DelayLine::new(written - requantise),
+            lookup: (0..lanes).map(|_| TableLookup::new(tables)).collect(),
+            result32: (0..lanes).map(|_| DFF::default()).collect(),
             place: LanePlace::new(rows, lanes),
             route: PackBytes::default(),
-            kind: Signal::default(),
+            kind: Default::default(),
             kind_out: Signal::default(),
+            kind_soon: Signal::default(),
+            route_soon: Signal::default(),
+            soon: Signal::default(),
             route_in: Signal::default(),
             route_out: Signal::default(),
             head: Signal::default(),
@@ -339,25 +378,53 @@ impl Logic for OutputStage {
                 }
             }
         }
-        self.kind.next = 0.into();
+        self.kind.bits[0].next = self.matrix_valid.q.val();
+        self.kind.bits[1].next = self.vector_valid.val() & !self.matrix_valid.q.val();
+        self.kind.bits[2].next = self.vector_lookup.val() & !self.matrix_valid.q.val();
+        for b in 0..3 {
+            self.kind.bits[b + 3].next = self.vector_table.val().get_bit(b);
+        }
+        self.kind.bits[6].next = false;
+        self.kind.bits[7].next = false;
         self.route_in.next = self.vector_route.val();
         if self.matrix_valid.q.val() {
-            self.kind.next = 1.into();
             self.route_in.next = self.route_register.q.val();
-        } else if self.vector_valid.val() {
-            self.kind.next = 2.into();
         }
 
         // What comes out.
-        self.route_delay.clock.next = self.clock.val();
-        self.route_delay.value.next = self.route_in.val();
-        self.kind_delay.clock.next = self.clock.val();
-        self.kind_delay.value.next = self.kind.val();
-        self.route_out.next = self.route_delay.delayed.val();
-        self.kind_out.next = self.kind_delay.delayed.val();
+        self.route_early.clock.next = self.clock.val();
+        self.route_middle.clock.next = self.clock.val();
+        self.route_late.clock.next = self.clock.val();
+        self.kind_early.clock.next = self.clock.val();
+        self.kind_middle.clock.next = self.clock.val();
+        self.kind_late.clock.next = self.clock.val();
+        self.route_early.value.next = self.route_in.val();
+        self.route_middle.value.next = self.route_early.delayed.val();
+        self.route_late.value.next = self.route_middle.delayed.val();
+        self.kind_early.value.next = self.kind.flags.val();
+        self.kind_middle.value.next = self.kind_early.delayed.val();
+        self.kind_late.value.next = self.kind_middle.delayed.val();
+        self.kind_soon.next = self.kind_early.delayed.val();
+        self.route_soon.next = self.route_early.delayed.val();
+        self.soon.next = self.kind_soon.val().get_bit(0) | self.kind_soon.val().get_bit(1);
+        self.result_soon.next = self.soon.val() & !self.route_soon.val().get_bit(24);
+        self.result_odd.next = self.route_soon.val().get_bit(0);
+        for l in 0..self._lanes {
+            self.lookup[l].clock.next = self.clock.val();
+            self.lookup[l].enable.next = self.kind_middle.delayed.val().get_bit(2);
+            self.lookup[l].table.next = self.kind_middle.delayed.val().get_bits::<3>(3);
+            self.lookup[l].value.next = self.lane[l].result8.val();
+            self.lookup[l].write_valid.next = self.table_write_valid.val();
+            self.lookup[l].write_address.next = self.table_write_address.val();
+            self.lookup[l].write_data.next = self.table_write_data.val();
+            self.result32[l].clock.next = self.clock.val();
+            self.result32[l].d.next = self.lane[l].result32.val();
+        }
+        self.route_out.next = self.route_late.delayed.val();
+        self.kind_out.next = self.kind_late.delayed.val();
         self.matrix_out.next = self.kind_out.val().get_bit(0);
         self.vector_out.next = self.kind_out.val().get_bit(1);
-        self.any_out.next = self.kind_out.val().any();
+        self.any_out.next = self.matrix_out.val() | self.vector_out.val();
         self.to_accumulator.next = self.route_out.val().get_bit(24);
         self.end_out.next = self.route_out.val().get_bit(27);
         self.activation_valid.next = self.any_out.val() & !self.to_accumulator.val();
@@ -366,8 +433,8 @@ impl Logic for OutputStage {
         self.place.valid.next = self.any_out.val() & !self.to_accumulator.val();
         self.place.lane.next = self.route_out.val().get_bits::<8>(16);
         for l in 0..self._lanes {
-            self.place.bytes[l].next = self.lane[l].result8.val();
-            self.accumulator_data[l].next = self.lane[l].result32.val();
+            self.place.bytes[l].next = self.lookup[l].result.val();
+            self.accumulator_data[l].next = self.result32[l].q.val();
         }
         for w in 0..self._row_words {
             self.activation_enable[w].next = self.place.enable[w].val();

@@ -4,15 +4,20 @@
 //! cycle  t     step issued: source address to the activation scratchpad
 //!        t+1   data, lanes selected or padded -> element register
 //!        t+2   reduced (sum, maximum, minimum); accumulator memory read for source or operand
-//!        t+3   value in the output stage's lanes
+//!        t+3   value in the output stage's lanes, or at the multiplier
+//!        t+5   product in the output stage's lanes
 //! ```
-//! A step is issued when the scratchpad grants the read and, for the last step of a window, when the output stage's slot three cycles ahead is not
-//! reserved by the matrix engine.
+//! A step is issued when the scratchpad grants the read and, for the last step of a window, when the output stage's slot three cycles ahead
+//! (and for a product the one five cycles ahead) is not reserved by the matrix engine.
+//!
+//! Move commands walk the same loop nest and go through the [`ByteMover`] instead. Its pipeline is shorter than the output stage's, so a
+//! move begins when all commands before it have finished.
 
+use crate::byte_mover::ByteMover;
 use crate::emit::describe;
 use crate::fields;
 use crate::lanes::{DelayBit, LaneSelect, PackFlags, WindowReduce};
-use crate::leaves::{inputs, outputs, DelayLine, PackBytes};
+use crate::leaves::{inputs, outputs, DelayLine, PackBytes, SignedProduct};
 use crate::loop_nest::LoopNest;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
@@ -36,6 +41,7 @@ pub struct VectorEngine {
     pub accumulator_data: Vec<Signal<In, Bits<32>>>,
     // Output stage.
     pub slot_reserved: Signal<In, Bit>,
+    pub late_slot_reserved: Signal<In, Bit>,
     pub value_valid: Signal<Out, Bit>,
     pub value: Vec<Signal<Out, Bits<32>>>,
     pub pre_add: Signal<Out, Bits<32>>,
@@ -48,6 +54,19 @@ pub struct VectorEngine {
     pub minimum: Signal<Out, Bits<8>>,
     pub maximum: Signal<Out, Bits<8>>,
     pub route: Signal<Out, Bits<32>>,
+    pub lookup: Signal<Out, Bit>,
+    pub table: Signal<Out, Bits<3>>,
+    // Moves: writes of the activation scratchpad, see the byte mover.
+    pub result_soon: Signal<In, Bit>,
+    pub result_odd: Signal<In, Bit>,
+    pub move_valid: Signal<Out, Bit>,
+    pub move_address: Signal<Out, Bits<16>>,
+    pub move_enable: Vec<Signal<Out, Bits<4>>>,
+    pub move_data: Vec<Signal<Out, Bits<32>>>,
+    pub move_finished: Signal<Out, Bit>,
+    /// Tokens that the finished move sends.
+    pub move_signal: Signal<Out, Bits<4>>,
+    /// A command's last result has been written.
     pub finished: Signal<In, Bit>,
     pub busy: Signal<Out, Bit>,
     /// The active command's fields contradict each other.
@@ -55,6 +74,11 @@ pub struct VectorEngine {
     /// 0 idle, 1 loading the loop nest, 2 running, 3 draining.
     pub state: Signal<Out, Bits<4>>,
     fields: fields::Vector,
+    move_fields: fields::Move,
+    mover: ByteMover,
+    product: Vec<SignedProduct>,
+    product_route: DelayLine<32>,
+    product_last: DelayBit,
     nest: LoopNest,
     loading: DFF<Bit>,
     running: DFF<Bit>,
@@ -82,6 +106,13 @@ pub struct VectorEngine {
     from_accumulator: Signal<Local, Bit>,
     to_accumulator: Signal<Local, Bit>,
     use_operand: Signal<Local, Bit>,
+    multiply: Signal<Local, Bit>,
+    is_move: Signal<Local, Bit>,
+    may_load: Signal<Local, Bit>,
+    load_now: Signal<Local, Bit>,
+    computes: Signal<Local, Bit>,
+    advance: Signal<Local, Bit>,
+    operand_steps: Signal<Local, Bit>,
     reads: Signal<Local, Bit>,
     slot_ok: Signal<Local, Bit>,
     request: Signal<Local, Bit>,
@@ -91,6 +122,8 @@ pub struct VectorEngine {
     drained: Signal<Local, Bit>,
     bad_reduce: Signal<Local, Bit>,
     bad_operand: Signal<Local, Bit>,
+    two_operands: Signal<Local, Bit>,
+    sum: Vec<Signal<Local, Bits<32>>>,
     result_address: Signal<Local, Bits<16>>,
     lanes: Constant<Bits<8>>,
     rows_mask: Constant<Bits<8>>,
@@ -115,6 +148,7 @@ impl VectorEngine {
             accumulator_address: Signal::default(),
             accumulator_data: inputs(lanes),
             slot_reserved: Signal::default(),
+            late_slot_reserved: Signal::default(),
             value_valid: Signal::default(),
             value: outputs(lanes),
             pre_add: Signal::default(),
@@ -127,11 +161,26 @@ impl VectorEngine {
             minimum: Signal::default(),
             maximum: Signal::default(),
             route: Signal::default(),
+            lookup: Signal::default(),
+            table: Signal::default(),
+            result_soon: Signal::default(),
+            result_odd: Signal::default(),
+            move_valid: Signal::default(),
+            move_address: Signal::default(),
+            move_enable: outputs(words),
+            move_data: outputs(words),
+            move_finished: Signal::default(),
+            move_signal: Signal::default(),
             finished: Signal::default(),
             busy: Signal::default(),
             illegal: Signal::default(),
             state: Signal::default(),
             fields: Default::default(),
+            move_fields: Default::default(),
+            mover: ByteMover::new(rows),
+            product: (0..lanes).map(|_| SignedProduct::default()).collect(),
+            product_route: DelayLine::new(SignedProduct::LATENCY_CYCLES as usize),
+            product_last: DelayBit::new(SignedProduct::LATENCY_CYCLES as usize),
             nest: Default::default(),
             loading: DFF::default(),
             running: DFF::default(),
@@ -158,6 +207,13 @@ impl VectorEngine {
             from_accumulator: Signal::default(),
             to_accumulator: Signal::default(),
             use_operand: Signal::default(),
+            multiply: Signal::default(),
+            is_move: Signal::default(),
+            may_load: Signal::default(),
+            load_now: Signal::default(),
+            computes: Signal::default(),
+            advance: Signal::default(),
+            operand_steps: Signal::default(),
             reads: Signal::default(),
             slot_ok: Signal::default(),
             request: Signal::default(),
@@ -167,6 +223,8 @@ impl VectorEngine {
             drained: Signal::default(),
             bad_reduce: Signal::default(),
             bad_operand: Signal::default(),
+            two_operands: Signal::default(),
+            sum: (0..lanes).map(|_| Signal::default()).collect(),
             result_address: Signal::default(),
             lanes: Constant::new((lanes as u64).into()),
             rows_mask: Constant::new((rows as u64 - 1).into()),
@@ -196,16 +254,25 @@ impl Logic for VectorEngine {
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
+            self.move_fields.words[i].next = self.command[i].val();
         }
+        // Bit 2 tells the opcode of a move from that of a vector command.
+        self.is_move.next = self.command[0].val().get_bit(2);
         self.from_accumulator.next = self.fields.source.val().get_bit(0);
         self.to_accumulator.next = self.fields.destination.val().get_bit(0);
         self.use_operand.next = self.fields.add_operand.val().get_bit(0);
         self.bad_reduce.next = self.fields.reduce.val() == 3;
-        self.bad_operand.next = self.from_accumulator.val() & self.use_operand.val();
-        self.illegal.next = self.loading.q.val() & (self.bad_reduce.val() | self.bad_operand.val());
+        self.multiply.next = self.fields.multiply_operand.val().get_bit(0);
+        self.bad_operand.next = self.from_accumulator.val() & (self.use_operand.val() | self.multiply.val());
+        self.two_operands.next = self.use_operand.val() & self.multiply.val();
+        self.illegal.next = self.load_now.val()
+            & !self.is_move.val()
+            & (self.bad_reduce.val() | self.bad_operand.val() | self.two_operands.val());
+        self.may_load.next = !self.is_move.val() | (self.in_flight.q.val() == 1);
+        self.load_now.next = self.loading.q.val() & self.may_load.val();
 
         self.nest.clock.next = self.clock.val();
-        self.nest.start.next = self.loading.q.val();
+        self.nest.start.next = self.load_now.val();
         self.nest.last_channel.next = 0.into();
         self.nest.last_kernel_x.next = bit_cast::<16, 8>(self.fields.kernel_x.val());
         self.nest.last_kernel_y.next = bit_cast::<16, 8>(self.fields.kernel_y.val());
@@ -236,18 +303,24 @@ impl Logic for VectorEngine {
         self.nest.lane_mask.next = self.rows_mask.val();
 
         // Issue.
-        self.slot_ok.next = !self.nest.last.val() | !self.slot_reserved.val();
+        self.computes.next = self.running.q.val() & !self.is_move.val();
+        self.slot_ok.next = !self.nest.last.val()
+            | !(self.slot_reserved.val() | (self.multiply.val() & self.late_slot_reserved.val()));
         self.reads.next = !self.from_accumulator.val() & self.nest.in_bounds.val();
-        self.request.next = self.running.q.val() & self.slot_ok.val();
-        self.source_enable.next = self.request.val() & self.reads.val();
+        self.request.next = self.computes.val() & self.slot_ok.val();
+        self.source_enable.next = (self.request.val() & self.reads.val()) | self.mover.read_enable.val();
         self.source_address.next = self.nest.address.val();
+        if self.is_move.val() {
+            self.source_address.next = self.nest.address.val() + self.mover.read_index.val();
+        }
         self.issue.next = self.request.val() & (self.source_ready.val() | !self.reads.val());
         self.issue_last.next = self.issue.val() & self.nest.last.val();
-        self.finishing.next = self.issue.val() & self.nest.last_of_all.val();
-        self.nest.advance.next = self.issue.val();
+        self.advance.next = self.issue.val() | self.mover.advance.val();
+        self.finishing.next = self.advance.val() & self.nest.last_of_all.val();
+        self.nest.advance.next = self.advance.val();
         self.drained.next = self.draining.q.val() == 0;
         self.take.next = !self.running.q.val() & !self.loading.q.val() & self.drained.val();
-        self.loading.d.next = self.start.val();
+        self.loading.d.next = self.start.val() | (self.loading.q.val() & !self.may_load.val());
         if !self.drained.val() {
             self.draining.d.next = self.draining.q.val() - 1;
         }
@@ -255,16 +328,23 @@ impl Logic for VectorEngine {
             self.running.d.next = false;
             // The command's fields are used until its last value is in the output stage.
             self.draining.d.next = 2.into();
+            if self.is_move.val() | self.multiply.val() {
+                self.draining.d.next = 4.into();
+            }
         }
-        if self.loading.q.val() {
+        if self.load_now.val() {
             self.running.d.next = true;
         }
         if self.issue_last.val() {
             self.accumulator.d.next = self.accumulator.q.val() + 1;
-            self.operand.d.next = self.operand.q.val() + 1;
             self.destination.d.next = self.destination.q.val() + 1;
         }
-        if self.loading.q.val() {
+        self.operand_steps.next = self.issue_last.val()
+            & (self.nest.last_of_tile.val() | !self.fields.operand_per_group.val().get_bit(0));
+        if self.operand_steps.val() {
+            self.operand.d.next = self.operand.q.val() + 1;
+        }
+        if self.load_now.val() {
             self.accumulator.d.next = self.fields.source_address.val();
             self.operand.d.next = self.fields.operand_address.val();
             self.destination.d.next = self.fields.destination_address.val();
@@ -303,19 +383,34 @@ impl Logic for VectorEngine {
         if self.from_accumulator.val() {
             self.accumulator_delay.value.next = self.accumulator.q.val();
         }
-        self.accumulator_enable.next =
-            self.last_delay_2.delayed.val() & (self.from_accumulator.val() | self.use_operand.val());
+        self.accumulator_enable.next = self.last_delay_2.delayed.val()
+            & (self.from_accumulator.val() | self.use_operand.val() | self.multiply.val());
         self.accumulator_address.next = self.accumulator_delay.delayed.val();
 
         // To the output stage.
-        self.value_valid.next = self.last_delay_3.delayed.val();
+        self.product_last.clock.next = self.clock.val();
+        self.product_last.value.next = self.last_delay_3.delayed.val() & self.multiply.val();
+        self.value_valid.next =
+            (self.last_delay_3.delayed.val() & !self.multiply.val()) | self.product_last.delayed.val();
         for l in 0..self._lanes {
             self.value[l].next = self.reduce[l].reduced.val();
             if self.from_accumulator.val() {
                 self.value[l].next = self.accumulator_data[l].val();
             }
+            self.sum[l].next = self.reduce[l].reduced.val() + self.fields.pre_add.val();
+            self.product[l].clock.next = self.clock.val();
+            self.product[l].a.next = self.sum[l].val().get_bits::<16>(0);
+            self.product[l].b.next = self.accumulator_data[l].val().get_bits::<16>(0);
+            if self.multiply.val() {
+                self.value[l].next = self.product[l].product.val();
+            }
         }
         self.pre_add.next = self.fields.pre_add.val();
+        if self.multiply.val() {
+            self.pre_add.next = 0.into();
+        }
+        self.lookup.next = self.fields.lookup.val().get_bit(0);
+        self.table.next = self.fields.table.val();
         self.multiplier.next = self.fields.multiplier.val();
         self.left.next = self.fields.left_shift.val();
         self.right.next = self.fields.right_shift.val();
@@ -342,7 +437,41 @@ impl Logic for VectorEngine {
         self.route_pack.bytes[3].next = self.flag_bits.flags.val();
         self.route_delay.clock.next = self.clock.val();
         self.route_delay.value.next = self.route_pack.word.val();
+        self.product_route.clock.next = self.clock.val();
+        self.product_route.value.next = self.route_delay.delayed.val();
         self.route.next = self.route_delay.delayed.val();
+        if self.multiply.val() {
+            self.route.next = self.product_route.delayed.val();
+        }
+
+        // Moves.
+        self.mover.clock.next = self.clock.val();
+        self.mover.reset.next = self.reset.val();
+        self.mover.active.next = self.running.q.val() & self.is_move.val();
+        self.mover.position.next = self.nest.position_x.val();
+        self.mover.row_inside.next = self.nest.row_inside.val();
+        self.mover.row_ends.next = self.nest.last_of_row.val();
+        self.mover.is_last.next = self.nest.last_of_all.val();
+        self.mover.destination.next = self.nest.result_address.val();
+        self.mover.first_lane.next = self.move_fields.first_lane.val();
+        self.mover.last_byte.next = self.move_fields.bytes.val();
+        self.mover.row_bytes.next = bit_cast::<16, 15>(self.move_fields.input_width.val());
+        self.mover.pad_value.next = self.move_fields.pad_value.val();
+        self.mover.read_ready.next = self.source_ready.val();
+        self.mover.result_soon.next = self.result_soon.val();
+        self.mover.result_odd.next = self.result_odd.val();
+        self.move_valid.next = self.mover.write_valid.val();
+        self.move_address.next = self.mover.write_address.val();
+        for w in 0..self._words {
+            self.mover.read_data[w].next = self.source_data[w].val();
+            self.move_enable[w].next = self.mover.write_enable[w].val();
+            self.move_data[w].next = self.mover.write_data[w].val();
+        }
+        self.move_finished.next = self.mover.finished.val();
+        self.move_signal.next = 0.into();
+        if self.mover.finished.val() {
+            self.move_signal.next = self.command[0].val().get_bits::<4>(12);
+        }
 
         // Commands started and not yet finished.
         if self.start.val() & !self.finished.val() {

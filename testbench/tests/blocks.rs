@@ -5,14 +5,16 @@
 use frugal_hdl::accelerator::PackNibbles;
 use frugal_hdl::activation_scratchpad::ActivationScratchpad;
 use frugal_hdl::burst_generator::{BurstGenerator, MAX_BURST_BEATS};
+use frugal_hdl::byte_mover::ByteMover;
 use frugal_hdl::command_buffer::CommandBuffer;
 use frugal_hdl::fields;
 use frugal_hdl::lanes::*;
 use frugal_hdl::loop_nest::LoopNest;
-use frugal_hdl::mac_array::{ExtendProduct, MacArray, MacColumn, PipelinedMultiplier};
+use frugal_hdl::mac_array::{MacArray, MacColumn, PipelinedMultiplier};
 use frugal_hdl::memories::{AccumulatorMemory, LoadedMemory};
 use frugal_hdl::read_port::ReadPort;
 use frugal_hdl::registers::Registers;
+use frugal_hdl::table_lookup::TableLookup;
 use frugal_hdl::token_counters::TokenCounters;
 use frugal_isa::command::{Command, Engine, FieldSpec, HEADER};
 use frugal_isa::{register, COMMAND_WORDS};
@@ -275,18 +277,6 @@ fn pipelined_multiplier() -> Result<(), CompareError> {
     Ok(())
 }
 
-#[test]
-fn extend_product() -> Result<(), CompareError> {
-    compare_native_and_verilated(
-        ExtendProduct::default,
-        |block, random, _| block.product.next = random.bits(16).into(),
-        no_clock,
-        CYCLES,
-        SEED,
-    )?;
-    Ok(())
-}
-
 /// Words of a command with a random value in every field, and those values as the field holds them.
 fn random_command(random: &mut Random, mnemonic: &str) -> ([u32; COMMAND_WORDS], Vec<(&'static str, u64)>) {
     let spec = Command::ALL.iter().find(|spec| spec.mnemonic == mnemonic).expect("a command of the table");
@@ -354,6 +344,7 @@ fn field_decoders() -> Result<(), CompareError> {
     field_decoder!(Matrix, "matrix");
     field_decoder!(Vector, "vector");
     field_decoder!(Store, "store");
+    field_decoder!(Move, "move_bytes");
     Ok(())
 }
 
@@ -1357,5 +1348,102 @@ fn registers() -> Result<(), CompareError> {
     )?;
     let counts = [writes, reads, starts, resets];
     assert!(counts.iter().all(|count| *count > 20), "writes, reads, starts, resets: {counts:?}");
+    Ok(())
+}
+
+#[test]
+fn byte_funnel() -> Result<(), CompareError> {
+    for rows in [8u64, 32] {
+        compare_native_and_verilated(
+            || ByteFunnel::new(rows as usize),
+            |block, random, _| {
+                for port in block.earlier.iter_mut().chain(&mut block.latest) {
+                    port.next = random.bits(32).into();
+                }
+                block.both.next = random.one_in(2);
+                block.offset.next = random.below(rows).into();
+                block.rotation.next = random.below(rows).into();
+                block.first_lane.next = random.below(rows).into();
+                block.last_lane.next = random.below(rows).into();
+                block.from.next = random.below(rows + 1).into();
+                block.to.next = random.below(rows + 1).into();
+                block.pad.next = random.bits(8).into();
+            },
+            no_clock,
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn table_lookup() -> Result<(), CompareError> {
+    let mut table = vec![0u8; 512];
+    let (mut written, mut expected) = (None, None);
+    compare_native_and_verilated(
+        || TableLookup::new(2),
+        |block, random, cycle| {
+            if let Some(expected) = expected {
+                assert_eq!(block.result.val().to_u8(), expected, "cycle {cycle}, seed {SEED}");
+            }
+            if let Some((row, word)) = written.take() {
+                let word: u32 = word;
+                table[4 * row..4 * row + 4].copy_from_slice(&word.to_le_bytes());
+            }
+            // All entries first, then lookups only: a row is not read while it is written.
+            let fills = cycle < 128;
+            let word = random.bits(32) as u32;
+            block.write_valid.next = fills;
+            block.write_address.next = cycle.into();
+            block.write_data.next = u64::from(word).into();
+            if fills {
+                written = Some((cycle as usize, word));
+            }
+            let enable = !fills && cycle > 128 && random.one_in(2);
+            let (number, value) = (random.below(2) as usize, random.bits(8) as usize);
+            block.enable.next = enable;
+            block.table.next = (number as u64).into();
+            block.value.next = (value as u64).into();
+            expected = Some(if enable { table[256 * number + value] } else { value as u8 });
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn byte_mover() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        || ByteMover::new(16),
+        |block, random, cycle| {
+            // The values of the nest and of the command change at random: both implementations must do the same.
+            block.reset.next = cycle == 0;
+            block.active.next = !random.one_in(5);
+            block.position.next = u64::from((random.below(80) as u16).wrapping_sub(20)).into();
+            block.row_inside.next = !random.one_in(6);
+            block.row_ends.next = random.one_in(6);
+            block.is_last.next = random.one_in(20);
+            block.destination.next = random.bits(16).into();
+            block.read_ready.next = !random.one_in(3);
+            block.result_soon.next = random.one_in(3);
+            block.result_odd.next = random.one_in(2);
+            for port in &mut block.read_data {
+                port.next = random.bits(32).into();
+            }
+            if cycle % 50 == 0 {
+                let first_lane = random.below(16);
+                block.first_lane.next = first_lane.into();
+                block.last_byte.next = random.below(16 - first_lane).into();
+                block.row_bytes.next = (1 + random.below(60)).into();
+                block.pad_value.next = random.bits(8).into();
+            }
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
     Ok(())
 }

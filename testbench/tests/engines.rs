@@ -3,13 +3,15 @@
 //! Each test plays the block's surroundings: memories whose contents are a function of the address, a bus with random
 //! pauses, the queue in front. What is not asked for is answered with random words, so that nothing comes out right by
 //! accident.
+use frugal_hdl::byte_mover::ByteMover;
 use frugal_hdl::dispatch::Dispatch;
 use frugal_hdl::leaves::Requantise;
 use frugal_hdl::load_engine::LoadEngine;
 use frugal_hdl::mac_array::MacArray;
-use frugal_hdl::matrix_engine::{MatrixEngine, VECTOR_SLOT_CYCLES};
+use frugal_hdl::matrix_engine::{MatrixEngine, PRODUCT_SLOT_CYCLES, VECTOR_SLOT_CYCLES};
 use frugal_hdl::output_stage::OutputStage;
 use frugal_hdl::store_engine::StoreEngine;
+use frugal_hdl::table_lookup::TableLookup;
 use frugal_hdl::vector_engine::VectorEngine;
 use frugal_isa::command::{layout, reduce, space, Command, Load, Matrix, Store, Tokens, Vector};
 use frugal_isa::{Config, COMMAND_BYTES, COMMAND_WORDS};
@@ -144,11 +146,18 @@ fn parameter_row(address: u64, lanes: usize) -> Vec<u32> {
         .collect()
 }
 
+/// Tables of the output stage under test.
+const TABLES: usize = 2;
+
 #[test]
 fn output_stage() -> Result<(), CompareError> {
     const CYCLES: u64 = 1_500;
     for (rows, cols, lanes) in [(16, 8, 2), (8, 4, 4)] {
-        let latency = u64::from(Requantise::LATENCY_CYCLES);
+        let latency = u64::from(Requantise::LATENCY_CYCLES + TableLookup::LATENCY_CYCLES);
+        let mut tables = vec![0u32; TABLES * frugal_isa::Config::TABLE_BYTES / 4];
+        let mut table_write: Option<(usize, u32)> = None;
+        // Activation writes to come: cycle, and whether the address is odd.
+        let mut soon: Vec<(u64, bool)> = Vec::new();
         let mut expected: BTreeMap<u64, StageResult> = BTreeMap::new();
         let mut planned: VecDeque<PlannedResult> = VecDeque::new();
         // Results whose totals have come; the first may be in the lanes while the next one is held.
@@ -157,7 +166,7 @@ fn output_stage() -> Result<(), CompareError> {
         let (mut parameter_asked, mut partial_asked): (Option<u64>, Option<u64>) = (None, None);
         let mut kinds = [0; 3];
         compare_native_and_verilated(
-            || OutputStage::new(rows, cols, lanes),
+            || OutputStage::new(rows, cols, lanes, TABLES),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {lanes} lanes");
                 // A descriptor, long or shortly before its totals.
@@ -211,6 +220,18 @@ fn output_stage() -> Result<(), CompareError> {
                 };
                 drive(&mut block.parameter, &parameters);
 
+                // A word of a table; tables are not looked up while they change.
+                if let Some((address, word)) = table_write.take() {
+                    tables[address] = word;
+                }
+                let changes = cycle < 300;
+                block.table_write_valid.next = changes;
+                let (address, word) = (cycle as usize % tables.len(), field(random, 32));
+                block.table_write_address.next = (address as u64).into();
+                block.table_write_data.next = u64::from(word).into();
+                if changes {
+                    table_write = Some((address, word));
+                }
                 // Vector values in free slots.
                 let vector_valid = group.is_none() && random.one_in(2);
                 let values: Vec<u32> = (0..lanes).map(|_| field(random, 32)).collect();
@@ -234,6 +255,10 @@ fn output_stage() -> Result<(), CompareError> {
                 block.vector_post_add.next = u64::from(post_add).into();
                 block.vector_minimum.next = u64::from(minimum as u8).into();
                 block.vector_maximum.next = u64::from(maximum as u8).into();
+                let lookup = !changes && cycle > 320 && random.one_in(2);
+                let table = random.below(TABLES as u64) as usize;
+                block.vector_lookup.next = lookup;
+                block.vector_table.next = (table as u64).into();
                 block.vector_route.next = u64::from(address | (lane as u32) << 16 | flags << 24).into();
                 if vector_valid {
                     let value = |l: usize| {
@@ -242,7 +267,19 @@ fn output_stage() -> Result<(), CompareError> {
                         requantise(value, multiplier, left, right, single).wrapping_add(added as i32)
                     };
                     let values: Vec<i32> = (0..lanes).map(value).collect();
-                    let clamped = values.iter().map(|v| (*v).clamp(minimum.into(), maximum.into()) as i8);
+                    let clamped = values.iter().map(|v| {
+                        let clamped = (*v).clamp(minimum.into(), maximum.into()) as u8;
+                        let entry = table * 64 + clamped as usize / 4;
+                        let looked_up = tables[entry].to_le_bytes()[clamped as usize % 4];
+                        if lookup {
+                            looked_up as i8
+                        } else {
+                            clamped as i8
+                        }
+                    });
+                    if flags & 1 == 0 {
+                        soon.push((cycle + latency, address & 1 == 1));
+                    }
                     let result = StageResult {
                         to_accumulator: flags & 1 == 1,
                         address: address as u16,
@@ -284,6 +321,9 @@ fn output_stage() -> Result<(), CompareError> {
                         matrix_signal: ends.then_some(u64::from(result.flags >> 4)),
                         vector_signal: None,
                     };
+                    if !raw {
+                        soon.push((cycle + latency, result.address & 1 == 1));
+                    }
                     kinds[usize::from(raw)] += 1;
                     expected.insert(cycle + latency, result);
                 }
@@ -297,6 +337,12 @@ fn output_stage() -> Result<(), CompareError> {
                 parameter_asked =
                     block.parameter_enable.val().then(|| block.parameter_address.val().to_u64());
                 partial_asked = block.partial_enable.val().then(|| block.partial_address.val().to_u64());
+
+                let in_time = soon.iter().find(|(at, _)| *at == cycle + ByteMover::LATENCY_CYCLES as u64);
+                assert_eq!(block.result_soon.val(), in_time.is_some(), "{context}");
+                if let Some((_, odd)) = in_time {
+                    assert_eq!(block.result_odd.val(), *odd, "{context}");
+                }
 
                 // What comes out.
                 let result = expected.remove(&cycle);
@@ -624,14 +670,18 @@ fn matrix_engine() -> Result<(), CompareError> {
 }
 
 fn random_vector(random: &mut Random, rows: u64, lanes: u64) -> Vector {
-    let from_accumulator = random.one_in(3);
+    let (from_accumulator, operand) = (random.one_in(3), random.below(3));
     let window = |random: &mut Random| if from_accumulator { 1 } else { 1 + random.below(3) as u32 };
     Vector {
         tokens: tokens(random),
         source: u32::from(from_accumulator),
         destination: random.below(2) as u32,
         single_rounding: random.one_in(2),
-        add_operand: !from_accumulator && random.one_in(2),
+        add_operand: !from_accumulator && operand == 1,
+        multiply_operand: !from_accumulator && operand == 2,
+        operand_per_group: random.one_in(2),
+        lookup: random.one_in(2),
+        table: random.below(8) as u32,
         reduce: random.below(3) as u32,
         source_address: field(random, 16),
         destination_address: field(random, 16),
@@ -714,8 +764,16 @@ fn vector_command(v: &Vector, rows: u64, lanes: u64) -> (Vec<u64>, Vec<EngineRes
                     accumulator = Some(address);
                     let words = row("accumulator", address, lanes as usize);
                     values = Some(words.iter().map(|word| *word as i32).collect());
-                } else if v.add_operand {
-                    accumulator = Some((u64::from(v.operand_address) + number) & 0xffff);
+                } else if v.add_operand || v.multiply_operand {
+                    let row = if v.operand_per_group { g } else { number };
+                    accumulator = Some((u64::from(v.operand_address) + row) & 0xffff);
+                }
+                if let (true, Some(address)) = (v.multiply_operand, accumulator) {
+                    let operands = row("accumulator", address, lanes as usize);
+                    let products = values.iter().flatten().zip(operands).map(|(value, operand)| {
+                        i32::from(value.wrapping_add(v.pre_add) as i16) * i32::from(operand as i16)
+                    });
+                    values = Some(products.collect());
                 }
                 let address = if v.destination == 1 {
                     u64::from(v.destination_address) + number
@@ -743,10 +801,10 @@ fn vector_engine() -> Result<(), CompareError> {
         let mut reads: VecDeque<u64> = VecDeque::new();
         let mut results: VecDeque<EngineResult> = VecDeque::new();
         let (mut activation_asked, mut accumulator_asked) = (None, None);
-        let mut reserved: Vec<bool> = Vec::new();
+        let (mut reserved, mut reserved_late): (Vec<bool>, Vec<bool>) = Default::default();
         let mut finish_cycles: VecDeque<u64> = VecDeque::new();
         let (mut in_flight, mut finished_commands) = (0, 0);
-        let mut asked_for = None;
+        let mut asked_for: VecDeque<u64> = VecDeque::new();
         compare_native_and_verilated(
             || VectorEngine::new(rows as usize, lanes as usize),
             |block, random, cycle| {
@@ -770,7 +828,9 @@ fn vector_engine() -> Result<(), CompareError> {
                 let ready = !random.one_in(if busy_phase { 3 } else { 20 });
                 reserved.push(busy_phase && random.one_in(2));
                 block.source_ready.next = ready;
+                reserved_late.push(busy_phase && random.one_in(2));
                 block.slot_reserved.next = reserved[cycle as usize];
+                block.late_slot_reserved.next = reserved_late[cycle as usize];
                 block.finished.next = finishes;
                 block.start.next = false;
                 settle_before_edge!(block);
@@ -790,7 +850,6 @@ fn vector_engine() -> Result<(), CompareError> {
                     assert_eq!(vec![block.route.val().to_u32()], result.words, "{context}");
                     let c = &command;
                     let native = [
-                        block.pre_add.val().to_u32(),
                         block.multiplier.val().to_u32(),
                         block.left.val().to_u32(),
                         block.right.val().to_u32(),
@@ -798,24 +857,34 @@ fn vector_engine() -> Result<(), CompareError> {
                         block.minimum.val().to_u32(),
                         block.maximum.val().to_u32(),
                     ];
-                    let fields =
-                        [c.pre_add as u32, c.multiplier, c.left_shift, c.right_shift, c.post_add as u32];
+                    let fields = [c.multiplier, c.left_shift, c.right_shift, c.post_add as u32];
+                    let pre_add = if c.multiply_operand { 0 } else { c.pre_add as u32 };
+                    assert_eq!(block.pre_add.val().to_u32(), pre_add, "{context}");
+                    assert_eq!(block.lookup.val(), c.lookup, "{context}");
+                    assert_eq!(u32::from(block.table.val().to_u8()), c.table, "{context}");
                     let clamps = [c.minimum, c.maximum].map(|byte| byte as u32 & 0xff);
                     assert_eq!(native.to_vec(), [&fields[..], &clamps[..]].concat(), "{context}");
                     let native = (block.single_rounding.val(), block.add_operand.val());
                     assert_eq!(native, (c.single_rounding, c.add_operand), "{context}");
-                    // Its accumulator row, if it needs one, arrives in this cycle; its slot was not reserved.
-                    assert_eq!(asked_for.take(), result.accumulator, "{context}");
-                    assert!(!reserved[cycle as usize - VECTOR_SLOT_CYCLES], "{context}: a reserved slot");
+                    // Its accumulator row, if it needs one, was read before; its slot was not reserved.
+                    if result.accumulator.is_some() {
+                        assert_eq!(asked_for.pop_front(), result.accumulator, "{context}");
+                    }
+                    if c.multiply_operand {
+                        let issued = cycle as usize - PRODUCT_SLOT_CYCLES;
+                        assert!(!reserved_late[issued] && !reserved[issued], "{context}: a reserved slot");
+                    } else {
+                        assert!(asked_for.is_empty(), "{context}");
+                        assert!(!reserved[cycle as usize - VECTOR_SLOT_CYCLES], "{context}: a reserved slot");
+                    }
                     if results.is_empty() {
                         finish_cycles.push_back(cycle + 1 + random.below(20));
                     }
-                } else {
-                    assert_eq!(asked_for.take(), None, "{context}");
                 }
                 if block.accumulator_enable.val() {
                     let address = block.accumulator_address.val().to_u64();
-                    (accumulator_asked, asked_for) = (Some(address), Some(address));
+                    accumulator_asked = Some(address);
+                    asked_for.push_back(address);
                 }
                 assert_eq!(block.busy.val(), in_flight > 0, "{context}");
                 let starts = block.take.val() && in_flight < 20 && !random.one_in(4);
@@ -847,7 +916,7 @@ fn vector_engine_reports_illegal_fields() -> Result<(), CompareError> {
             block.reset.next = cycle % 3 == 2;
             if cycle % 3 == 1 {
                 let mut words = encode(random_vector(random, 16, 4));
-                let word = words[0] & 0xffff | (field(random, 6) << 16);
+                let word = words[0] & 0xffff | (field(random, 12) << 16);
                 words[0] = word;
                 drive(&mut block.command, &words);
                 settle_before_edge!(block);
@@ -878,6 +947,7 @@ fn transfer_configs() -> [Config; 2] {
         weight_depth: 64,
         parameter_depth: 64,
         accumulator_depth: 64,
+        tables: 2,
         depthwise_taps: cols.min(4),
         queue_depth: 2,
         bus_bits,
@@ -1343,7 +1413,7 @@ impl Run {
         match fault {
             Fault::NoEnd => opcodes.push(1),
             Fault::NoCommands => opcodes.clear(),
-            Fault::Opcode => opcodes.extend([[0, 7, 255, 128][random.below(4) as usize], 1, 6]),
+            Fault::Opcode => opcodes.extend([[0, 8, 255, 128][random.below(4) as usize], 1, 6]),
             // The engines are still at work when the fault happens.
             Fault::Illegal(_) | Fault::Read | Fault::Write => opcodes.extend([1, 1, 1, 6]),
             _ => opcodes.push(6),
@@ -1522,7 +1592,7 @@ fn dispatch() -> Result<(), CompareError> {
                             assert_eq!((index, this.next), (this.opcodes.len(), index), "{context}")
                         }
                         Fault::Opcode => {
-                            assert!([0, 7, 128, 255].contains(&this.opcodes[index]), "{context}")
+                            assert!([0, 8, 128, 255].contains(&this.opcodes[index]), "{context}")
                         }
                         _ => assert!(index <= this.opcodes.len(), "{context}"),
                     }

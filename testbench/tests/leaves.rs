@@ -16,12 +16,12 @@ macro_rules! clock {
 }
 
 #[test]
-fn multiplier() -> Result<(), CompareError> {
+fn signed_product() -> Result<(), CompareError> {
     compare_native_and_verilated(
-        Multiplier::default,
+        SignedProduct::default,
         |block, random, _| {
-            block.activation.next = random.bits(8).into();
-            block.weight.next = random.bits(8).into();
+            block.a.next = random.bits(16).into();
+            block.b.next = random.bits(16).into();
         },
         clock!(),
         CYCLES,
@@ -193,13 +193,6 @@ fn packing() -> Result<(), CompareError> {
     compare_native_and_verilated(
         PackBytes::default,
         |block, random, _| block.bytes.iter_mut().for_each(|byte| byte.next = random.bits(8).into()),
-        |_, _| {},
-        CYCLES,
-        SEED,
-    )?;
-    compare_native_and_verilated(
-        UnpackBytes::default,
-        |block, random, _| block.word.next = random.bits(32).into(),
         |_, _| {},
         CYCLES,
         SEED,

@@ -4,7 +4,7 @@
 //! the bytes must be the same. Failures shrink and print their seed.
 
 use frugal_device::{Device, GoldenDevice, RunOptions};
-use frugal_isa::command::{space, Barrier, End, Load, Matrix, Store, Vector};
+use frugal_isa::command::{layout, space, Barrier, End, Load, Matrix, Move, Store, Vector};
 use frugal_isa::{Command, Config, Program, TensorLayout};
 use frugal_testbench::accelerator::verilated_device;
 use frugal_testbench::axi::Stalls;
@@ -22,6 +22,7 @@ fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
         weight_depth: 64,
         parameter_depth: 32,
         accumulator_depth: 64,
+        tables: 2,
         depthwise_taps: cols.min(4),
         queue_depth: 4,
         bus_bits,
@@ -34,7 +35,8 @@ fn program(config: &Config, seed: u64, commands: &[Command]) -> Program {
     let parameter_bytes = config.parameter_depth * config.parameter_group_bytes();
     let accumulator_bytes = config.accumulator_depth * 4 * config.lanes;
     // Constants: activations, weights, parameters, accumulators.
-    let total = activation_bytes + weight_bytes + parameter_bytes + accumulator_bytes;
+    let table_bytes = config.tables * Config::TABLE_BYTES;
+    let total = activation_bytes + weight_bytes + parameter_bytes + accumulator_bytes + table_bytes;
     let mut state = seed | 1;
     let mut random = move || {
         state ^= state << 13;
@@ -82,6 +84,14 @@ fn program(config: &Config, seed: u64, commands: &[Command]) -> Program {
         load(space::WEIGHT, activation_bytes, weight_bytes),
         load(space::PARAMETER, parameters, parameter_bytes),
         load(space::ACCUMULATOR, parameters + parameter_bytes, accumulator_bytes),
+        Load {
+            space: space::PARAMETER,
+            layout: layout::TABLE,
+            memory_offset: (total - table_bytes) as u32,
+            row_bytes: table_bytes as u32,
+            ..Load::default()
+        }
+        .into(),
     ];
     for command in commands {
         all.push(Barrier::default().into());
@@ -203,7 +213,7 @@ impl Fit for Matrix {
 prop_compose! {
     fn vector(config: Config)(
         kernel_x in 1u32..4, kernel_y in 1u32..4, outputs_x in 1u32..5, outputs_y in 1u32..4, groups in 1u32..5,
-        source in 0u32..2, destination in 0u32..2, reduce in 0u32..3, flags in any::<(bool, bool)>(),
+        source in 0u32..2, destination in 0u32..2, reduce in 0u32..3, flags in any::<(bool, bool, bool, bool, bool)>(), table in 0u32..2,
         start_x in -1i32..2, start_y in -1i32..2, step_x in 1u32..3, step_y in 1u32..3, lane in 0u32..16,
         pre_add in any::<i32>(), multiplier in 0u32..=1 << 31, left in 0u32..32, right in 0u32..32,
         clamp in (-128i32..128, -128i32..128), post_add in any::<i32>(), pad_value in -128i32..128
@@ -220,6 +230,10 @@ prop_compose! {
             destination,
             single_rounding: flags.0,
             add_operand: flags.1 && source == 0 && results <= 32,
+            multiply_operand: flags.2 && !flags.1 && source == 0 && results <= 32,
+            operand_per_group: flags.3,
+            lookup: flags.4,
+            table,
             reduce,
             source_address: if source == 1 { 0 } else { (start_y * width + start_x) as u32 & 0xffff },
             destination_address: if destination == 1 { 40 } else { 64 },
@@ -258,6 +272,38 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// Moves from the first 64 vectors to the others.
+    fn move_bytes(config: Config)(
+        first_lane in 0u32..64, bytes in 1u32..64, outputs_x in 1u32..12, outputs_y in 1u32..5, vectors in 1u32..5,
+        width in 1u32..64, input_height in 1u32..6, start_x in -40i32..40, start_y in -3i32..3, step_x in 0u32..40,
+        step_y in 0u32..3, output_stride_x in 0u32..3, pad_value in -128i32..128
+    ) -> Command {
+        let rows = config.rows as u32;
+        let first_lane = first_lane % rows;
+        Move {
+            source_address: (start_y * vectors as i32) as u32 & 0xffff,
+            destination_address: 64,
+            first_lane,
+            bytes: bytes.min(rows - first_lane),
+            outputs_x,
+            outputs_y,
+            stride_y: vectors * step_y,
+            output_stride_x,
+            output_stride_y: 12,
+            input_width: width.min(vectors * rows),
+            input_height,
+            start_x,
+            start_y,
+            step_x,
+            step_y,
+            pad_value,
+            ..Move::default()
+        }
+        .into()
+    }
+}
+
 fn compare(program: &Program, options: &SimulationOptions) -> Result<(), TestCaseError> {
     let config = &program.config;
     let mut golden = GoldenDevice::new(config).unwrap();
@@ -289,7 +335,10 @@ fn compare(program: &Program, options: &SimulationOptions) -> Result<(), TestCas
 }
 
 fn commands(config: Config) -> impl Strategy<Value = Vec<Command>> {
-    prop::collection::vec(prop_oneof![matrix(config.clone()), vector(config)], 1..4)
+    prop::collection::vec(
+        prop_oneof![matrix(config.clone()), vector(config.clone()), move_bytes(config)],
+        1..4,
+    )
 }
 
 fn stalls() -> impl Strategy<Value = Option<u64>> {

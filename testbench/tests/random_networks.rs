@@ -27,6 +27,7 @@ fn configs() -> Vec<Config> {
         weight_depth,
         parameter_depth: 32,
         accumulator_depth,
+        tables: 2,
         depthwise_taps: cols.min(4),
         queue_depth: 4,
         bus_bits,

@@ -1,6 +1,6 @@
 //! Which addresses a command reads and writes: what tokens are made from.
 
-use frugal_isa::command::{layout, space, Load, Matrix, Store, Vector};
+use frugal_isa::command::{layout, space, Load, Matrix, Move, Store, Vector};
 use frugal_isa::{Command, Config};
 use std::ops::Range;
 
@@ -11,8 +11,14 @@ pub enum Memory {
     Weight = 1,
     Parameter = 2,
     Accumulator = 3,
+    /// Tables of the vector unit.
+    Table = 5,
     /// The workspace behind the bus, in units of 16 bytes. Constants are only read and need no order.
     Workspace = 4,
+}
+
+impl Memory {
+    pub const COUNT: usize = 6;
 }
 
 /// Addresses of one memory.
@@ -79,6 +85,7 @@ impl Access {
             Command::Store(store) => access.store(store, config),
             Command::Matrix(matrix) => access.matrix(matrix, config),
             Command::Vector(vector) => access.vector(vector, config),
+            Command::Move(command) => access.move_bytes(command, config),
             Command::Barrier(_) | Command::End(_) => {}
         }
         access
@@ -89,8 +96,8 @@ impl Access {
             memory_rows(load.memory_offset, load.rows, load.row_bytes, load.memory_stride, &mut self.reads);
         }
         let mut addresses = Addresses::new();
-        let (memory, unit) = destination(load.space, config);
-        if load.layout == layout::LINEAR {
+        let (memory, unit) = destination(load.space, load.layout, config);
+        if load.layout == layout::LINEAR || memory == Memory::Table {
             let each = load.row_bytes.div_ceil(unit as u32);
             for row in 0..load.rows {
                 for i in 0..each {
@@ -119,7 +126,7 @@ impl Access {
 
     fn store(&mut self, store: &Store, config: &Config) {
         memory_rows(store.memory_offset, store.rows, store.row_bytes, store.memory_stride, &mut self.writes);
-        let (memory, unit) = destination(store.space, config);
+        let (memory, unit) = destination(store.space, layout::LINEAR, config);
         let mut addresses = Addresses::new();
         for row in 0..store.rows {
             for i in 0..store.row_bytes.div_ceil(unit as u32) {
@@ -201,12 +208,16 @@ impl Access {
             }
             read.spans(Memory::Activation, &mut self.reads);
         }
-        if v.add_operand {
-            wrapped(Memory::Accumulator, v.operand_address, results, &mut self.reads);
+        if v.add_operand || v.multiply_operand {
+            let rows = if v.operand_per_group { v.groups } else { results };
+            wrapped(Memory::Accumulator, v.operand_address, rows, &mut self.reads);
         }
         if v.destination == 1 {
             wrapped(Memory::Accumulator, v.destination_address, results, &mut self.writes);
             return;
+        }
+        if v.lookup {
+            wrapped(Memory::Table, v.table, 1, &mut self.reads);
         }
         let mut written = Addresses::new();
         for chunk in first_chunk..=last_chunk {
@@ -226,9 +237,38 @@ impl Access {
     }
 }
 
+impl Access {
+    fn move_bytes(&mut self, m: &Move, config: &Config) {
+        let (mut read, mut written) = (Addresses::new(), Addresses::new());
+        let width = i64::from(m.input_width);
+        for y in 0..m.outputs_y {
+            let row = m.source_address.wrapping_add(y.wrapping_mul(m.stride_y));
+            let is_inside =
+                !taps(1, 1, m.start_y.wrapping_add((y * m.step_y) as i32), (0, 0), m.input_height).is_empty();
+            for x in 0..m.outputs_x {
+                let first = (m.start_x as u32).wrapping_add(x.wrapping_mul(m.step_x)) as u16 as i16;
+                let first = i64::from(first);
+                let (start, end) = (first.max(0), (first + i64::from(m.bytes)).min(width));
+                if is_inside && start < end {
+                    let rows = config.rows as i64;
+                    for vector in start / rows..(end - 1) / rows + 1 {
+                        read.insert(row.wrapping_add(vector as u32));
+                    }
+                }
+                let offset =
+                    y.wrapping_mul(m.output_stride_y).wrapping_add(x.wrapping_mul(m.output_stride_x));
+                written.insert(m.destination_address.wrapping_add(offset));
+            }
+        }
+        read.spans(Memory::Activation, &mut self.reads);
+        written.spans(Memory::Activation, &mut self.writes);
+    }
+}
+
 /// Memory and bytes of an address of a `space`.
-fn destination(value: u32, config: &Config) -> (Memory, usize) {
+fn destination(value: u32, layout: u32, config: &Config) -> (Memory, usize) {
     match value {
+        space::PARAMETER if layout == layout::TABLE => (Memory::Table, Config::TABLE_BYTES),
         space::ACTIVATION => (Memory::Activation, config.rows),
         space::WEIGHT => (Memory::Weight, config.tile_bytes()),
         space::PARAMETER => (Memory::Parameter, config.parameter_group_bytes()),

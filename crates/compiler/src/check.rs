@@ -57,7 +57,7 @@ struct State<'a> {
     numbers: Vec<usize>,
     /// For each command: commands of each engine that are finished when it starts.
     finished: Vec<[usize; 4]>,
-    cells: [Vec<Cell>; 5],
+    cells: [Vec<Cell>; Memory::COUNT],
 }
 
 impl State<'_> {
@@ -152,6 +152,7 @@ fn check_accesses(
         Memory::Weight => config.weight_depth,
         Memory::Parameter => config.parameter_depth,
         Memory::Accumulator => config.accumulator_depth,
+        Memory::Table => config.tables,
         Memory::Workspace => usize::MAX,
     };
     for span in access.reads.iter().chain(&access.writes) {

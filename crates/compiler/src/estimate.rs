@@ -20,6 +20,8 @@ pub struct CostModel {
     pub matrix_drain: f64,
     /// From the last read of a vector command to its last result.
     pub vector_drain: f64,
+    /// From the last read of a move to its last write.
+    pub move_drain: f64,
     /// Cycles that an engine loses between two commands.
     pub command_overhead: f64,
 }
@@ -33,6 +35,7 @@ impl Default for CostModel {
             store_latency: 25.0,
             matrix_drain: 15.0,
             vector_drain: 15.0,
+            move_drain: 4.0,
             command_overhead: 2.0,
         }
     }
@@ -104,6 +107,10 @@ fn work(command: &Command, config: &Config, model: &CostModel) -> Work {
             let window = f64::from(v.kernel_y) * f64::from(v.kernel_x);
             let results = f64::from(v.groups) * f64::from(v.outputs_y) * f64::from(v.outputs_x);
             Work { cycles: results * window, drain: model.vector_drain, lanes: 1.0 / window, ..base }
+        }
+        Command::Move(m) => {
+            let cycles = f64::from(m.outputs_y) * (f64::from(m.outputs_x) + 1.0);
+            Work { cycles, drain: model.move_drain, ..base }
         }
         Command::Barrier(_) | Command::End(_) => base,
     }
@@ -207,7 +214,7 @@ pub(crate) fn simulate(
         };
         let rate = |engine: usize, r: &Running| -> f64 {
             if engine == Engine::Vector as usize {
-                ((1.0 - matrix_lanes) / works[r.command].lanes).clamp(0.02, 1.0)
+                ((1.0 - matrix_lanes) / works[r.command].lanes.max(1e-9)).clamp(0.02, 1.0)
             } else {
                 1.0
             }

@@ -22,7 +22,7 @@ struct Cell {
 
 /// What each command waits for, so that every read sees what it sees in the order given.
 fn needs(commands: &[&Command], config: &Config) -> Vec<Needs> {
-    let mut memories: [Vec<Cell>; 5] = Default::default();
+    let mut memories: [Vec<Cell>; crate::access::Memory::COUNT] = Default::default();
     let mut all = Vec::with_capacity(commands.len());
     for (index, command) in commands.iter().enumerate() {
         let engine = command.engine();

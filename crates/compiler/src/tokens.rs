@@ -24,7 +24,7 @@ struct Cell {
 
 /// Last writers and readers of every address.
 struct Tracker {
-    memories: [Vec<Cell>; 5],
+    memories: [Vec<Cell>; Memory::COUNT],
 }
 
 impl Tracker {

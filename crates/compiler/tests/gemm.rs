@@ -122,6 +122,7 @@ fn any_config() -> impl Strategy<Value = Config> {
             weight_depth: 1 << weight,
             parameter_depth: 1 << parameter,
             accumulator_depth: 1 << accumulator,
+            tables: 2,
             depthwise_taps: cols.min(4),
             queue_depth: 1 << queue,
             bus_bits: if wide { 128 } else { 64 },

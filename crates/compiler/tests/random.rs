@@ -71,6 +71,7 @@ fn any_config() -> impl Strategy<Value = Config> {
         weight_depth: depths.1,
         parameter_depth: depths.2,
         accumulator_depth: depths.3,
+        tables: 2,
         depthwise_taps: cols.min(4),
         queue_depth: depths.4,
         bus_bits: if wide { 128 } else { 64 },

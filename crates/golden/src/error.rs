@@ -60,6 +60,12 @@ pub enum Fault {
     Lane { field: &'static str, value: u32, quantum: usize },
     #[error("first_row is {value}; it must be below {limit}")]
     FirstRow { value: u32, limit: usize },
+    #[error(
+        "a segment of {bytes} bytes from lane {lane} on does not end within the {rows} bytes of a vector"
+    )]
+    Segment { bytes: u32, lane: u32, rows: usize },
+    #[error("input_width is 0; a source row holds bytes")]
+    EmptyRow,
     #[error("source 1 has no window, but the window is {kernel_x} x {kernel_y}")]
     AccumulatorWindow { kernel_x: u32, kernel_y: u32 },
     #[error("{0}")]

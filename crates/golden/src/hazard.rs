@@ -118,7 +118,7 @@ pub(crate) struct Hazards {
     current: usize,
     /// Cells of an activation vector.
     parts: usize,
-    cells: [Vec<Cell>; 4],
+    cells: [Vec<Cell>; 5],
     bus: HashMap<u32, Box<[BusCell]>>,
 }
 
@@ -146,7 +146,7 @@ impl Conflict {
 }
 
 impl Hazards {
-    pub fn new(commands: &[Command], depths: [usize; 4], parts: usize) -> Hazards {
+    pub fn new(commands: &[Command], depths: [usize; 5], parts: usize) -> Hazards {
         let mut counts = [0; 5];
         let places = commands
             .iter()
@@ -168,6 +168,7 @@ impl Hazards {
                 cells(MemoryKind::Weight, 1),
                 cells(MemoryKind::Parameter, 1),
                 cells(MemoryKind::Accumulator, 1),
+                cells(MemoryKind::Table, 1),
             ],
             bus: HashMap::new(),
         }

@@ -72,6 +72,8 @@ pub(crate) struct Chip {
     pub parameter: Vec<u8>,
     /// `lanes` values a row.
     pub accumulator: Vec<i32>,
+    /// Entries of all tables.
+    pub table: Vec<i8>,
     /// For each step of a depthwise reduction, the vectors of the results before: the latest first.
     pub history: Vec<u8>,
 }
@@ -92,6 +94,7 @@ impl Machine {
             weight: vec![0; config.weight_bytes()],
             parameter: vec![0; config.parameter_depth * config.parameter_group_bytes()],
             accumulator: vec![0; config.accumulator_depth * config.lanes],
+            table: vec![0; config.tables * Config::TABLE_BYTES],
             history: vec![0; Config::DEPTHWISE_STEPS * (config.depthwise_taps - 1) * config.rows],
         };
         Ok(Machine { config: config.clone(), chip })
@@ -141,6 +144,16 @@ impl Machine {
         &mut self.chip.accumulator
     }
 
+    /// Entries of all tables of the vector unit, [`Config::TABLE_BYTES`] each.
+    pub fn table(&self) -> &[i8] {
+        &self.chip.table
+    }
+
+    /// Entries of all tables, to preset for a test.
+    pub fn table_mut(&mut self) -> &mut [i8] {
+        &mut self.chip.table
+    }
+
     /// Runs a program with the default options.
     pub fn run(
         &mut self,
@@ -165,8 +178,13 @@ impl Machine {
             return Err(GoldenError::MisalignedBase { register, value });
         }
         let config = &self.config;
-        let depths =
-            [config.activation_depth, config.weight_depth, config.parameter_depth, config.accumulator_depth];
+        let depths = [
+            config.activation_depth,
+            config.weight_depth,
+            config.parameter_depth,
+            config.accumulator_depth,
+            config.tables,
+        ];
         let hazards =
             options.check_hazards.then(|| Hazards::new(commands, depths, config.rows / config.lanes));
         let execution = Execution {

@@ -13,6 +13,8 @@ pub enum MemoryKind {
     Parameter,
     /// Addresses are rows.
     Accumulator,
+    /// Addresses are tables of 256 entries.
+    Table,
     /// Behind the memory bus; addresses are bytes.
     Bus,
 }
@@ -24,6 +26,7 @@ impl fmt::Display for MemoryKind {
             MemoryKind::Weight => "weight scratchpad",
             MemoryKind::Parameter => "parameter memory",
             MemoryKind::Accumulator => "accumulator memory",
+            MemoryKind::Table => "table memory",
             MemoryKind::Bus => "bus memory",
         })
     }

@@ -4,7 +4,7 @@
 //! address error; everywhere else all memories must be equal afterwards.
 
 use frugal_golden::{Fault, GoldenError, Machine, Memory, RunReport};
-use frugal_isa::command::{layout, reduce, space, End, Load, Matrix, Store, Vector};
+use frugal_isa::command::{layout, reduce, space, End, Load, Matrix, Move, Store, Vector};
 use frugal_isa::{Command, Config};
 use proptest::prelude::*;
 
@@ -20,6 +20,7 @@ struct Naive {
     parameter: Vec<u8>,
     accumulator: Vec<i32>,
     memory: Vec<u8>,
+    table: Vec<i8>,
     /// For each step of a depthwise reduction, the vectors that it has read.
     seen: Vec<Vec<Vec<i32>>>,
 }
@@ -102,6 +103,11 @@ impl Naive {
                     }
                     (space::WEIGHT, layout::ROW) => {
                         (address + (byte / c) * stride + index / r, (byte % c) * r + index % r)
+                    }
+                    (space::PARAMETER, layout::TABLE) => {
+                        let table = sixteen((address + i * stride + byte / 256) as i64);
+                        *self.table.get_mut(table * 256 + byte % 256).ok_or(OutOfDepth)? = value as i8;
+                        continue;
                     }
                     (memory, _) => {
                         let width = [r, r * c, 12 * l, 4 * l][memory as usize];
@@ -338,19 +344,18 @@ impl Naive {
                             reduce::MINIMUM => *window.iter().min().unwrap(),
                             _ => window.iter().fold(0i32, |a, b| a.wrapping_add(*b)),
                         };
-                        let scaled = requantise(
-                            reduced.wrapping_add(v.pre_add),
-                            v.multiplier,
-                            v.left_shift,
-                            v.right_shift,
-                            v.single_rounding,
-                        );
-                        let added = if v.add_operand {
-                            let row = sixteen(v.operand_address as i64 + n);
-                            *self.accumulator.get(row * l + i).ok_or(OutOfDepth)?
-                        } else {
-                            v.post_add
+                        let operand = |n: i64| {
+                            let row = if v.operand_per_group { g as i64 } else { n };
+                            let row = sixteen(v.operand_address as i64 + row);
+                            self.accumulator.get(row * l + i).copied().ok_or(OutOfDepth)
                         };
+                        let mut value = reduced.wrapping_add(v.pre_add);
+                        if v.multiply_operand {
+                            value = ((value as i16 as i64) * (operand(n)? as i16 as i64)) as i32;
+                        }
+                        let scaled =
+                            requantise(value, v.multiplier, v.left_shift, v.right_shift, v.single_rounding);
+                        let added = if v.add_operand { operand(n)? } else { v.post_add };
                         results.push(scaled.wrapping_add(added));
                     }
                     for (i, value) in results.into_iter().enumerate() {
@@ -364,11 +369,42 @@ impl Naive {
                                     + y * v.output_stride_y as i64
                                     + x * v.output_stride_x as i64,
                             );
-                            let byte = value.clamp(v.minimum, v.maximum) as u8;
+                            let mut byte = value.clamp(v.minimum, v.maximum) as u8;
+                            if v.lookup {
+                                let entry = v.table as usize * 256 + byte as usize;
+                                byte = *self.table.get(entry).ok_or(OutOfDepth)? as u8;
+                            }
                             self.put(space::ACTIVATION, address, lane + i, byte)?;
                         }
                     }
                     n += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn move_bytes(&mut self, m: &Move) -> Naively {
+        let r = self.config.rows;
+        for y in 0..m.outputs_y as i64 {
+            for x in 0..m.outputs_x as i64 {
+                for i in 0..m.bytes as i64 {
+                    let row = signed(m.start_y as i64 + y * m.step_y as i64);
+                    let column = signed(m.start_x as i64 + x * m.step_x as i64 + i);
+                    let inside = (0..m.input_height as i64).contains(&row)
+                        && (0..m.input_width as i64).contains(&column);
+                    let value = if inside {
+                        let vector = m.source_address as i64 + y * m.stride_y as i64 + column / r as i64;
+                        self.activation_lane(vector, column as usize % r)?
+                    } else {
+                        m.pad_value
+                    };
+                    let to = sixteen(
+                        m.destination_address as i64
+                            + y * m.output_stride_y as i64
+                            + x * m.output_stride_x as i64,
+                    );
+                    self.put(space::ACTIVATION, to, m.first_lane as usize + i as usize, value as u8)?;
                 }
             }
         }
@@ -381,6 +417,7 @@ impl Naive {
             Command::Store(store) => self.store(store),
             Command::Matrix(matrix) => self.matrix(matrix),
             Command::Vector(vector) => self.vector(vector),
+            Command::Move(command) => self.move_bytes(command),
             _ => Ok(()),
         }
     }
@@ -398,6 +435,7 @@ fn compare(naive: &Naive, command: Command) -> Result<Option<RunReport>, TestCas
     }
     machine.parameter_mut().copy_from_slice(&naive.parameter);
     machine.accumulator_mut().copy_from_slice(&naive.accumulator);
+    machine.table_mut().copy_from_slice(&naive.table);
     let mut memory = Memory::from(naive.memory.clone());
     let mut naive = naive.clone();
     let expected = naive.command(&command);
@@ -409,6 +447,7 @@ fn compare(naive: &Naive, command: Command) -> Result<Option<RunReport>, TestCas
             prop_assert!(machine.weight().iter().zip(&naive.weight).all(|(a, b)| *a as i8 == *b));
             prop_assert_eq!(machine.parameter(), &naive.parameter[..]);
             prop_assert_eq!(machine.accumulator(), &naive.accumulator[..]);
+            prop_assert_eq!(machine.table(), &naive.table[..]);
             prop_assert!(memory.as_slice() == naive.memory);
             Ok(Some(report))
         }
@@ -436,6 +475,7 @@ prop_compose! {
             weight_depth: 64,
             parameter_depth: 32,
             accumulator_depth: 128,
+            tables: 2,
             depthwise_taps: taps,
             queue_depth: 2,
             bus_bits: 64,
@@ -469,6 +509,7 @@ fn filled(config: Config, seed: u64) -> Naive {
         parameter,
         accumulator: (0..config.accumulator_depth * config.lanes).map(|_| (next() as i32) >> 12).collect(),
         memory: (0..MEMORY_BYTES).map(|_| next() as u8).collect(),
+        table: (0..256 * config.tables).map(|_| next() as i8).collect(),
         seen: vec![Vec::new(); 64],
         config,
     }
@@ -481,7 +522,7 @@ fn stride() -> impl Strategy<Value = u32> {
 
 prop_compose! {
     fn any_load()(
-        (space, layout) in prop_oneof![(0u32..4, Just(0u32)), (Just(space::WEIGHT), 0u32..3)],
+        (space, layout) in prop_oneof![(0u32..4, Just(0u32)), (Just(space::WEIGHT), 0u32..3), (Just(space::PARAMETER), Just(1u32))],
         base_register in prop_oneof![0u32..3, Just(7)],
         offset in 0u32..40, rows in 1u32..12, first_row in 0u32..40, bytes in 1u32..8, memory_stride in 0u32..12,
         address in 0u32..40, stride in stride(),
@@ -536,6 +577,7 @@ prop_compose! {
     fn any_vector()(
         (source, destination, single_rounding, add_operand, reduce)
             in (0u32..2, 0u32..2, any::<bool>(), any::<bool>(), 0u32..3),
+        (multiply_operand, operand_per_group, lookup, table) in (any::<bool>(), any::<bool>(), any::<bool>(), 0u32..3),
         (source_address, destination_address, operand_address) in (0u32..60, 0u32..60, 0u32..60),
         (kernel_x, kernel_y, outputs_x, outputs_y, groups) in (1u32..4, 1u32..4, 1u32..4, 1u32..4, 1u32..4),
         strides in prop::array::uniform8(stride()),
@@ -547,8 +589,10 @@ prop_compose! {
     ) -> Vector {
         let (kernel_x, kernel_y, add_operand) =
             if source == 1 { (1, 1, false) } else { (kernel_x, kernel_y, add_operand) };
+        let multiply_operand = multiply_operand && !add_operand && source == 0;
         Vector {
-            source, destination, single_rounding, add_operand, reduce, source_address, destination_address,
+            source, destination, single_rounding, add_operand, reduce, multiply_operand, operand_per_group, lookup,
+            table, source_address, destination_address,
             operand_address, first_lane: first_lane.into(), kernel_x, kernel_y, groups, outputs_x, outputs_y,
             stride_kernel_x: strides[0], stride_kernel_y: strides[1], stride_x: strides[2], stride_y: strides[3],
             stride_group: strides[4], output_stride_group: strides[5], output_stride_x: strides[6],
@@ -559,13 +603,41 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn any_move()(
+        (source_address, destination_address) in (0u32..60, 60u32..130), (first_lane, bytes) in (0u32..16, 1u32..17),
+        (outputs_x, outputs_y) in (1u32..6, 1u32..5), (stride_y, output_stride_x, output_stride_y) in (stride(), stride(), stride()),
+        (input_width, input_height) in (1u32..70, 0u32..6), (start_x, start_y) in (-20i32..20, -3i32..3),
+        (step_x, step_y) in (0u32..30, 0u32..3), pad_value: i8,
+    ) -> Move {
+        Move {
+            source_address, destination_address, first_lane, bytes, outputs_x, outputs_y, stride_y, output_stride_x,
+            output_stride_y, input_width, input_height, start_x, start_y, step_x, step_y, pad_value: pad_value.into(),
+            ..Move::default()
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn move_copies_as_the_page_says(config in any_config(), command in any_move(), seed: u64) {
+        let mut command = command;
+        let rows = config.rows as u32;
+        command.first_lane %= rows;
+        command.bytes = command.bytes.min(rows - command.first_lane);
+        let segments = u64::from(command.outputs_x * command.outputs_y);
+        if let Some(report) = compare(&filled(config, seed), command.into())? {
+            prop_assert_eq!(report.vector_steps, segments);
+        }
+    }
 
     #[test]
     fn load_fills_every_memory_as_the_page_says(config in any_config(), load in any_load(), seed: u64) {
         let mut load = load;
         match load.layout {
+            layout::TABLE if load.space == space::PARAMETER => load.address %= 4,
             layout::COLUMN => load.first_row %= config.cols as u32,
             layout::ROW => load.first_row %= config.rows as u32,
             _ => {}

@@ -332,6 +332,8 @@ pub mod layout {
     pub const COLUMN: u32 = 1;
     /// Memory row j is row j of the right operand: it is transposed on the way in.
     pub const ROW: u32 = 2;
+    /// In the space of parameters: bytes fill tables in order. Entry i belongs to the int8 value whose bits are those of i.
+    pub const TABLE: u32 = 1;
 }
 
 /// Values of the `reduce` field of vector commands.
@@ -420,7 +422,8 @@ impl Command {
                 if load.layout > layout::ROW {
                     return refuse("layout", load.layout, "layouts are 0, 1 and 2");
                 }
-                if load.layout != layout::LINEAR && load.space != space::WEIGHT {
+                let table = load.space == space::PARAMETER && load.layout == layout::TABLE;
+                if load.layout != layout::LINEAR && load.space != space::WEIGHT && !table {
                     return refuse("layout", load.layout, "only weights are laid out by column or row");
                 }
             }
@@ -439,8 +442,12 @@ impl Command {
                 if vector.reduce > reduce::MINIMUM {
                     return refuse("reduce", vector.reduce, "reductions are 0, 1 and 2");
                 }
-                if vector.source == 1 && vector.add_operand {
-                    return refuse("add_operand", 1, "source and operand cannot both be accumulator rows");
+                if vector.source == 1 && (vector.add_operand || vector.multiply_operand) {
+                    let field = if vector.add_operand { "add_operand" } else { "multiply_operand" };
+                    return refuse(field, 1, "source and operand cannot both be accumulator rows");
+                }
+                if vector.add_operand && vector.multiply_operand {
+                    return refuse("multiply_operand", 1, "an operand is added or multiplied, not both");
                 }
             }
             Command::Matrix(matrix) => {
@@ -448,7 +455,7 @@ impl Command {
                     return refuse("skip", matrix.skip, "it must be less than outputs_x");
                 }
             }
-            Command::Barrier(_) | Command::End(_) => {}
+            Command::Move(_) | Command::Barrier(_) | Command::End(_) => {}
         }
         Ok(())
     }

@@ -25,6 +25,9 @@ pub struct Config {
     /// Pixels that a depthwise step takes the taps of a channel from; at most `cols`.
     #[serde(default = "default_depthwise_taps")]
     pub depthwise_taps: usize,
+    /// Tables of 256 int8 values of the vector unit: 1 to 8.
+    #[serde(default = "default_tables")]
+    pub tables: usize,
     /// Commands that each engine's queue holds.
     pub queue_depth: usize,
     /// Data bits of the memory bus: 64 or 128.
@@ -41,6 +44,10 @@ pub enum ConfigError {
 }
 
 fn default_depthwise_taps() -> usize {
+    4
+}
+
+fn default_tables() -> usize {
     4
 }
 
@@ -67,6 +74,7 @@ impl Config {
             parameter_depth: 256,
             accumulator_depth: 1024,
             depthwise_taps: default_depthwise_taps(),
+            tables: default_tables(),
             queue_depth: 8,
             bus_bits: 64,
         })
@@ -96,6 +104,7 @@ impl Config {
         check("parameter_depth", self.parameter_depth, 4, 65536)?;
         check("accumulator_depth", self.accumulator_depth, 4, 65536)?;
         check("depthwise_taps", self.depthwise_taps, 2, self.cols)?;
+        check("tables", self.tables, 1, 8)?;
         check("queue_depth", self.queue_depth, 2, 64)
     }
 
@@ -106,6 +115,9 @@ impl Config {
 
     /// Steps of a depthwise reduction that each remember the vectors of the results before.
     pub const DEPTHWISE_STEPS: usize = 64;
+
+    /// Bytes of a table: one for each value of an int8.
+    pub const TABLE_BYTES: usize = 256;
 
     /// Bytes of one bus beat.
     pub fn bus_bytes(&self) -> usize {

@@ -16,7 +16,7 @@ macro_rules! command_table {
             Load load = 0x01, Load {
                 /// Destination: 0 activation scratchpad, 1 weight scratchpad, 2 parameter memory, 3 accumulator memory.
                 space: unsigned [0, 16, 2];
-                /// How bytes land in the weight scratchpad: 0 linear, 1 column, 2 row (transposing). Other spaces use 0.
+                /// How bytes land in the weight scratchpad: 0 linear, 1 column, 2 row (transposing). In space 2, 1 loads tables. Other spaces use 0.
                 layout: unsigned [0, 18, 2];
                 /// Base register added to the memory offset.
                 base_register: unsigned [0, 20, 3];
@@ -124,11 +124,19 @@ macro_rules! command_table {
                 add_operand: flag [0, 19, 1];
                 /// How the window is reduced: 0 sum, 1 maximum, 2 minimum.
                 reduce: unsigned [0, 20, 2];
+                /// Multiplies the reduced value, `pre_add` included, by the operand's accumulator row before requantising: 16 bits each.
+                multiply_operand: flag [0, 22, 1];
+                /// The operand row advances with each group of lanes instead of with each result.
+                operand_per_group: flag [0, 23, 1];
+                /// Replaces int8 results by their entries in a table.
+                lookup: flag [0, 24, 1];
+                /// Which table.
+                table: unsigned [0, 25, 3];
                 /// Activation vector or accumulator row of the first element.
                 source_address: unsigned [1, 0, 16];
                 /// Activation vector or accumulator row of the first result.
                 destination_address: unsigned [1, 16, 16];
-                /// Accumulator row of the first operand; advances by one per result.
+                /// Accumulator row of the first operand.
                 operand_address: unsigned [2, 0, 16];
                 /// Byte in the source and destination vectors where the first group of lanes begins.
                 first_lane: unsigned [2, 16, 8];
@@ -185,6 +193,41 @@ macro_rules! command_table {
                 /// Input rows from one output row to the next.
                 step_y: unsigned [15, 8, 8];
                 /// Value that an element outside the input reads as.
+                pad_value: signed [15, 16, 8];
+            }
+            /// Copies segments of bytes within the activation scratchpad: packs windows, joins channels.
+            Move move_bytes = 0x07, Vector {
+                /// Vector that holds byte 0 of the source row of the first output row.
+                source_address: unsigned [1, 0, 16];
+                /// Vector that the first segment is written to.
+                destination_address: unsigned [1, 16, 16];
+                /// Byte in the destination vector where every segment begins.
+                first_lane: unsigned [2, 16, 8];
+                /// Bytes of a segment; it ends within the destination vector.
+                bytes: count [2, 24, 8];
+                /// Output columns: segments of one source row.
+                outputs_x: count [4, 0, 16];
+                /// Output rows.
+                outputs_y: count [4, 16, 16];
+                /// Source vectors from one output row's source row to the next.
+                stride_y: unsigned [6, 16, 16];
+                /// Destination vectors from one output column to the next.
+                output_stride_x: unsigned [8, 0, 16];
+                /// Destination vectors from one output row to the next.
+                output_stride_y: unsigned [8, 16, 16];
+                /// Bytes of a source row, not zero; others read as `pad_value`.
+                input_width: unsigned [13, 0, 15];
+                /// Source rows; others read as `pad_value`.
+                input_height: unsigned [13, 16, 15];
+                /// Byte of the source row where the first segment begins; may be negative.
+                start_x: signed [14, 0, 16];
+                /// Source row of the first output row; may be negative.
+                start_y: signed [14, 16, 16];
+                /// Bytes from one segment of a row to the next.
+                step_x: unsigned [15, 0, 8];
+                /// Source rows from one output row to the next.
+                step_y: unsigned [15, 8, 8];
+                /// Value of a byte outside the source.
                 pad_value: signed [15, 16, 8];
             }
             /// Copies rows of activation vectors (or accumulator rows) to memory.

@@ -2,35 +2,45 @@
 use super::prelude::*;
 use super::sign_extend;
 
-/// `product <= activation * weight`, all signed. One register, at the output.
+/// Product of two signed 16 bit values; registers at the inputs and at the output, as DSP blocks have them.
 #[derive(LogicBlock, Default)]
-pub struct Multiplier {
+pub struct SignedProduct {
     pub clock: Signal<In, Clock>,
-    pub activation: Signal<In, Bits<8>>,
-    pub weight: Signal<In, Bits<8>>,
-    pub product: Signal<Out, Bits<16>>,
+    pub a: Signal<In, Bits<16>>,
+    pub b: Signal<In, Bits<16>>,
+    pub product: Signal<Out, Bits<32>>,
+    _operands: (i16, i16),
 }
 
-impl Multiplier {
-    pub const LATENCY_CYCLES: u32 = 1;
+impl SignedProduct {
+    pub const LATENCY_CYCLES: u32 = 2;
 }
 
-impl Logic for Multiplier {
+impl Logic for SignedProduct {
     fn update(&mut self) {
         if self.clock.pos_edge() {
-            let activation = i16::from(self.activation.val().to_u8() as i8);
-            let weight = i16::from(self.weight.val().to_u8() as i8);
-            self.product.next = u64::from((activation * weight) as u16).into();
+            let product = i32::from(self._operands.0) * i32::from(self._operands.1);
+            self.product.next = u64::from(product as u32).into();
+            self._operands = (self.a.val().to_u16() as i16, self.b.val().to_u16() as i16);
         }
     }
     fn connect(&mut self) {
         self.product.connect();
     }
     fn hdl(&self) -> Verilog {
-        Verilog::Custom("always @(posedge clock) product <= $signed(activation) * $signed(weight);".into())
+        Verilog::Custom(
+            "reg signed [15:0] a_operand;\n\
+             reg signed [15:0] b_operand;\n\
+             always @(posedge clock) begin\n\
+             \x20   a_operand <= a;\n\
+             \x20   b_operand <= b;\n\
+             \x20   product <= a_operand * b_operand;\n\
+             end"
+            .into(),
+        )
     }
     fn timing(&self) -> Vec<TimingInfo> {
-        describe("multiplier", "Signed 8 x 8 bit product, registered.")
+        describe("signed_product", "Signed 16 x 16 bit product; registers at the inputs and at the output.")
     }
 }
 

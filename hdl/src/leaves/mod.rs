@@ -7,7 +7,7 @@
 //!
 //! | leaf | latency (cycles) | purpose |
 //! |---|---|---|
-//! | [`Multiplier`] | 1 | int8 x int8 product |
+//! | [`SignedProduct`] | 2 | int16 x int16 product |
 //! | [`PairSum`] | 1 | one node of an adder tree |
 //! | [`Accumulate`] | 1 | running int32 total |
 //! | [`SignExtend8`], [`SignExtend16to32`] | 0 | sign extension |
@@ -15,7 +15,7 @@
 //! | [`Fifo`] | 1 | first-word fall-through queue |
 //! | [`DelayLine`] | any | a signal some cycles later |
 //! | [`Requantise`] | [`Requantise::LATENCY_CYCLES`] | int32 to int8 with a fixed-point multiplier |
-//! | [`Pack`], [`Unpack`], [`PackBytes`], [`UnpackBytes`] | 0 | concatenation |
+//! | [`Pack`], [`Unpack`], [`PackBytes`] | 0 | concatenation |
 //!
 //! Registers have no reset: they power up at zero, and valid bits (which do have a reset, in the blocks above) say when
 //! their contents mean something. Values are `Bits<N>`; a leaf that calls a value signed reads it as two's complement.
@@ -26,10 +26,10 @@ mod pack;
 mod requantise;
 mod simple_ram;
 
-pub use arithmetic::{Accumulate, Multiplier, PairSum, SignExtend16to32, SignExtend8};
+pub use arithmetic::{Accumulate, PairSum, SignExtend16to32, SignExtend8, SignedProduct};
 pub use delay_line::DelayLine;
 pub use fifo::Fifo;
-pub use pack::{Pack, Pack128, Pack64, PackBytes, Unpack, Unpack128, Unpack64, UnpackBytes};
+pub use pack::{Pack, Pack128, Pack64, PackBytes, Unpack, Unpack128, Unpack64};
 pub use requantise::{ClampPack, Requantise, RoundingShift, ShiftLeft, WideMultiply};
 pub use simple_ram::SimpleRam;
 

@@ -121,34 +121,3 @@ impl Logic for PackBytes {
         describe("pack_bytes", "Four bytes as one word.")
     }
 }
-
-/// The four bytes of a word.
-#[derive(LogicBlock)]
-pub struct UnpackBytes {
-    pub word: Signal<In, Bits<32>>,
-    pub bytes: Vec<Signal<Out, Bits<8>>>,
-}
-
-impl Default for UnpackBytes {
-    fn default() -> Self {
-        Self { word: Signal::default(), bytes: outputs(4) }
-    }
-}
-
-impl Logic for UnpackBytes {
-    fn update(&mut self) {
-        let word = self.word.val().to_u32().to_le_bytes();
-        for (byte, value) in self.bytes.iter_mut().zip(word) {
-            byte.next = u64::from(value).into();
-        }
-    }
-    fn connect(&mut self) {
-        self.bytes.iter_mut().for_each(|byte| byte.connect());
-    }
-    fn hdl(&self) -> Verilog {
-        Verilog::Custom(slices("word", "bytes", 8, 4))
-    }
-    fn timing(&self) -> Vec<TimingInfo> {
-        describe("unpack_bytes", "The four bytes of a word.")
-    }
-}

@@ -232,6 +232,7 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
                     results.saturating_mul(product(&[m.kernel_y, m.kernel_x, m.channels]).max(groups))
                 }
                 Command::Vector(v) => product(&[v.groups, v.outputs_y, v.outputs_x, v.kernel_y, v.kernel_x]),
+                Command::Move(m) => product(&[m.outputs_y, m.outputs_x]).saturating_mul(2),
                 Command::Barrier(_) | Command::End(_) => 0,
             })
         });

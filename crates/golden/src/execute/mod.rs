@@ -1,6 +1,7 @@
 //! Execution of single commands: the accesses that all engines share. Each engine's commands have a file of their own.
 
 mod matrix;
+mod move_bytes;
 mod transfer;
 mod vector;
 
@@ -62,6 +63,7 @@ impl Execution<'_> {
             Command::Store(store) => self.store(store),
             Command::Matrix(matrix) => self.matrix(matrix),
             Command::Vector(vector) => self.vector(vector),
+            Command::Move(command) => self.move_bytes(command),
             Command::Barrier(_) | Command::End(_) => Ok(()),
         }
     }
@@ -74,6 +76,7 @@ impl Execution<'_> {
             MemoryKind::Weight => (config.weight_depth, config.tile_bytes()),
             MemoryKind::Parameter => (config.parameter_depth, config.parameter_group_bytes()),
             MemoryKind::Accumulator => (config.accumulator_depth, 4 * config.lanes),
+            MemoryKind::Table => (config.tables, Config::TABLE_BYTES),
             MemoryKind::Bus => (self.memory.len(), 1),
         }
     }
@@ -126,6 +129,12 @@ impl Execution<'_> {
                 let values = &mut self.chip.accumulator[start / 4..][..bytes.len() / 4];
                 for (value, word) in values.iter_mut().zip(bytes.chunks_exact(4)) {
                     *value = i32::from_le_bytes(word.try_into().expect("chunks of four"));
+                }
+                return Ok(());
+            }
+            MemoryKind::Table => {
+                for (entry, byte) in self.chip.table[start..].iter_mut().zip(bytes) {
+                    *entry = *byte as i8;
                 }
                 return Ok(());
             }

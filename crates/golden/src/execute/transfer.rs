@@ -5,10 +5,11 @@ use crate::error::Fault;
 use crate::MemoryKind;
 use frugal_isa::command::{layout, space, Load, Store};
 
-fn memory_of(value: u32) -> MemoryKind {
+fn memory_of(value: u32, layout: u32) -> MemoryKind {
     match value {
         space::ACTIVATION => MemoryKind::Activation,
         space::WEIGHT => MemoryKind::Weight,
+        space::PARAMETER if layout == layout::TABLE => MemoryKind::Table,
         space::PARAMETER => MemoryKind::Parameter,
         _ => MemoryKind::Accumulator,
     }
@@ -24,6 +25,7 @@ impl Execution<'_> {
         let first = self.bases[load.base_register as usize].wrapping_add(load.memory_offset);
         let length = load.row_bytes as usize;
         let limit = match load.layout {
+            _ if load.space != space::WEIGHT => usize::MAX,
             layout::COLUMN => self.config.cols,
             layout::ROW => self.config.rows,
             _ => usize::MAX,
@@ -45,7 +47,7 @@ impl Execution<'_> {
                 (space::WEIGHT, layout::COLUMN) => self.load_column(load, row, &bytes)?,
                 (space::WEIGHT, layout::ROW) => self.load_row(load, row, &bytes)?,
                 _ => {
-                    let memory = memory_of(load.space);
+                    let memory = memory_of(load.space, load.layout);
                     let (_, width) = self.shape(memory);
                     let start = load.address.wrapping_add(row.wrapping_mul(load.stride));
                     for (chunk, part) in bytes.chunks(width).enumerate() {
@@ -85,7 +87,7 @@ impl Execution<'_> {
     pub(super) fn store(&mut self, store: &Store) -> Result<(), Stop> {
         let first = self.bases[store.base_register as usize].wrapping_add(store.memory_offset);
         let length = store.row_bytes as usize;
-        let memory = memory_of(store.space);
+        let memory = memory_of(store.space, layout::LINEAR);
         let (_, width) = self.shape(memory);
         let mut bytes = Vec::with_capacity(length + width);
         for row in 0..store.rows {

@@ -5,6 +5,7 @@ use super::{requantise, rounding, Execution, Stop};
 use crate::error::Fault;
 use crate::MemoryKind;
 use frugal_isa::command::{reduce, Vector};
+use frugal_isa::Config;
 use frugal_quant::Multiplier;
 
 impl Execution<'_> {
@@ -38,11 +39,23 @@ impl Execution<'_> {
                         self.window(v, lane, chunk, (y, x), values)?;
                     }
                     self.report.vector_steps += u64::from(v.kernel_x) * u64::from(v.kernel_y);
+                    let operand_row =
+                        v.operand_address.wrapping_add(if v.operand_per_group { g } else { n }) as u16;
                     for value in &mut *values {
-                        *value = requantise(value.wrapping_add(v.pre_add), multiplier, mode);
+                        *value = value.wrapping_add(v.pre_add);
+                    }
+                    if v.multiply_operand {
+                        let first = self.accumulator_row(operand_row)?;
+                        let operand = &self.chip.accumulator[first..first + lanes];
+                        for (value, operand) in values.iter_mut().zip(operand) {
+                            *value = i32::from(*value as i16) * i32::from(*operand as i16);
+                        }
+                    }
+                    for value in &mut *values {
+                        *value = requantise(*value, multiplier, mode);
                     }
                     if v.add_operand {
-                        let first = self.accumulator_row(v.operand_address.wrapping_add(n) as u16)?;
+                        let first = self.accumulator_row(operand_row)?;
                         let operand = &self.chip.accumulator[first..first + lanes];
                         for (value, operand) in values.iter_mut().zip(operand) {
                             *value = value.wrapping_add(*operand);
@@ -57,6 +70,13 @@ impl Execution<'_> {
                     } else {
                         for (byte, value) in bytes.iter_mut().zip(&*values) {
                             *byte = clamp(*value, v.minimum, v.maximum);
+                        }
+                        if v.lookup {
+                            let table =
+                                self.reads(MemoryKind::Table, v.table as u16, 0..Config::TABLE_BYTES)?;
+                            for byte in &mut bytes[..lanes] {
+                                *byte = self.chip.table[table * Config::TABLE_BYTES + *byte as usize] as u8;
+                            }
                         }
                         let address = v
                             .destination_address
