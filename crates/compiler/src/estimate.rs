@@ -98,10 +98,14 @@ fn work(command: &Command, config: &Config, model: &CostModel) -> Work {
             Work { latency: model.store_latency / 2.0, drain: model.store_latency / 2.0, cycles, ..base }
         }
         Command::Matrix(m) => {
-            let groups = (config.cols / config.lanes) as f64;
-            let steps = (f64::from(m.kernel_y) * f64::from(m.kernel_x) * f64::from(m.channels)).max(groups);
-            let results = f64::from(m.tiles) * f64::from(m.outputs_y) * f64::from(m.outputs_x);
-            Work { cycles: results * steps, drain: model.matrix_drain, lanes: groups / steps, ..base }
+            let channels = if m.depthwise { config.rows } else { config.cols };
+            let groups = (channels / config.lanes) as f64;
+            let steps = f64::from(m.kernel_y) * f64::from(m.kernel_x) * f64::from(m.channels);
+            let rows = f64::from(m.tiles) * f64::from(m.outputs_y);
+            let kept = f64::from(m.outputs_x - m.skip) * steps.max(groups);
+            let dropped = f64::from(m.skip) * steps.max(if m.depthwise { 2.0 } else { groups });
+            let lanes = groups / steps.max(groups);
+            Work { cycles: rows * (kept + dropped), drain: model.matrix_drain, lanes, ..base }
         }
         Command::Vector(v) => {
             let window = f64::from(v.kernel_y) * f64::from(v.kernel_x);

@@ -34,7 +34,7 @@ pub struct Tensor {
 }
 
 /// How an image lies in vectors, on the chip and behind the bus alike: pixel after pixel, row after row; the channels of a
-/// pixel fill whole vectors, and a row fills whole 16 bytes.
+/// pixel fill whole vectors, and a row fills whole 16 bytes. In a *dense* image only rows begin with a vector of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
     pub height: usize,
@@ -42,7 +42,7 @@ pub struct Placement {
     pub channels: usize,
     /// Vectors that hold channels.
     pub chunks: usize,
-    /// Vectors from one pixel to the next.
+    /// Vectors from one pixel to the next; zero when pixels follow each other byte by byte.
     pub pixel: usize,
     /// Vectors from one row to the next.
     pub row: usize,
@@ -62,8 +62,33 @@ pub struct Layer {
 #[derive(Clone, Debug)]
 pub enum Operation {
     Product(Product),
+    Depthwise(Product),
+    /// A product whose windows are gathered from a dense image first.
+    Packed(Packed),
     Add(AddParameters),
     Pool(Pool),
+}
+
+/// A convolution of few channels: moves gather each window into consecutive bytes, over which the matrix engine then reduces.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    pub product: Product,
+    /// In the order of the bytes.
+    pub segments: Vec<Segment>,
+    /// Vectors of a gathered window.
+    pub vectors: usize,
+}
+
+/// Bytes of a kernel row that one move gathers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub kernel_row: usize,
+    /// First byte of the kernel row: kernel column times channels, plus channel.
+    pub first: usize,
+    pub bytes: usize,
+    /// Vector and lane of the gathered window where it goes.
+    pub vector: usize,
+    pub lane: usize,
 }
 
 /// A convolution, a depthwise convolution or a fully connected layer: work for the matrix engine.
@@ -114,6 +139,24 @@ impl Placement {
         Placement { height, width, channels, chunks, pixel, row: (width * pixel).next_multiple_of(quantum) }
     }
 
+    /// The same image without gaps between pixels.
+    pub fn dense(self, config: &Config) -> Placement {
+        let row = (self.width * self.channels).div_ceil(config.rows).next_multiple_of(vector_quantum(config));
+        Placement { pixel: 0, row, ..self }
+    }
+
+    pub fn is_dense(&self) -> bool {
+        self.pixel == 0
+    }
+
+    /// The image as transfers see it: a dense one is an image of single vectors.
+    pub fn lines(&self) -> Placement {
+        match self.is_dense() {
+            true => Placement { width: self.row, chunks: 1, pixel: 1, ..*self },
+            false => *self,
+        }
+    }
+
     /// Vectors of the whole image.
     pub fn vectors(&self) -> usize {
         self.height * self.row
@@ -127,7 +170,8 @@ impl Placement {
     pub fn layout(&self, name: &str, shape: &[usize], offset: usize, config: &Config) -> TensorLayout {
         let bytes = config.rows;
         let image = [1, self.height, self.width, self.channels];
-        let strides = [self.height * self.row * bytes, self.row * bytes, self.pixel * bytes, 1];
+        let pixel = if self.is_dense() { self.channels } else { self.pixel * bytes };
+        let strides = [self.height * self.row * bytes, self.row * bytes, pixel, 1];
         // Leading ones may be left out.
         let leading = 4usize.saturating_sub(shape.len());
         let fits = shape.len() <= 4 && image[leading..] == *shape && image[..leading].iter().all(|n| *n == 1);

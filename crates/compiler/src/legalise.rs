@@ -195,14 +195,21 @@ impl Pass<'_> {
                 let elements = graph.weights(operator).unwrap_or_default().to_vec();
                 let inputs = self.network.tensors[input].place.channels;
                 let weights = Weights::Dense { elements, inputs };
-                (vec![input], self.product(operator, conv.window, &conv.output_stage, weights))
+                let product = self.product(operator, conv.window, &conv.output_stage, weights);
+                (vec![input], Operation::Product(product))
             }
             OperatorKind::DepthwiseConv2d(conv) => {
                 let input = self.operand(operator, 0, false)?;
                 let elements = graph.weights(operator).unwrap_or_default().to_vec();
                 let outputs = graph.output(operator).shape[3];
                 let weights = Weights::Depthwise { elements, outputs, multiplier: conv.depth_multiplier };
-                (vec![input], self.product(operator, conv.window, &conv.output_stage, weights))
+                let product = self.product(operator, conv.window, &conv.output_stage, weights);
+                // Several outputs of one channel are products with diagonal tiles.
+                let operation = match conv.depth_multiplier {
+                    1 => Operation::Depthwise(product),
+                    _ => Operation::Product(product),
+                };
+                (vec![input], operation)
             }
             OperatorKind::FullyConnected(layer) => {
                 let input = self.operand(operator, 0, true)?;
@@ -229,7 +236,8 @@ impl Pass<'_> {
                 };
                 let elements = graph.weights(operator).unwrap_or_default().to_vec();
                 let weights = Weights::Dense { elements, inputs: place.channels };
-                (vec![input], self.product(operator, window, &layer.output_stage, weights))
+                let product = self.product(operator, window, &layer.output_stage, weights);
+                (vec![input], Operation::Product(product))
             }
             OperatorKind::Add(add) => {
                 let inputs = vec![self.operand(operator, 0, false)?, self.operand(operator, 1, false)?];
@@ -281,20 +289,14 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn product(
-        &self,
-        operator: &Operator,
-        window: Window,
-        stage: &OutputStage,
-        weights: Weights,
-    ) -> Operation {
+    fn product(&self, operator: &Operator, window: Window, stage: &OutputStage, weights: Weights) -> Product {
         let outputs = stage.multipliers.len();
         let bias = self.graph.bias(operator);
         let folded = (0..outputs).map(|output| {
             let sum = weights.of_output(output, &window).fold(0i32, |sum, w| sum.wrapping_add(i32::from(w)));
             bias.map_or(0, |bias| bias[output]).wrapping_sub(stage.input_zero_point.wrapping_mul(sum))
         });
-        Operation::Product(Product {
+        Product {
             window,
             pad_value: stage.input_zero_point as i8,
             bias: folded.collect(),
@@ -302,13 +304,14 @@ impl Pass<'_> {
             multipliers: stage.multipliers.clone(),
             output_zero_point: stage.output_zero_point,
             range: stage.range,
-        })
+        }
     }
 
     /// Kernels and steps have 8 bits in a command.
     fn check_window(&self, operator: &Operator, operation: &Operation) -> Result<(), CompileError> {
         let window = match operation {
-            Operation::Product(product) => product.window,
+            Operation::Product(product) | Operation::Depthwise(product) => product.window,
+            Operation::Packed(packed) => packed.product.window,
             Operation::Pool(pool) => pool.window,
             Operation::Add(_) => return Ok(()),
         };

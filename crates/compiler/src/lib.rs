@@ -1,7 +1,7 @@
 //! Compiler from typed graphs to Frugal programs.
 //!
 //! ```text
-//! Graph -> legalise -> sequence -> allocate (with tile) -> emit -> order -> tokens -> check -> Program
+//! Graph -> legalise -> pack -> sequence -> allocate (with tile) -> emit -> order -> tokens -> check -> Program
 //! ```
 //!
 //! Each pass is one file; [`PASSES`] lists them. Compiler and hardware meet in `frugal_isa` alone.
@@ -17,7 +17,9 @@ pub mod gemm;
 mod layer;
 mod legalise;
 mod order;
+mod pack;
 mod sequence;
+mod taps;
 mod tile;
 mod tokens;
 
@@ -36,6 +38,7 @@ use thiserror::Error;
 /// Name and purpose of every pass, in order.
 pub const PASSES: &[(&str, &str)] = &[
     ("legalise", "operators become layers that one engine computes; host steps are split off"),
+    ("pack", "convolutions of few channels gather their windows"),
     ("sequence", "the smaller operand of an addition comes first"),
     ("allocate", "tensors stay on the chip as long as they fit"),
     ("tile", "layers are cut into pieces that fit the memories"),
@@ -98,6 +101,7 @@ pub fn compile(graph: &Graph, config: &Config, options: &CompileOptions) -> Resu
 fn compile_for(graph: &Graph, config: &Config, options: &CompileOptions) -> Result<Compiled, CompileError> {
     config.validate()?;
     let mut legalised = legalise::legalise(graph, config, options.dump_layers)?;
+    pack::pack(&mut legalised.network, config);
     sequence::sequence(&mut legalised.network);
     let network = &legalised.network;
     let allocation = allocate::allocate(network, config)?;

@@ -120,7 +120,7 @@ fn any_config() -> impl Strategy<Value = Config> {
             lanes,
             activation_depth: 1 << activation,
             weight_depth: 1 << weight,
-            parameter_depth: 1 << parameter,
+            parameter_depth: (1 << parameter).max(2 * rows / lanes),
             accumulator_depth: 1 << accumulator,
             tables: 2,
             depthwise_taps: cols.min(4),

@@ -69,7 +69,7 @@ fn any_config() -> impl Strategy<Value = Config> {
         lanes,
         activation_depth: depths.0,
         weight_depth: depths.1,
-        parameter_depth: depths.2,
+        parameter_depth: depths.2.max(2 * rows / lanes),
         accumulator_depth: depths.3,
         tables: 2,
         depthwise_taps: cols.min(4),

@@ -473,7 +473,7 @@ prop_compose! {
             lanes: 1 << l.min(c),
             activation_depth: 128,
             weight_depth: 64,
-            parameter_depth: 32,
+            parameter_depth: 64,
             accumulator_depth: 128,
             tables: 2,
             depthwise_taps: taps,

@@ -101,7 +101,8 @@ impl Config {
         check("lanes", self.lanes, 2, self.cols)?;
         check("activation_depth", self.activation_depth, 16, 65536)?;
         check("weight_depth", self.weight_depth, 4, 65536)?;
-        check("parameter_depth", self.parameter_depth, 4, 65536)?;
+        // A depthwise tile takes the parameters of a whole vector of channels, and transfers move vectors in pairs.
+        check("parameter_depth", self.parameter_depth, 2 * self.rows / self.lanes, 65536)?;
         check("accumulator_depth", self.accumulator_depth, 4, 65536)?;
         check("depthwise_taps", self.depthwise_taps, 2, self.cols)?;
         check("tables", self.tables, 1, 8)?;

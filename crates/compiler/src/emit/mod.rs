@@ -1,0 +1,387 @@
+//! Pass *emit*: writes the commands of every layer, as if they were executed one at a time.
+//!
+//! What overlaps with what is not decided here: buffers and blocks of weights take turns, and the passes after this one find
+//! out which commands do not need each other's results. This file stages tensors and blocks of constants; each kind of layer has a
+//! file of its own.
+
+mod depthwise;
+mod packed;
+mod product;
+mod vector;
+
+use crate::allocate::Allocation;
+use crate::build::{group_quantum, pack_parameters, ChannelParameters, Constants, Planned, Ring, Value};
+use crate::layer::{vector_quantum, Network, Operation, Placement, Product};
+use crate::tile::{ranges, transferable, Cut, Operand};
+use frugal_isa::command::{space, Load, Store};
+use frugal_isa::{Command, Config};
+use std::ops::Range;
+
+/// Base registers.
+const CONSTANTS: u32 = 0;
+const WORKSPACE: u32 = 1;
+
+/// Most bytes of one row of a transfer.
+const MAX_ROW_BYTES: usize = (1 << 24) - 64;
+
+/// Part of an image: rows, columns, vectors of a pixel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Region {
+    y: Range<usize>,
+    x: Range<usize>,
+    c: Range<usize>,
+}
+
+/// Where the vectors of an image or of a part of it lie in the activation scratchpad.
+#[derive(Clone, Copy, Debug)]
+struct View {
+    base: usize,
+    y: usize,
+    x: usize,
+    c: usize,
+    row: usize,
+    pixel: usize,
+}
+
+impl View {
+    /// Address of a vector; positions outside the image have one too, modulo 2^16.
+    fn address(&self, y: i64, x: i64, c: usize) -> u32 {
+        let offset = (y - self.y as i64) * self.row as i64 + (x - self.x as i64) * self.pixel as i64;
+        field(self.base as i64 + offset + c as i64 - self.c as i64)
+    }
+}
+
+/// A value of 16 bits, modulo 2^16.
+fn field(value: i64) -> u32 {
+    (value & 0xffff) as u32
+}
+
+/// Identifies a block of weights or parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct BlockKey {
+    layer: usize,
+    tiles: Range<usize>,
+    ky: Range<usize>,
+    kx: Range<usize>,
+    c: Range<usize>,
+}
+
+/// Part of a reduction.
+#[derive(Clone, Debug)]
+struct Reduction {
+    ky: Range<usize>,
+    kx: Range<usize>,
+    c: Range<usize>,
+}
+
+/// The buffers of a staged operand, and what they hold.
+struct Buffers {
+    bases: Vec<usize>,
+    regions: Vec<Option<Region>>,
+    turn: usize,
+}
+
+impl Buffers {
+    fn of(operand: &Operand) -> Buffers {
+        let bases = match operand {
+            Operand::Resident(_) => Vec::new(),
+            Operand::Staged(bases) => bases.clone(),
+        };
+        Buffers { regions: vec![None; bases.len()], turn: 0, bases }
+    }
+
+    /// The next buffer's address.
+    fn next(&mut self) -> usize {
+        self.turn = (self.turn + 1) % self.bases.len();
+        self.bases[self.turn]
+    }
+}
+
+/// Everything that the pass makes.
+pub struct Emitted {
+    pub planned: Vec<Planned>,
+    pub constants: Vec<u8>,
+}
+
+struct Emitter<'a> {
+    network: &'a Network,
+    config: &'a Config,
+    allocation: &'a Allocation,
+    planned: Vec<Planned>,
+    constants: Constants<BlockKey>,
+    weights: Ring<BlockKey>,
+    parameters: Ring<BlockKey>,
+    next_value: u32,
+    /// For each input of the model, the rows that are on the chip.
+    loaded_rows: Vec<usize>,
+    layer: usize,
+    accumulator_turn: usize,
+}
+
+/// Runs the pass.
+pub fn emit(network: &Network, config: &Config, allocation: &Allocation) -> Emitted {
+    let mut emitter = Emitter {
+        network,
+        config,
+        allocation,
+        planned: Vec::new(),
+        constants: Constants::new(),
+        weights: Ring::new(config.weight_depth),
+        parameters: Ring::new(config.parameter_depth),
+        next_value: network.tensors.len() as u32,
+        loaded_rows: vec![0; network.tensors.len()],
+        layer: 0,
+        accumulator_turn: 0,
+    };
+    for (index, layer) in network.layers.iter().enumerate() {
+        emitter.layer = index;
+        let plan = &allocation.plans[index];
+        match (&layer.operation, &plan.cut) {
+            (Operation::Product(product), Cut::Product(cut)) => emitter.product(product, plan, cut),
+            (Operation::Depthwise(product), Cut::Depthwise(cut)) => emitter.depthwise(product, plan, cut),
+            (Operation::Packed(packed), Cut::Packed { tiles }) => emitter.packed(packed, plan, *tiles),
+            (Operation::Add(parameters), Cut::Vector { chunks }) => emitter.add(parameters, plan, *chunks),
+            (Operation::Pool(pool), Cut::Vector { chunks }) => emitter.pool(pool, plan, *chunks),
+            _ => unreachable!("the pass tile cuts products and vector layers as such"),
+        }
+    }
+    Emitted { planned: emitter.planned, constants: emitter.constants.bytes }
+}
+
+impl Emitter<'_> {
+    fn push(&mut self, command: impl Into<Command>, reads: Vec<Value>, writes: Option<Value>) {
+        let padded = vector_quantum(self.config) > 1;
+        let layer = self.layer as u32;
+        self.planned.push(Planned { command: command.into(), layer, reads, writes, padded });
+    }
+
+    fn value(&mut self) -> Value {
+        self.next_value += 1;
+        Value(self.next_value - 1)
+    }
+
+    fn tensor_value(&self, tensor: usize) -> Value {
+        Value(tensor as u32)
+    }
+
+    fn place(&self, tensor: usize) -> Placement {
+        self.network.tensors[tensor].place
+    }
+
+    fn output(&self) -> usize {
+        self.network.layers[self.layer].output
+    }
+
+    fn input(&self, position: usize) -> usize {
+        self.network.layers[self.layer].inputs[position]
+    }
+
+    /// The image as transfers see it.
+    fn lines(&self, tensor: usize) -> Placement {
+        self.place(tensor).lines()
+    }
+
+    fn resident_view(&self, tensor: usize, base: usize) -> View {
+        let place = self.lines(tensor);
+        View { base, y: 0, x: 0, c: 0, row: place.row, pixel: place.pixel }
+    }
+
+    fn staged_view(&self, base: usize, region: &Region) -> View {
+        let row = (region.x.len() * region.c.len()).next_multiple_of(vector_quantum(self.config));
+        let pixel = region.c.len();
+        View { base, y: region.y.start, x: region.x.start, c: region.c.start, row, pixel }
+    }
+
+    /// Rows of vectors between a region of a tensor in the workspace and a view: (rows, vectors of a row, vectors before the
+    /// first and between rows in memory, first and stride on the chip).
+    fn transfers(&self, place: &Placement, region: &Region, view: &View) -> Vec<[usize; 6]> {
+        let quantum = vector_quantum(self.config);
+        let first = |y: usize, x: usize| y * place.row + x * place.pixel + region.c.start;
+        let chip = |y: usize, x: usize| view.address(y as i64, x as i64, region.c.start) as usize;
+        let (y, x) = (region.y.start, region.x.start);
+        if region.c.len() == place.pixel {
+            let length = (region.x.len() * place.pixel).next_multiple_of(quantum);
+            let most = MAX_ROW_BYTES / self.config.rows;
+            if length == place.row && view.row == place.row && region.y.len() * length <= most {
+                return vec![[1, region.y.len() * length, first(y, 0), 0, chip(y, 0), 0]];
+            }
+            return vec![[region.y.len(), length, first(y, x), place.row, chip(y, x), view.row]];
+        }
+        if region.x.len() == 1 {
+            return vec![[region.y.len(), region.c.len(), first(y, x), place.row, chip(y, x), view.row]];
+        }
+        region
+            .y
+            .clone()
+            .map(|y| [region.x.len(), region.c.len(), first(y, x), place.pixel, chip(y, x), view.pixel])
+            .collect()
+    }
+
+    fn load_region(&mut self, tensor: usize, region: &Region, view: &View) {
+        let offset = self.allocation.workspace[tensor].expect("a staged tensor is in the workspace");
+        let bytes = self.config.rows;
+        let value = self.tensor_value(tensor);
+        for [rows, length, first, memory_stride, address, stride] in
+            self.transfers(&self.lines(tensor), region, view)
+        {
+            let load = Load {
+                space: space::ACTIVATION,
+                base_register: WORKSPACE,
+                memory_offset: (offset + first * bytes) as u32,
+                rows: rows as u32,
+                row_bytes: (length * bytes) as u32,
+                memory_stride: (memory_stride * bytes) as u32,
+                address: address as u32,
+                stride: field(stride as i64),
+                ..Load::default()
+            };
+            self.push(load, vec![value], Some(value));
+        }
+    }
+
+    fn store_region(&mut self, tensor: usize, region: &Region, view: &View) {
+        let offset = self.allocation.workspace[tensor].expect("a stored tensor is in the workspace");
+        let bytes = self.config.rows;
+        let value = self.tensor_value(tensor);
+        for [rows, length, first, memory_stride, address, stride] in
+            self.transfers(&self.lines(tensor), region, view)
+        {
+            let store = Store {
+                space: space::ACTIVATION,
+                base_register: WORKSPACE,
+                memory_offset: (offset + first * bytes) as u32,
+                rows: rows as u32,
+                row_bytes: (length * bytes) as u32,
+                memory_stride: (memory_stride * bytes) as u32,
+                address: address as u32,
+                stride: field(stride as i64),
+                ..Store::default()
+            };
+            self.push(store, vec![value], Some(value));
+        }
+    }
+
+    /// Makes a region of an input readable and says where.
+    fn stage(&mut self, position: usize, operand: &Operand, buffers: &mut Buffers, region: Region) -> View {
+        let tensor = self.input(position);
+        let place = self.lines(tensor);
+        match operand {
+            Operand::Resident(base) => {
+                let view = self.resident_view(tensor, *base);
+                let loaded = self.loaded_rows[tensor];
+                if self.network.inputs.contains(&tensor) && loaded < region.y.end {
+                    let missing = Region { y: loaded..region.y.end, x: 0..place.width, c: 0..place.pixel };
+                    self.load_region(tensor, &missing, &view);
+                    self.loaded_rows[tensor] = region.y.end;
+                }
+                view
+            }
+            Operand::Staged(_) => {
+                let mut region = region;
+                let quantum = vector_quantum(self.config);
+                if place.pixel % quantum != 0 {
+                    region.x.start = region.x.start / quantum * quantum;
+                }
+                region.c = transferable(region.c, &place, self.config);
+                if let Some(index) = buffers.regions.iter().position(|r| r.as_ref() == Some(&region)) {
+                    return self.staged_view(buffers.bases[index], &region);
+                }
+                let base = buffers.next();
+                buffers.regions[buffers.turn] = Some(region.clone());
+                let view = self.staged_view(base, &region);
+                self.load_region(tensor, &region, &view);
+                view
+            }
+        }
+    }
+
+    /// Where a region of the output goes.
+    fn output_view(&self, operand: &Operand, buffers: &mut Buffers, region: &Region) -> View {
+        match operand {
+            Operand::Resident(base) => self.resident_view(self.output(), *base),
+            Operand::Staged(_) => {
+                let base = buffers.next();
+                self.staged_view(base, region)
+            }
+        }
+    }
+
+    /// Whether the output has a place in the workspace.
+    fn stored(&self) -> bool {
+        self.allocation.workspace[self.output()].is_some()
+    }
+
+    /// The next rows of the accumulator memory that a partial sum may use.
+    fn accumulators(&mut self, rows: usize) -> usize {
+        if self.accumulator_turn + rows > self.config.accumulator_depth {
+            self.accumulator_turn = 0;
+        }
+        let start = self.accumulator_turn;
+        self.accumulator_turn += rows;
+        start
+    }
+
+    /// Loads addresses of constants in order.
+    fn load_linear(
+        &mut self,
+        space: u32,
+        offset: usize,
+        unit_bytes: usize,
+        address: usize,
+        count: usize,
+        value: Value,
+    ) {
+        let most = MAX_ROW_BYTES / unit_bytes;
+        for part in ranges(count, most) {
+            let load = Load {
+                space,
+                base_register: CONSTANTS,
+                memory_offset: (offset + part.start * unit_bytes) as u32,
+                row_bytes: (part.len() * unit_bytes) as u32,
+                address: (address + part.start) as u32,
+                ..Load::default()
+            };
+            self.push(load, vec![], Some(value));
+        }
+    }
+
+    /// Address of the first of a range of parameter groups of a layer that has `all_groups`; loaded unless they are there.
+    fn parameter_block(
+        &mut self,
+        product: &Product,
+        groups: Range<usize>,
+        all_groups: usize,
+    ) -> (usize, Value) {
+        let config = self.config;
+        let quantum = group_quantum(config);
+        let all_groups = all_groups.next_multiple_of(quantum);
+        let loaded = if 2 * all_groups <= config.parameter_depth { 0..all_groups } else { groups.clone() };
+        let key = BlockKey { layer: self.layer, tiles: loaded.clone(), ky: 0..0, kx: 0..0, c: 0..0 };
+        let first = groups.start - loaded.start;
+        if let Some((address, value)) = self.parameters.find(&key) {
+            return (address + first, value);
+        }
+        let count = loaded.len().next_multiple_of(quantum);
+        let offset = self.constants.offset(key.clone(), || {
+            let channels: Vec<ChannelParameters> = (0..count * config.lanes)
+                .map(|lane| {
+                    let channel = loaded.start * config.lanes + lane;
+                    match (product.bias.get(channel), product.multipliers.get(channel)) {
+                        (Some(bias), Some(m)) => ChannelParameters {
+                            bias: *bias,
+                            multiplier: m.multiplier,
+                            right_shift: m.right_shift,
+                            left_shift: m.left_shift,
+                        },
+                        _ => ChannelParameters::default(),
+                    }
+                })
+                .collect();
+            pack_parameters(&channels, config)
+        });
+        let value = self.value();
+        let address = self.parameters.place(key, count, value);
+        self.load_linear(space::PARAMETER, offset, config.parameter_group_bytes(), address, count, value);
+        (address + first, value)
+    }
+}
