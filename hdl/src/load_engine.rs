@@ -10,12 +10,14 @@
 //! Where a unit lands is (address, position): the position counts units within one address. The three weight layouts differ only in what
 //! advances after a unit, after a vector or row of columns, and after a memory row.
 //!
-//! Commands run one after the other; `finished` comes with the write of the last unit.
+//! The two sides work on different commands: when all bursts of a command are asked for, the next command is taken, and what its data need to
+//! know waits in a queue of descriptors until they come. `finished` comes with the write of a command's last unit.
 
 use crate::burst_generator::BurstGenerator;
 use crate::emit::describe;
 use crate::fields;
-use crate::leaves::{inputs, outputs};
+use crate::lanes::PackFlags;
+use crate::leaves::{inputs, outputs, Fifo, PackBytes};
 use frugal_isa::Config;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
@@ -62,14 +64,14 @@ pub struct LoadEngine {
     fields: fields::Load,
     bursts: BurstGenerator,
     setup: DFF<Bit>,
-    running: DFF<Bit>,
     // Data side.
+    descriptors: Fifo,
+    active: DFF<Bit>,
     beat_words: Vec<DFF<Bits<32>>>,
     beat_full: DFF<Bit>,
     split: DFF<Bits<8>>,
     rows_left: DFF<Bits<16>>,
     row_beats_left: DFF<Bits<24>>,
-    data_done: DFF<Bit>,
     // Destination.
     address: DFF<Bits<16>>,
     base_address: DFF<Bits<16>>,
@@ -79,10 +81,28 @@ pub struct LoadEngine {
     // Unit register.
     unit: Vec<DFF<Bits<32>>>,
     unit_full: DFF<Bit>,
+    unit_last: DFF<Bit>,
+    unit_flags: DFF<Bits<8>>,
     unit_address: DFF<Bits<16>>,
     unit_position: DFF<Bits<8>>,
     unit_column: DFF<Bits<8>>,
     unit_row: DFF<Bits<8>>,
+    places: PackBytes,
+    steps: PackBytes,
+    shape: PackBytes,
+    flag_bits: PackFlags,
+    head_place: Signal<Local, Bits<32>>,
+    head_step: Signal<Local, Bits<32>>,
+    head_shape: Signal<Local, Bits<32>>,
+    head_flags: Signal<Local, Bits<8>>,
+    space: Signal<Local, Bits<2>>,
+    layout: Signal<Local, Bits<2>>,
+    stride: Signal<Local, Bits<16>>,
+    data_row_beats: Signal<Local, Bits<24>>,
+    begins: Signal<Local, Bit>,
+    ends: Signal<Local, Bit>,
+    weight_command: Signal<Local, Bit>,
+    table_command: Signal<Local, Bit>,
     row_beats: Signal<Local, Bits<24>>,
     last_split: Signal<Local, Bits<8>>,
     last_position: Signal<Local, Bits<8>>,
@@ -91,7 +111,6 @@ pub struct LoadEngine {
     to_activation: Signal<Local, Bit>,
     to_weight: Signal<Local, Bit>,
     to_parameter: Signal<Local, Bit>,
-    to_accumulator: Signal<Local, Bit>,
     unit_moves: Signal<Local, Bit>,
     unit_free: Signal<Local, Bit>,
     splits_done: Signal<Local, Bit>,
@@ -175,13 +194,13 @@ impl LoadEngine {
             fields: Default::default(),
             bursts: BurstGenerator::new(bus_bytes),
             setup: DFF::default(),
-            running: DFF::default(),
+            descriptors: Fifo::new(4, 3),
+            active: DFF::default(),
             beat_words: (0..bus_bytes / 4).map(|_| DFF::default()).collect(),
             beat_full: DFF::default(),
             split: DFF::default(),
             rows_left: DFF::default(),
             row_beats_left: DFF::default(),
-            data_done: DFF::default(),
             address: DFF::default(),
             base_address: DFF::default(),
             position: DFF::default(),
@@ -189,10 +208,28 @@ impl LoadEngine {
             row: DFF::default(),
             unit: (0..bus_bytes / 4).map(|_| DFF::default()).collect(),
             unit_full: DFF::default(),
+            unit_last: DFF::default(),
+            unit_flags: DFF::default(),
             unit_address: DFF::default(),
             unit_position: DFF::default(),
             unit_column: DFF::default(),
             unit_row: DFF::default(),
+            places: PackBytes::default(),
+            steps: PackBytes::default(),
+            shape: PackBytes::default(),
+            flag_bits: PackFlags::default(),
+            head_place: Signal::default(),
+            head_step: Signal::default(),
+            head_shape: Signal::default(),
+            head_flags: Signal::default(),
+            space: Signal::default(),
+            layout: Signal::default(),
+            stride: Signal::default(),
+            data_row_beats: Signal::default(),
+            begins: Signal::default(),
+            ends: Signal::default(),
+            weight_command: Signal::default(),
+            table_command: Signal::default(),
             row_beats: Signal::default(),
             last_split: Signal::default(),
             last_position: Signal::default(),
@@ -201,7 +238,6 @@ impl LoadEngine {
             to_activation: Signal::default(),
             to_weight: Signal::default(),
             to_parameter: Signal::default(),
-            to_accumulator: Signal::default(),
             unit_moves: Signal::default(),
             unit_free: Signal::default(),
             splits_done: Signal::default(),
@@ -251,18 +287,19 @@ impl Logic for LoadEngine {
             self,
             clock,
             setup,
-            running,
+            active,
             beat_full,
             split,
             rows_left,
             row_beats_left,
-            data_done,
             address,
             base_address,
             position,
             column,
             row,
             unit_full,
+            unit_last,
+            unit_flags,
             unit_address,
             unit_position,
             unit_column,
@@ -273,14 +310,6 @@ impl Logic for LoadEngine {
         }
         self.base_register.next = self.fields.base_register.val();
         self.row_beats.next = self.fields.row_bytes.val() >> self.beat_shift.val();
-        self.to_activation.next = self.fields.space.val() == 0;
-        self.to_weight.next = self.fields.space.val() == 1;
-        self.to_parameter.next = self.fields.space.val() == 2;
-        self.to_accumulator.next = self.fields.space.val() == 3;
-        self.by_column.next = self.to_weight.val() & (self.fields.layout.val() == 1);
-        self.transposed.next = self.to_weight.val() & (self.fields.layout.val() == 2);
-        self.to_table.next = self.to_parameter.val() & (self.fields.layout.val() == 1);
-
         // Rules between fields.
         self.low_offset.next = self.fields.memory_offset.val().get_bits::<4>(0);
         self.low_stride.next = self.fields.memory_stride.val().get_bits::<4>(0);
@@ -288,7 +317,10 @@ impl Logic for LoadEngine {
         self.empty_row.next = self.fields.row_bytes.val() == 0;
         self.bad_alignment.next =
             self.low_offset.val().any() | self.low_stride.val().any() | self.low_bytes.val().any();
-        self.not_weight.next = self.fields.layout.val().any() & !self.to_weight.val() & !self.to_table.val();
+        self.weight_command.next = self.fields.space.val() == 1;
+        self.table_command.next = (self.fields.space.val() == 2) & (self.fields.layout.val() == 1);
+        self.not_weight.next =
+            self.fields.layout.val().any() & !self.weight_command.val() & !self.table_command.val();
         self.bad_layout.next = (self.fields.layout.val() == 3) | self.not_weight.val();
         self.illegal.next =
             self.setup.q.val() & (self.bad_alignment.val() | self.bad_layout.val() | self.empty_row.val());
@@ -305,6 +337,47 @@ impl Logic for LoadEngine {
         self.bursts.burst_ready.next = self.burst_ready.val();
         self.burst_address.next = self.bursts.burst_address.val();
         self.burst_length.next = self.bursts.burst_length.val();
+
+        // What the data side needs to know.
+        self.places.bytes[0].next = self.fields.address.val().get_bits::<8>(0);
+        self.places.bytes[1].next = self.fields.address.val().get_bits::<8>(8);
+        self.places.bytes[2].next = self.fields.rows.val().get_bits::<8>(0);
+        self.places.bytes[3].next = self.fields.rows.val().get_bits::<8>(8);
+        self.steps.bytes[0].next = self.fields.stride.val().get_bits::<8>(0);
+        self.steps.bytes[1].next = self.fields.stride.val().get_bits::<8>(8);
+        self.steps.bytes[2].next = self.fields.first_row.val().get_bits::<8>(0);
+        self.steps.bytes[3].next = 0.into();
+        self.shape.bytes[0].next = self.row_beats.val().get_bits::<8>(0);
+        self.shape.bytes[1].next = self.row_beats.val().get_bits::<8>(8);
+        self.shape.bytes[2].next = self.row_beats.val().get_bits::<8>(16);
+        for b in 0..2 {
+            self.flag_bits.bits[b].next = self.fields.space.val().get_bit(b);
+            self.flag_bits.bits[b + 2].next = self.fields.layout.val().get_bit(b);
+        }
+        for b in 0..4 {
+            self.flag_bits.bits[b + 4].next = self.command[0].val().get_bit(b + 12);
+        }
+        self.shape.bytes[3].next = self.flag_bits.flags.val();
+        self.descriptors.clock.next = self.clock.val();
+        self.descriptors.reset.next = self.reset.val();
+        self.descriptors.write_valid.next = self.setup.q.val() & !self.illegal.val();
+        self.descriptors.write_data[0].next = self.places.word.val();
+        self.descriptors.write_data[1].next = self.steps.word.val();
+        self.descriptors.write_data[2].next = self.shape.word.val();
+        self.head_place.next = self.descriptors.read_data[0].val();
+        self.head_step.next = self.descriptors.read_data[1].val();
+        self.head_shape.next = self.descriptors.read_data[2].val();
+        self.head_flags.next = self.head_shape.val().get_bits::<8>(24);
+        self.space.next = self.head_flags.val().get_bits::<2>(0);
+        self.layout.next = self.head_flags.val().get_bits::<2>(2);
+        self.stride.next = self.head_step.val().get_bits::<16>(0);
+        self.data_row_beats.next = self.head_shape.val().get_bits::<24>(0);
+        self.to_activation.next = self.space.val() == 0;
+        self.to_weight.next = self.space.val() == 1;
+        self.to_parameter.next = self.space.val() == 2;
+        self.by_column.next = self.to_weight.val() & (self.layout.val() == 1);
+        self.transposed.next = self.to_weight.val() & (self.layout.val() == 2);
+        self.to_table.next = self.to_parameter.val() & (self.layout.val() == 1);
 
         // How the destination divides beats into units.
         self.last_split.next = self.group_last_split.val();
@@ -337,7 +410,7 @@ impl Logic for LoadEngine {
         self.unit_moves.next = self.unit_full.q.val() & self.write_ready.val();
         self.unit_free.next = !self.unit_full.q.val() | self.write_ready.val();
         self.splits_done.next = self.split.q.val() == self.last_split.val();
-        self.beat_moves.next = self.beat_full.q.val() & self.unit_free.val();
+        self.beat_moves.next = self.beat_full.q.val() & self.unit_free.val() & self.active.q.val();
         self.beat_taken.next = self.beat_moves.val() & self.splits_done.val();
         self.beat_ready.next = !self.beat_full.q.val() | self.beat_taken.val();
         for w in 0..self._bus_words {
@@ -364,13 +437,14 @@ impl Logic for LoadEngine {
         self.position_wraps.next = self.position.q.val() == self.last_position.val();
         self.row_ends.next = self.beat_taken.val() & (self.row_beats_left.q.val() == 1);
         self.row_is_last.next = self.rows_left.q.val() == 0;
+        self.ends.next = self.row_ends.val() & self.row_is_last.val();
         self.column_wraps.next = self.column.q.val() == self.last_column.val();
         self.lane_wraps.next = self.row.q.val() == self.last_lane.val();
         self.address_step.next = 1.into();
         if self.transposed.val() {
-            self.address_step.next = self.fields.stride.val();
+            self.address_step.next = self.stride.val();
         }
-        self.base_next.next = self.base_address.q.val() + self.fields.stride.val();
+        self.base_next.next = self.base_address.q.val() + self.stride.val();
         if self.by_column.val() & !self.column_wraps.val() {
             self.base_next.next = self.base_address.q.val();
         }
@@ -385,6 +459,8 @@ impl Logic for LoadEngine {
         }
         if self.beat_moves.val() {
             self.unit_full.d.next = true;
+            self.unit_last.d.next = self.ends.val();
+            self.unit_flags.d.next = self.head_flags.val();
             self.unit_address.d.next = self.address.q.val();
             self.unit_position.d.next = self.position.q.val();
             self.unit_column.d.next = self.column.q.val();
@@ -404,7 +480,7 @@ impl Logic for LoadEngine {
             self.row_beats_left.d.next = self.row_beats_left.q.val() - 1;
         }
         if self.row_ends.val() {
-            self.row_beats_left.d.next = self.row_beats.val();
+            self.row_beats_left.d.next = self.data_row_beats.val();
             self.rows_left.d.next = self.rows_left.q.val() - 1;
             self.position.d.next = 0.into();
             self.address.d.next = self.base_next.val();
@@ -421,45 +497,47 @@ impl Logic for LoadEngine {
                     self.row.d.next = 0.into();
                 }
             }
-            if self.row_is_last.val() {
-                self.data_done.d.next = true;
+        }
+
+        // The next descriptor.
+        self.begins.next = !self.active.q.val() & self.descriptors.read_valid.val();
+        self.descriptors.read_ready.next = self.ends.val();
+        if self.ends.val() {
+            self.active.d.next = false;
+        }
+        if self.begins.val() {
+            self.active.d.next = true;
+            self.split.d.next = 0.into();
+            self.rows_left.d.next = self.head_place.val().get_bits::<16>(16);
+            self.row_beats_left.d.next = self.data_row_beats.val();
+            self.address.d.next = self.head_place.val().get_bits::<16>(0);
+            self.base_address.d.next = self.head_place.val().get_bits::<16>(0);
+            self.position.d.next = 0.into();
+            self.column.d.next = 0.into();
+            self.row.d.next = 0.into();
+            if self.by_column.val() {
+                self.column.d.next = self.head_step.val().get_bits::<8>(16);
+            }
+            if self.transposed.val() {
+                self.row.d.next = self.head_step.val().get_bits::<8>(16);
             }
         }
 
         // Start and finish.
         self.setup.d.next = self.start.val();
-        self.take.next = !self.running.q.val() & !self.setup.q.val();
-        if self.setup.q.val() {
-            self.running.d.next = !self.illegal.val();
-            self.data_done.d.next = false;
-            self.split.d.next = 0.into();
-            self.rows_left.d.next = self.fields.rows.val();
-            self.row_beats_left.d.next = self.row_beats.val();
-            self.address.d.next = self.fields.address.val();
-            self.base_address.d.next = self.fields.address.val();
-            self.position.d.next = 0.into();
-            self.column.d.next = 0.into();
-            self.row.d.next = 0.into();
-            if self.by_column.val() {
-                self.column.d.next = self.fields.first_row.val().get_bits::<8>(0);
-            }
-            if self.transposed.val() {
-                self.row.d.next = self.fields.first_row.val().get_bits::<8>(0);
-            }
-        }
-        self.finishing.next = self.running.q.val() & self.data_done.q.val() & self.unit_free.val();
+        self.take.next = !self.setup.q.val() & self.bursts.done.val() & self.descriptors.write_ready.val();
+        self.finishing.next = self.unit_moves.val() & self.unit_last.q.val();
         self.finished.next = self.finishing.val();
         self.signal.next = 0.into();
         if self.finishing.val() {
-            self.running.d.next = false;
-            self.signal.next = self.command[0].val().get_bits::<4>(12);
+            self.signal.next = self.unit_flags.q.val().get_bits::<4>(4);
         }
-        self.busy.next = self.running.q.val() | self.setup.q.val();
+        self.busy.next = self.setup.q.val() | self.descriptors.read_valid.val() | self.unit_full.q.val();
 
         // The write.
         self.write_valid.next = self.unit_full.q.val();
-        self.write_space.next = self.fields.space.val();
-        self.write_layout.next = self.fields.layout.val();
+        self.write_space.next = self.unit_flags.q.val().get_bits::<2>(0);
+        self.write_layout.next = self.unit_flags.q.val().get_bits::<2>(2);
         self.write_address.next = self.unit_address.q.val();
         self.write_position.next = self.unit_position.q.val();
         self.write_column.next = self.unit_column.q.val();
@@ -470,15 +548,14 @@ impl Logic for LoadEngine {
         self.state.next = 0.into();
         if self.setup.q.val() {
             self.state.next = 1.into();
-        } else if self.running.q.val() {
+        } else if self.busy.val() {
             self.state.next = 2.into();
         }
         if self.reset.val() {
             self.setup.d.next = false;
-            self.running.d.next = false;
+            self.active.d.next = false;
             self.beat_full.d.next = false;
             self.unit_full.d.next = false;
-            self.data_done.d.next = false;
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

@@ -5,13 +5,14 @@
 //! bursts:  BurstGenerator --> write address channel, FIFO of burst lengths
 //! data:    FIFO of vectors --> parts (or pairs) of vectors --> beat register --> write data channel
 //! ```
-//! `finished` comes when memory has answered every burst.
+//! `finished` comes when memory has answered every burst of a command. The next command does not wait for that: bursts asked for and answers are
+//! counted, and a queue holds the count at which each command is finished.
 
 use crate::burst_generator::BurstGenerator;
 use crate::emit::describe;
 use crate::fields;
 use crate::lanes::VectorPart;
-use crate::leaves::{inputs, outputs, Fifo};
+use crate::leaves::{inputs, outputs, Fifo, PackBytes};
 use frugal_isa::Config;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
@@ -58,6 +59,8 @@ pub struct StoreEngine {
     bursts: BurstGenerator,
     vectors: Fifo,
     lengths: Fifo,
+    completions: Fifo,
+    completion: PackBytes,
     part: VectorPart,
     setup: DFF<Bit>,
     running: DFF<Bit>,
@@ -76,7 +79,8 @@ pub struct StoreEngine {
     out: Vec<DFF<Bits<32>>>,
     out_full: DFF<Bit>,
     burst_beat: DFF<Bits<8>>,
-    outstanding: DFF<Bits<16>>,
+    asked: DFF<Bits<16>>,
+    answers: DFF<Bits<16>>,
     from_accumulator: Signal<Local, Bit>,
     row_vectors: Signal<Local, Bits<24>>,
     row_beats: Signal<Local, Bits<24>>,
@@ -97,8 +101,10 @@ pub struct StoreEngine {
     burst_taken: Signal<Local, Bit>,
     answered: Signal<Local, Bit>,
     burst_ends: Signal<Local, Bit>,
-    last_answer: Signal<Local, Bit>,
-    all_answered: Signal<Local, Bit>,
+    answers_now: Signal<Local, Bits<16>>,
+    all_sent: Signal<Local, Bit>,
+    several_left: Signal<Local, Bit>,
+    awaits: Signal<Local, Bit>,
     quiet: Signal<Local, Bit>,
     finishing: Signal<Local, Bit>,
     low_offset: Signal<Local, Bits<4>>,
@@ -171,6 +177,8 @@ impl StoreEngine {
             fields: Default::default(),
             bursts: BurstGenerator::new(bus_bytes),
             vectors: Fifo::new(Self::BUFFERED_VECTORS, words),
+            completions: Fifo::new(4, 1),
+            completion: PackBytes::default(),
             lengths: Fifo::new(8, 1),
             part: VectorPart::new(words, bus_bytes / 4),
             setup: DFF::default(),
@@ -188,7 +196,8 @@ impl StoreEngine {
             out: (0..bus_bytes / 4).map(|_| DFF::default()).collect(),
             out_full: DFF::default(),
             burst_beat: DFF::default(),
-            outstanding: DFF::default(),
+            asked: DFF::default(),
+            answers: DFF::default(),
             from_accumulator: Signal::default(),
             row_vectors: Signal::default(),
             row_beats: Signal::default(),
@@ -209,8 +218,10 @@ impl StoreEngine {
             burst_taken: Signal::default(),
             answered: Signal::default(),
             burst_ends: Signal::default(),
-            last_answer: Signal::default(),
-            all_answered: Signal::default(),
+            answers_now: Signal::default(),
+            all_sent: Signal::default(),
+            several_left: Signal::default(),
+            awaits: Signal::default(),
             quiet: Signal::default(),
             finishing: Signal::default(),
             low_offset: Signal::default(),
@@ -256,7 +267,8 @@ impl Logic for StoreEngine {
             half_full,
             out_full,
             burst_beat,
-            outstanding
+            asked,
+            answers
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
@@ -418,15 +430,19 @@ impl Logic for StoreEngine {
         self.response_ready.next = true;
         self.answered.next = self.response_valid.val();
         self.write_error.next = self.response_valid.val() & self.response_error.val();
-        if self.burst_taken.val() & !self.answered.val() {
-            self.outstanding.d.next = self.outstanding.q.val() + 1;
-        } else if self.answered.val() & !self.burst_taken.val() {
-            self.outstanding.d.next = self.outstanding.q.val() - 1;
+        if self.burst_taken.val() {
+            self.asked.d.next = self.asked.q.val() + 1;
         }
+        // An answer counts in the cycle in which it comes.
+        self.answers_now.next = self.answers.q.val();
+        if self.answered.val() {
+            self.answers_now.next = self.answers.q.val() + 1;
+        }
+        self.answers.d.next = self.answers_now.val();
 
         // Start and finish.
         self.setup.d.next = self.start.val();
-        self.take.next = !self.running.q.val() & !self.setup.q.val();
+        self.take.next = !self.running.q.val() & !self.setup.q.val() & self.completions.write_ready.val();
         if self.setup.q.val() {
             self.running.d.next = !self.illegal.val();
             self.reading.d.next = !self.illegal.val();
@@ -437,31 +453,42 @@ impl Logic for StoreEngine {
             self.row_beats_left.d.next = self.row_beats.val();
             self.position.d.next = 0.into();
         }
-        // The last answer counts in the cycle in which it comes.
-        self.last_answer.next = (self.outstanding.q.val() == 1) & self.answered.val();
-        self.all_answered.next = self.last_answer.val() | !self.outstanding.q.val().any();
         self.quiet.next = !self.reading.q.val()
             & !self.arrived.q.val()
             & !self.head.val()
             & !self.out_full.q.val()
-            & self.bursts.done.val()
-            & self.all_answered.val();
-        self.finishing.next = self.running.q.val() & self.quiet.val();
+            & self.bursts.done.val();
+        self.all_sent.next = self.running.q.val() & self.quiet.val();
+        if self.all_sent.val() {
+            self.running.d.next = false;
+        }
+        self.completion.bytes[0].next = self.asked.q.val().get_bits::<8>(0);
+        self.completion.bytes[1].next = self.asked.q.val().get_bits::<8>(8);
+        self.completion.bytes[2].next = self.command[0].val().get_bits::<8>(8);
+        self.completion.bytes[3].next = 0.into();
+        self.completions.clock.next = self.clock.val();
+        self.completions.reset.next = self.reset.val();
+        self.completions.write_valid.next = self.all_sent.val();
+        self.completions.write_data[0].next = self.completion.word.val();
+        self.finishing.next = self.completions.read_valid.val()
+            & (self.completions.read_data[0].val().get_bits::<16>(0) == self.answers_now.val());
+        self.completions.read_ready.next = self.finishing.val();
         self.finished.next = self.finishing.val();
         self.signal.next = 0.into();
         if self.finishing.val() {
-            self.running.d.next = false;
-            self.signal.next = self.command[0].val().get_bits::<4>(12);
+            self.signal.next = self.completions.read_data[0].val().get_bits::<4>(20);
         }
-        self.busy.next = (self.running.q.val() & !self.finishing.val()) | self.setup.q.val();
+        self.several_left.next = self.completions.level.val() > 1;
+        self.awaits.next =
+            self.completions.read_valid.val() & (!self.finishing.val() | self.several_left.val());
+        self.busy.next = self.running.q.val() | self.setup.q.val() | self.awaits.val();
         self.state.next = 0.into();
         if self.setup.q.val() {
             self.state.next = 1.into();
         } else if self.running.q.val() {
             self.state.next = 2.into();
-            if self.bursts.done.val() & !self.out_full.q.val() {
-                self.state.next = 3.into();
-            }
+        } else if self.completions.read_valid.val() {
+            self.state.next = 3.into();
         }
         if self.reset.val() {
             self.setup.d.next = false;
@@ -471,7 +498,8 @@ impl Logic for StoreEngine {
             self.half_full.d.next = false;
             self.out_full.d.next = false;
             self.burst_beat.d.next = 0.into();
-            self.outstanding.d.next = 0.into();
+            self.asked.d.next = 0.into();
+            self.answers.d.next = 0.into();
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

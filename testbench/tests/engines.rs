@@ -1050,10 +1050,12 @@ fn load_engine() -> Result<(), CompareError> {
         let bus_bytes = config.bus_bytes();
         let bases: Vec<u32> = (0..8).map(|base| contents("base", base, 0) & !15).collect();
         let mut next_command: Option<Load> = None;
-        let mut command = Load::default();
+        // Commands started and not yet finished, and what they load.
+        let mut under_way: VecDeque<(Load, OnChip)> = VecDeque::new();
+        let mut most_under_way = 0;
         let mut bursts = Bursts::default();
-        let (mut on_chip, mut expected) = (OnChip::new(), OnChip::new());
-        let (mut running, mut offered) = (false, None);
+        let mut on_chip = OnChip::new();
+        let mut offered = None;
         let mut finished_commands = 0;
         compare_native_and_verilated(
             || LoadEngine::new(&config),
@@ -1061,7 +1063,7 @@ fn load_engine() -> Result<(), CompareError> {
                 let context = format!("cycle {cycle}, seed {SEED}, {}", config.name);
                 if let Some(next) = next_command.take() {
                     drive(&mut block.command, &encode(next.clone()));
-                    (command, running) = (next, true);
+                    let command = next;
                     let base = bases[command.base_register as usize];
                     bursts.expect(
                         base,
@@ -1071,8 +1073,10 @@ fn load_engine() -> Result<(), CompareError> {
                         command.memory_stride,
                         bus_bytes as u64,
                     );
-                    (on_chip, expected) = (OnChip::new(), OnChip::new());
+                    let mut expected = OnChip::new();
                     loaded(&command, base, &config, &mut expected);
+                    under_way.push_back((command, expected));
+                    most_under_way = most_under_way.max(under_way.len());
                 }
                 if offered.is_none() && !random.one_in(4) {
                     offered = bursts.beats.pop_front().map(|(address, _)| (address, random.one_in(10)));
@@ -1108,6 +1112,7 @@ fn load_engine() -> Result<(), CompareError> {
                     offered = None;
                 }
                 if block.write_valid.val() && write_ready {
+                    let command = &under_way[0].0;
                     assert_eq!(block.write_space.val().to_u32(), command.space, "{context}");
                     assert_eq!(block.write_layout.val().to_u32(), command.layout, "{context}");
                     let address = block.write_address.val().to_u16();
@@ -1134,20 +1139,20 @@ fn load_engine() -> Result<(), CompareError> {
                         on_chip.insert((command.space, address, place), *value as u8);
                     }
                 }
-                assert_eq!(block.busy.val(), running, "{context}");
+                assert_eq!(block.busy.val(), !under_way.is_empty(), "{context}");
                 let signal = block.signal.val().to_u8();
                 if block.finished.val() {
-                    assert!(running && bursts.expected.is_empty() && bursts.beats.is_empty(), "{context}");
+                    let (command, expected) = under_way.pop_front().expect("a command is under way");
                     assert_eq!(signal, command.tokens.signal, "{context}");
                     assert_eq!(on_chip, expected, "{context}: {command:?}");
-                    running = false;
+                    on_chip.clear();
                     finished_commands += 1;
                 } else {
                     assert_eq!(signal, 0, "{context}");
                 }
                 let starts = block.take.val() && random.one_in(2);
                 if starts {
-                    assert!(!running, "{context}");
+                    assert!(bursts.expected.is_empty(), "{context}");
                     next_command = Some(random_load(random, &config));
                 }
                 block.start.next = starts;
@@ -1157,6 +1162,7 @@ fn load_engine() -> Result<(), CompareError> {
             SEED,
         )?;
         assert!(finished_commands > 30, "only {finished_commands} commands");
+        assert!(most_under_way > 2, "at most {most_under_way} commands at a time");
     }
     Ok(())
 }
@@ -1184,20 +1190,21 @@ fn store_engine() -> Result<(), CompareError> {
         let bus_bytes = config.bus_bytes() as u64;
         let bases: Vec<u32> = (0..8).map(|base| contents("base", base, 0) & !15).collect();
         let mut next_command: Option<Store> = None;
-        let mut command = Store::default();
+        // Commands started and not yet finished: bytes they write, bursts asked for, answers.
+        let mut under_way: VecDeque<(Store, BTreeMap<u32, u8>, u32, u32)> = VecDeque::new();
+        let mut most_under_way = 0;
         let mut bursts = Bursts::default();
-        let (mut written, mut expected) = (BTreeMap::new(), BTreeMap::new());
+        let mut written = BTreeMap::new();
         let (mut activation_asked, mut accumulator_asked) = (None, None);
         // Cycles in which memory answers a burst.
         let mut answers: VecDeque<u64> = VecDeque::new();
-        let (mut running, mut unanswered, mut finished_commands) = (false, 0, 0);
+        let mut finished_commands = 0;
         compare_native_and_verilated(
             || StoreEngine::new(&config),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {}", config.name);
-                if let Some(next) = next_command.take() {
-                    drive(&mut block.command, &encode(next.clone()));
-                    (command, running) = (next, true);
+                if let Some(command) = next_command.take() {
+                    drive(&mut block.command, &encode(command.clone()));
                     let base = bases[command.base_register as usize];
                     bursts.expect(
                         base,
@@ -1207,7 +1214,7 @@ fn store_engine() -> Result<(), CompareError> {
                         command.memory_stride,
                         bus_bytes,
                     );
-                    (written, expected) = (BTreeMap::new(), BTreeMap::new());
+                    let mut expected = BTreeMap::new();
                     let (name, width) = match command.space {
                         space::ACTIVATION => ("activation", config.rows),
                         _ => ("accumulator", 4 * config.lanes),
@@ -1221,6 +1228,8 @@ fn store_engine() -> Result<(), CompareError> {
                             expected.insert(to.wrapping_add(n), word.to_le_bytes()[n as usize % 4]);
                         }
                     }
+                    under_way.push_back((command, expected, 0, 0));
+                    most_under_way = most_under_way.max(under_way.len());
                 }
                 answer(&mut block.activation_data, "activation", &mut activation_asked, random);
                 answer(&mut block.accumulator_data, "accumulator", &mut accumulator_asked, random);
@@ -1235,7 +1244,8 @@ fn store_engine() -> Result<(), CompareError> {
                 let error = random.one_in(10);
                 if answers_now {
                     answers.pop_front();
-                    unanswered -= 1;
+                    let waiting = under_way.iter_mut().find(|(_, _, asked, answered)| answered < asked);
+                    waiting.expect("a burst without an answer").3 += 1;
                 }
                 block.response_valid.next = answers_now;
                 block.response_error.next = error;
@@ -1271,22 +1281,28 @@ fn store_engine() -> Result<(), CompareError> {
                 if block.burst_valid.val() && burst_ready {
                     let beats = block.burst_length.val().to_u64() + 1;
                     bursts.take(block.burst_address.val().to_u64(), beats, bus_bytes, &context);
-                    unanswered += 1;
+                    under_way.back_mut().expect("a command is under way").2 += 1;
                 }
                 let signal = block.signal.val().to_u8();
                 if block.finished.val() {
-                    assert!(running && bursts.expected.is_empty() && unanswered == 0, "{context}");
+                    let (command, expected, asked, answered) =
+                        under_way.pop_front().expect("a command is under way");
                     assert_eq!(signal, command.tokens.signal, "{context}");
-                    assert_eq!(written, expected, "{context}: {command:?}");
-                    running = false;
+                    assert_eq!(asked, answered, "{context}");
+                    for (address, byte) in expected {
+                        assert_eq!(written.remove(&address), Some(byte), "{context}: {command:?}");
+                    }
+                    if under_way.is_empty() {
+                        assert!(bursts.expected.is_empty() && written.is_empty(), "{context}");
+                    }
                     finished_commands += 1;
                 } else {
                     assert_eq!(signal, 0, "{context}");
                 }
-                assert_eq!(block.busy.val(), running, "{context}");
+                assert_eq!(block.busy.val(), !under_way.is_empty(), "{context}");
                 let starts = block.take.val() && random.one_in(2);
                 if starts {
-                    assert!(!running, "{context}");
+                    assert!(bursts.expected.is_empty(), "{context}");
                     next_command = Some(random_store(random, &config));
                 }
                 block.start.next = starts;
@@ -1296,6 +1312,7 @@ fn store_engine() -> Result<(), CompareError> {
             SEED,
         )?;
         assert!(finished_commands > 30, "only {finished_commands} commands");
+        assert!(most_under_way > 1, "one command at a time");
     }
     Ok(())
 }
