@@ -73,8 +73,9 @@ pub fn cycles(context: &Context<'_>) -> String {
         .map(|(layer, breakdown)| cycle_parts(breakdown, least_cycles(run, layer)).to_vec())
         .collect();
     let mut out = String::from(
-        "<section><h2>Cycles of each layer</h2>\n<p class=\"how\">Every cycle of the run belongs to one layer and one reason, so \
-         the bars add up to the whole run. Dark blue is useful work; all other colours could be saved.</p>\n",
+        "<section id=\"cycles\"><h2>Cycles of each layer</h2>\n<p class=\"how\">Every cycle of the run belongs to one layer and one reason, so \
+         the bars add up to the whole run. Dark blue is useful work; all other colours are \
+         cycles in which multipliers do nothing. A layer without cycles ran entirely behind others.</p>\n",
     );
     out += &legend(&CYCLE_PARTS);
     out += &stacked(context, &rows, &CYCLE_PARTS, "cycles", run.cycles);
@@ -86,7 +87,7 @@ pub fn bytes(context: &Context<'_>) -> String {
         context.bytes.iter().map(|bytes| vec![bytes.weights, bytes.activations, bytes.written]).collect();
     let total = context.bytes.iter().fold(0u64, |sum, bytes| sum.saturating_add(bytes.total()));
     let mut out = String::from(
-        "<section><h2>Bytes of each layer</h2>\n<p class=\"how\">What each layer moves between the memory and the chip. A layer whose input \
+        "<section id=\"bytes\"><h2>Bytes of each layer</h2>\n<p class=\"how\">What each layer moves between the memory and the chip. A layer whose input \
          and output stay on the chip only reads its weights.</p>\n",
     );
     out += &legend(&BYTE_PARTS);

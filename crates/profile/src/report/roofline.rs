@@ -93,7 +93,7 @@ pub fn section(context: &Context<'_>) -> String {
     // Large dots lie below small ones.
     dots.sort_by(|a, b| b.radius.total_cmp(&a.radius));
     let mut out = String::from(
-        "<section><h2>What limits each layer</h2>\n<p class=\"how\">Each dot is a layer; the larger, the more of the run it takes. The line is the best \
+        "<section id=\"roofline\"><h2>What limits each layer</h2>\n<p class=\"how\">Each dot is a layer; the larger, the more of the run it takes. The line is the best \
          this accelerator can do. Below its <b>slope</b> a layer does so little work with each byte that the memory bus limits it; below \
          the <b>flat part</b> the MAC array does. The further a dot is below the line, the more there is to gain. A dot may lie above the slope: its \
          weights came while an earlier layer was computing.</p>\n",
@@ -132,33 +132,16 @@ fn plot(context: &Context<'_>, dots: &[Dot], peak: f64, bus: f64) -> String {
     let knee = (x.at(ridge), y.at(peak));
     svg.path(&[foot, knee, (RIGHT, knee.1), (RIGHT, BOTTOM), (foot.0, BOTTOM)], "under");
     svg.path(&[foot, knee, (RIGHT, knee.1)], "roof");
-    let degrees = (foot.1 - knee.1).atan2(knee.0 - foot.0).to_degrees();
-    let slope_text = format!("memory bus: {} bytes a cycle", thousands(bus as u64));
-    let middle = ((foot.0 + knee.0) / 2.0, (foot.1 + knee.1) / 2.0);
-    let (sine, cosine) = degrees.to_radians().sin_cos();
-    let above = |(px, py): (f64, f64)| (px - 8.0 * sine, py - 8.0 * cosine);
-    svg.turned_text(above(middle), -degrees, Anchor::Middle, "strong halo", &slope_text);
-    let roof_text = format!("MAC array: {} MACs a cycle", thousands(peak as u64));
-    svg.text((RIGHT - 6.0, knee.1 - 8.0), Anchor::End, "strong halo", &roof_text);
-
     let places: Vec<(f64, f64)> =
         dots.iter().map(|dot| (x.at(dot.intensity.min(x.high / 1.3)), y.at(dot.speed))).collect();
     let mut taken: Vec<Area> =
         dots.iter().zip(&places).map(|(dot, place)| Area::around(*place, dot.radius + 1.0)).collect();
-    taken.push(Area {
-        left: RIGHT - 6.0 - text_width(&roof_text),
-        top: knee.1 - 8.0 - FONT_SIZE,
-        right: RIGHT,
-        bottom: knee.1 - 2.0,
-    });
-    // The turned text as a row of squares.
-    let reach = text_width(&slope_text) / 2.0;
-    let mut along = -reach;
-    while along <= reach {
-        let (px, py) = above((middle.0 + along * cosine, middle.1 - along * sine));
-        taken.push(Area::around((px - 4.0 * sine, py - 4.0 * cosine), 7.0));
-        along += 8.0;
-    }
+    let slope = format!("memory bus: {} bytes a cycle", thousands(bus as u64));
+    taken.extend(name_line(&mut svg, &slope, foot, knee, &taken));
+    let roof = format!("MAC array: {} MACs a cycle", thousands(peak as u64));
+    taken.extend(name_line(&mut svg, &roof, (RIGHT, knee.1), knee, &taken));
+    taken.extend(along(foot, knee, 1.5));
+    taken.extend(along(knee, (RIGHT, knee.1), 1.5));
     for (dot, place) in dots.iter().zip(&places) {
         svg.circle(*place, dot.radius, "dot", &title(context, dot));
         if dot.intensity.is_infinite() {
@@ -186,6 +169,47 @@ fn plot(context: &Context<'_>, dots: &[Dot], peak: f64, bus: f64) -> String {
         peak,
         bus
     ))
+}
+
+/// Writes a text above a line, as near to `from` as it covers no dot but not at its very end, and returns what it covers.
+fn name_line(svg: &mut Svg, text: &str, from: (f64, f64), to: (f64, f64), taken: &[Area]) -> Vec<Area> {
+    let (left, right) = if from.0 < to.0 { (from, to) } else { (to, from) };
+    let (dx, dy) = (right.0 - left.0, right.1 - left.1);
+    let length = dx.hypot(dy).max(1.0);
+    // A font wider than expected keeps its distance, too.
+    let half = text_width(text) / 2.0;
+    let (ux, uy) = (dx / length, dy / length);
+    let cover = |middle: (f64, f64)| {
+        let end =
+            |sign: f64| (middle.0 + sign * half * ux + 5.0 * uy, middle.1 + sign * half * uy - 5.0 * ux);
+        along(end(-1.0), end(1.0), 8.0)
+    };
+    let towards = ((to.0 - from.0) / length, (to.1 - from.1) / length);
+    let mut place = half + 8.0;
+    let mut middle = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
+    while place + half < length {
+        let candidate = (from.0 + place * towards.0, from.1 + place * towards.1);
+        let candidate = (candidate.0 + 8.0 * uy, candidate.1 - 8.0 * ux);
+        if !cover(candidate).iter().any(|area| taken.iter().any(|other| area.overlaps(other))) {
+            middle = candidate;
+            break;
+        }
+        place += 10.0;
+    }
+    svg.turned_text(middle, uy.atan2(ux).to_degrees(), Anchor::Middle, "strong halo", text);
+    cover(middle)
+}
+
+/// Squares along a line.
+fn along(from: (f64, f64), to: (f64, f64), half: f64) -> Vec<Area> {
+    let length = (to.0 - from.0).hypot(to.1 - from.1);
+    let count = (length / (2.0 * half)).ceil().max(1.0);
+    (0..=count as usize)
+        .map(|index| {
+            let share = index as f64 / count;
+            Area::around((from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1)), half)
+        })
+        .collect()
 }
 
 fn axes(svg: &mut Svg, x: &Axis, y: &Axis) {

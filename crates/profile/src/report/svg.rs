@@ -110,9 +110,15 @@ fn n(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// About the width of a text in pixels, rather too much than too little.
+/// About the width of a text in pixels, in the widest of the usual fonts.
 pub fn text_width(text: &str) -> f64 {
-    text.chars().map(|c| if c.is_ascii() { 0.58 } else { 1.05 }).sum::<f64>() * FONT_SIZE
+    let width = |character: char| match character {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ' ' | '(' | ')' | '|' => 0.4,
+        'A'..='Z' | 'm' | 'w' | '%' | '#' => 0.76,
+        c if c.is_ascii() => 0.64,
+        _ => 1.05,
+    };
+    text.chars().map(width).sum::<f64>() * FONT_SIZE
 }
 
 /// Round numbers from 0 to `maximum`, at most `most` steps.

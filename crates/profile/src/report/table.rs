@@ -12,7 +12,7 @@ pub fn layers(context: &Context<'_>) -> String {
     let run = context.run;
     let estimated = run.layers.iter().any(|layer| layer.estimated_cycles.is_some());
     let mut out = String::from(
-        "<section><h2>All numbers</h2>\n<div class=\"wide\"><table>\n<thead>\n<tr><th colspan=\"3\"></th>\
+        "<section id=\"numbers\"><h2>All numbers</h2>\n<div class=\"wide\"><table>\n<thead>\n<tr><th colspan=\"3\"></th>\
          <th class=\"group\" colspan=\"7\">cycles</th><th></th><th class=\"group\" colspan=\"3\">bytes</th>",
     );
     if estimated {
@@ -106,7 +106,7 @@ pub fn counters(context: &Context<'_>) -> String {
         return String::new();
     }
     let mut out = String::from(
-        "<section><h2>Performance counters</h2>\n<p class=\"how\">What the hardware itself counted.</p>\n<div class=\"wide\"><table>\n\
+        "<section id=\"counters\"><h2>Performance counters</h2>\n<p class=\"how\">What the hardware itself counted.</p>\n<div class=\"wide\"><table>\n\
          <thead><tr><th class=\"name\">counter</th><th>value</th><th class=\"name\">meaning</th></tr></thead>\n<tbody>\n",
     );
     for counter in counters {

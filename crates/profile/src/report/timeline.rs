@@ -73,7 +73,7 @@ pub fn engines(context: &Context<'_>) -> String {
     }
     svg.text((RIGHT + 8.0, BAND_TOP + 14.0), Anchor::Start, "small", "busy");
     let mut out = String::from(
-        "<section><h2>The engines over time</h2>\n<p class=\"how\">Load, matrix, vector and store run at the same time, each on commands of its \
+        "<section id=\"engines\"><h2>The engines over time</h2>\n<p class=\"how\">Load, matrix, vector and store run at the same time, each on commands of its \
          own. A gap in the <b>matrix</b> lane is time in which the MAC array does nothing. The row on top shows the layer to which the \
          cycles are counted.</p>\n",
     );
@@ -120,7 +120,7 @@ pub fn occupancy(context: &Context<'_>) -> String {
         strip(context, &mut svg, &time, y, *memory, levels);
     }
     let mut out = String::from(
-        "<section><h2>What is on the chip</h2>\n<p class=\"how\">How much of each on-chip memory holds something that is still needed. The top of \
+        "<section id=\"memories\"><h2>What is on the chip</h2>\n<p class=\"how\">How much of each on-chip memory holds something that is still needed. The top of \
          each strip is a full memory. Room that is never used could hold weights fetched ahead, or be left out of the chip.</p>\n",
     );
     out += &svg.finish("Occupancy of the on-chip memories over time");

@@ -61,7 +61,7 @@ fn speed(cycles: u64, megahertz: f64) -> (String, String) {
 
 pub fn overview(context: &Context<'_>) -> String {
     let run = context.run;
-    let mut out = String::from("<section><h2>Where the cycles went</h2>\n");
+    let mut out = String::from("<section id=\"overview\"><h2>Where the cycles went</h2>\n");
     out += &format!(
         "<p class=\"how\">The whole run as one bar. The dark blue part is the utilisation: at the peak of {} MACs a cycle, the network would take \
          only that long.</p>\n",
@@ -104,7 +104,7 @@ pub fn glossary(context: &Context<'_>) -> String {
         ("weights", "The constants of the network. Biases and scales, which the parameter memory holds, are counted with them.".to_owned()),
         ("memory latency", format!("Cycles from a request to its first data: {} as the memory was set in this run.", context.run.bus.latency_cycles)),
     ];
-    let mut out = String::from("<section><h2>Words</h2>\n<dl>\n");
+    let mut out = String::from("<section id=\"words\"><h2>Words</h2>\n<dl>\n");
     for (word, meaning) in entries {
         if word == "memory latency" && context.run.source == Source::Estimated {
             continue;
