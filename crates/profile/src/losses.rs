@@ -76,6 +76,9 @@ pub(crate) fn least_cycles(run: &Run, layer: usize) -> u64 {
     run.layers[layer].macs.div_ceil(run.config.peak() as u64)
 }
 
+/// Cycles that a matrix command spends on its pipeline and its start, with much to spare.
+const USUAL_FILL: u64 = 64;
+
 struct Words<'a> {
     run: &'a Run,
     attribution: &'a Attribution,
@@ -111,7 +114,7 @@ impl Words<'_> {
             self.of_run(cycles)
         );
         let remedy = format!(
-            "The array takes {} input channels and {} output channels at a time. Channel counts that are multiples of these fill it; \
+            "The array takes {} input channels and {} output channels at a time. Channel counts that are multiples of these fill it, which an image of three colours cannot; \
              a smaller array wastes less on this layer.",
             config.rows, config.cols
         );
@@ -209,21 +212,21 @@ impl Words<'_> {
             "{who} {spend} {} on filling and draining pipelines and on handling commands",
             self.of_run(cycles)
         );
+        let each = share(cycles, commands).round() as u64;
         if commands > 0 {
-            what += &format!(
-                "; with {}, {} cycles for each",
-                count(commands, "matrix command"),
-                thousands((cycles as f64 / commands as f64).round() as u64)
-            );
+            what += &format!(": {} for each of {}", thousands(each), count(commands, "matrix command"));
         }
         what.push('.');
         let config = &self.run.config;
-        let remedy = format!(
-            "Fewer and larger matrix commands fill the pipeline less often. Where a result sums fewer than {} steps, the output stage with its \
-             {} lanes holds the array back: more lanes help.",
-            config.cols / config.lanes,
-            config.lanes
-        );
+        let (parts, lanes) = (config.cols / config.lanes, config.lanes);
+        let remedy = if each > USUAL_FILL && parts > 1 {
+            format!(
+                "That is more than the pipeline needs. Most likely sums of fewer than {parts} steps are finished faster than the {lanes} lanes of the \
+                 output stage take them: more lanes help."
+            )
+        } else {
+            "Fewer and larger matrix commands fill the pipeline less often.".to_owned()
+        };
         (what, remedy)
     }
 

@@ -13,10 +13,10 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
-/// `0.123` as `12.3 %`; what is there but would be shown as nothing is `< 0.1 %`.
+/// `0.123` as `12.3 %`; what is there but would be shown as nothing is `under 0.1 %`.
 pub fn percent(share: f64) -> String {
     if share > 0.0 && share < 0.0005 {
-        return "< 0.1 %".to_owned();
+        return "under 0.1 %".to_owned();
     }
     format!("{:.1} %", 100.0 * share)
 }
@@ -108,7 +108,7 @@ mod tests {
     fn numbers_are_grouped() {
         let shown = [0, 999, 1000, 1_234_567, u64::MAX].map(thousands);
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567", "18,446,744,073,709,551,615"]);
-        assert_eq!([0.0, 0.0001, 0.8489, 1.0].map(percent), ["0.0 %", "< 0.1 %", "84.9 %", "100.0 %"]);
+        assert_eq!([0.0, 0.0001, 0.8489, 1.0].map(percent), ["0.0 %", "under 0.1 %", "84.9 %", "100.0 %"]);
         assert_eq!([0.254, 12.34, 1234.0, f64::NAN].map(short), ["0.25", "12.3", "1,234", "-"]);
         assert_eq!(share(1, 0), 0.0);
     }

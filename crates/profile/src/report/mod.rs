@@ -15,7 +15,7 @@ use crate::run::{Run, RunError};
 use crate::text::{escape, short_names};
 
 /// Width of every plot in pixels.
-const WIDTH: f64 = 1120.0;
+const WIDTH: f64 = 1180.0;
 
 const STYLE: &str = include_str!("style.css");
 

@@ -176,7 +176,8 @@ fn name_line(svg: &mut Svg, text: &str, from: (f64, f64), to: (f64, f64), taken:
     let (left, right) = if from.0 < to.0 { (from, to) } else { (to, from) };
     let (dx, dy) = (right.0 - left.0, right.1 - left.1);
     let length = dx.hypot(dy).max(1.0);
-    // A font wider than expected keeps its distance, too.
+    /// Distances from the line; beyond large dots the second is free.
+    const ABOVE: [f64; 2] = [8.0, 32.0];
     let half = text_width(text) / 2.0;
     let (ux, uy) = (dx / length, dy / length);
     let cover = |middle: (f64, f64)| {
@@ -185,16 +186,19 @@ fn name_line(svg: &mut Svg, text: &str, from: (f64, f64), to: (f64, f64), taken:
         along(end(-1.0), end(1.0), 8.0)
     };
     let towards = ((to.0 - from.0) / length, (to.1 - from.1) / length);
-    let mut place = half + 8.0;
-    let mut middle = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
-    while place + half < length {
-        let candidate = (from.0 + place * towards.0, from.1 + place * towards.1);
-        let candidate = (candidate.0 + 8.0 * uy, candidate.1 - 8.0 * ux);
+    let at = |place: f64, above: f64| {
+        let (x, y) = (from.0 + place * towards.0, from.1 + place * towards.1);
+        (x + above * uy, y - above * ux)
+    };
+    let mut middle = at(length / 2.0, ABOVE[1]);
+    let steps = ((length - 2.0 * half - 16.0) / 10.0).max(0.0) as usize;
+    let places = ABOVE.iter().flat_map(|above| (0..=steps).map(move |step| (10.0 * step as f64, *above)));
+    for (step, above) in places {
+        let candidate = at(half + 8.0 + step, above);
         if !cover(candidate).iter().any(|area| taken.iter().any(|other| area.overlaps(other))) {
             middle = candidate;
             break;
         }
-        place += 10.0;
     }
     svg.turned_text(middle, uy.atan2(ux).to_degrees(), Anchor::Middle, "strong halo", text);
     cover(middle)
