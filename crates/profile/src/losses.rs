@@ -23,11 +23,16 @@ pub enum LossKind {
     Fill,
 }
 
+impl LossKind {
+    const ALL: [LossKind; 5] =
+        [LossKind::Multipliers, LossKind::Memory, LossKind::Vector, LossKind::Store, LossKind::Fill];
+}
+
 /// Cycles that a run could have done without.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Loss {
     pub kind: LossKind,
-    /// The layer, or `None` for a loss spread over all of them.
+    /// The layer, or `None` for a loss of which no layer has half.
     pub layer: Option<usize>,
     pub cycles: u64,
     /// What happens, in one or two sentences.
@@ -45,27 +50,32 @@ pub fn losses(run: &Run) -> Result<Vec<Loss>, RunError> {
 pub(crate) fn losses_valid(run: &Run, attribution: &Attribution) -> Vec<Loss> {
     let words = Words { run, attribution, bytes: LayerBytes::of(run) };
     let mut losses = Vec::new();
-    for (layer, breakdown) in attribution.layers.iter().enumerate() {
-        let unused = breakdown.compute.saturating_sub(least_cycles(run, layer));
-        let each = [
-            (LossKind::Multipliers, unused),
-            (LossKind::Memory, breakdown.memory),
-            (LossKind::Vector, breakdown.vector),
-            (LossKind::Store, breakdown.store),
-        ];
-        for (kind, cycles) in each.into_iter().filter(|(_, cycles)| *cycles > 0) {
-            losses.push(words.loss(kind, Some(layer), cycles));
+    for kind in LossKind::ALL {
+        let mut layers: Vec<(usize, u64)> = attribution
+            .layers
+            .iter()
+            .enumerate()
+            .map(|(layer, breakdown)| {
+                let cycles = match kind {
+                    LossKind::Multipliers => breakdown.compute.saturating_sub(least_cycles(run, layer)),
+                    LossKind::Memory => breakdown.memory,
+                    LossKind::Vector => breakdown.vector,
+                    LossKind::Store => breakdown.store,
+                    LossKind::Fill => breakdown.fill,
+                };
+                (layer, cycles)
+            })
+            .filter(|(_, cycles)| *cycles > 0)
+            .collect();
+        layers.sort_by_key(|(_, cycles)| std::cmp::Reverse(*cycles));
+        let outside = if kind == LossKind::Fill { attribution.outside } else { 0 };
+        let all = layers.iter().map(|(_, cycles)| cycles).sum::<u64>() + outside;
+        match layers.first() {
+            // What is spread over many layers is one loss: told layer by layer it would hide behind smaller ones.
+            Some((_, most)) if *most < all / 2 => losses.push(words.loss(kind, &layers, None, all)),
+            None if all > 0 => losses.push(words.loss(kind, &layers, None, all)),
+            _ => losses.extend(layers.iter().map(|one| words.loss(kind, &[*one], Some(one.0), one.1))),
         }
-    }
-    // Every layer fills its pipelines. Only when one of them stands out is it named alone.
-    let fill: Vec<u64> = attribution.layers.iter().map(|breakdown| breakdown.fill).collect();
-    let all = fill.iter().sum::<u64>() + attribution.outside;
-    if fill.iter().any(|cycles| 2 * cycles > all) {
-        for (layer, cycles) in fill.into_iter().enumerate().filter(|(_, cycles)| *cycles > 0) {
-            losses.push(words.loss(LossKind::Fill, Some(layer), cycles));
-        }
-    } else if all > 0 {
-        losses.push(words.loss(LossKind::Fill, None, all));
     }
     losses.sort_by_key(|loss| std::cmp::Reverse(loss.cycles));
     losses
@@ -86,67 +96,99 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    fn loss(&self, kind: LossKind, layer: Option<usize>, cycles: u64) -> Loss {
-        let (what, remedy) = match (kind, layer) {
-            (LossKind::Multipliers, Some(layer)) => self.multipliers(layer, cycles),
-            (LossKind::Memory, Some(layer)) => self.memory(layer, cycles),
-            (LossKind::Vector, Some(layer)) => self.vector(layer, cycles),
-            (LossKind::Store, Some(layer)) => self.store(layer, cycles),
-            (_, layer) => self.fill(layer, cycles),
+    /// The loss of these layers with their cycles, the biggest first; `layer` if it is one alone.
+    fn loss(&self, kind: LossKind, layers: &[(usize, u64)], layer: Option<usize>, cycles: u64) -> Loss {
+        let of_run =
+            format!("{} cycles, {} of the run", thousands(cycles), percent(share(cycles, self.run.cycles)));
+        let (mut what, remedy) = match kind {
+            LossKind::Multipliers => self.multipliers(layers, &of_run),
+            LossKind::Memory => self.memory(layers, &of_run),
+            LossKind::Vector => self.vector(layers, &of_run),
+            LossKind::Store => self.store(layers, &of_run),
+            LossKind::Fill => self.fill(layers, cycles, &of_run),
         };
+        if layers.len() > 1 {
+            let most: Vec<String> = layers
+                .iter()
+                .take(3)
+                .map(|(layer, cycles)| format!("{} ({})", self.run.layers[*layer].name, thousands(*cycles)))
+                .collect();
+            what += &format!(" Most of it in {}.", most.join(", "));
+        }
         Loss { kind, layer, cycles, what, remedy }
     }
 
-    fn of_run(&self, cycles: u64) -> String {
-        format!("{} cycles, {} of the run", thousands(cycles), percent(share(cycles, self.run.cycles)))
+    /// `op01_CONV_2D waits`, `12 layers wait`.
+    fn who(&self, layers: &[(usize, u64)], verb: (&str, &str)) -> String {
+        match layers {
+            [(layer, _)] => format!("{} {}", self.run.layers[*layer].name, verb.0),
+            _ => format!("{} {}", count(layers.len() as u64, "layer"), verb.1),
+        }
     }
 
-    fn multipliers(&self, layer: usize, cycles: u64) -> (String, String) {
-        let config = &self.run.config;
-        let facts = &self.run.layers[layer];
-        let offered = self.attribution.layers[layer].compute.saturating_mul(config.peak() as u64);
+    fn multipliers(&self, layers: &[(usize, u64)], of_run: &str) -> (String, String) {
+        let (rows, cols) = (self.run.config.rows, self.run.config.cols);
+        let peak = self.run.config.peak() as u64;
+        let (mut macs, mut offered) = (0u64, 0u64);
+        for (layer, _) in layers {
+            macs = macs.saturating_add(self.run.layers[*layer].macs);
+            offered = offered.saturating_add(self.attribution.layers[*layer].compute.saturating_mul(peak));
+        }
         let what = format!(
-            "{} fills only {} of the {} x {} multipliers while it computes: that costs {}.",
-            facts.name,
-            percent(share(facts.macs, offered)),
-            config.rows,
-            config.cols,
-            self.of_run(cycles)
+            "{} only {} of the {rows} x {cols} multipliers while computing: that costs {of_run}.",
+            self.who(layers, ("fills", "fill")),
+            percent(share(macs, offered)),
         );
-        let remedy = format!(
-            "The array takes {} input channels and {} output channels at a time. Channel counts that are multiples of these fill it, which an image of three colours cannot; \
-             a smaller array wastes less on this layer.",
-            config.rows, config.cols
-        );
+        let depthwise = layers.first().is_some_and(|(layer, _)| {
+            let facts = &self.run.layers[*layer];
+            [&facts.name, &facts.operator].iter().any(|text| text.to_lowercase().contains("depthwise"))
+        });
+        let remedy = match depthwise {
+            true => format!(
+                "A depthwise convolution uses each input channel for one output channel only, where the array computes with {rows} input \
+                 channels for {cols} output channels. A smaller array, or another kind of layer, wastes less."
+            ),
+            false => format!(
+                "The array takes {rows} input channels and {cols} output channels at a time. Channel counts that are multiples of these fill \
+                 it, which an image of three colours cannot; a smaller array wastes less."
+            ),
+        };
         (what, remedy)
     }
 
-    fn memory(&self, layer: usize, cycles: u64) -> (String, String) {
+    fn memory(&self, layers: &[(usize, u64)], of_run: &str) -> (String, String) {
         let config = &self.run.config;
-        let moved = self.bytes[layer];
         let bus = config.bus_bytes() as u64;
-        let mut what = format!(
-            "{} waits for data from memory for {}.",
-            self.run.layers[layer].name,
-            self.of_run(cycles)
-        );
-        if moved.read() > 0 {
+        let mut what = format!("{} for data from memory for {of_run}.", self.who(layers, ("waits", "wait")));
+        let (mut weights, mut activations) = (0u64, 0u64);
+        for (layer, _) in layers {
+            weights = weights.saturating_add(self.bytes[*layer].weights);
+            activations = activations.saturating_add(self.bytes[*layer].activations);
+        }
+        let read = weights.saturating_add(activations);
+        if read > 0 {
             what += &format!(
-                " It reads {}, of which {} are weights; the bus moves {bus} bytes a cycle, so that takes {} at least.",
-                bytes(moved.read()),
-                thousands(moved.weights),
-                count(moved.read().div_ceil(bus), "cycle"),
+                " {} {}, of which {} are weights; the bus moves {bus} bytes a cycle, so that takes {} at least.",
+                if layers.len() == 1 { "It reads" } else { "They read" },
+                bytes(read),
+                thousands(weights),
+                count(read.div_ceil(bus), "cycle"),
             );
         }
         let mut remedies = Vec::new();
-        if self.is_first(layer) {
-            remedies
-                .push("It is the first layer: nothing runs yet behind which its data could be fetched. Smaller first loads let it start earlier.".to_owned());
-        } else if moved.weights >= moved.activations {
+        if layers.len() == 1 && self.is_first(layers[0].0) {
+            remedies.push(
+                "It is the first layer: nothing runs yet behind which its data could be fetched. Smaller first loads let it start earlier."
+                    .to_owned(),
+            );
+        } else if weights >= activations {
             let levels = Level::of(self.run, OnChip::Weight);
             let (peak, depth) = (Level::peak(&levels), config.weight_depth as u64);
             remedies.push(match levels.is_empty() || peak * 10 >= depth * 9 {
-                true => "A larger weight scratchpad (weight_depth) would let weights be fetched earlier, while the layers before compute.".to_owned(),
+                true => {
+                    "A larger weight scratchpad (weight_depth) would let weights be fetched earlier, while the layers before compute."
+                        .to_owned()
+                }
                 false => format!(
                     "The weight scratchpad is never more than {} full: weights could be fetched earlier, while the layers before compute.",
                     percent(share(peak, depth))
@@ -154,8 +196,7 @@ impl Words<'_> {
             });
         } else {
             remedies.push(
-                "A larger activation scratchpad (activation_depth) may keep its input on the chip."
-                    .to_owned(),
+                "A larger activation scratchpad (activation_depth) may keep inputs on the chip.".to_owned(),
             );
         }
         if config.bus_bits < 128 {
@@ -164,14 +205,17 @@ impl Words<'_> {
         (what, remedies.join(" "))
     }
 
-    fn vector(&self, layer: usize, cycles: u64) -> (String, String) {
+    fn vector(&self, layers: &[(usize, u64)], of_run: &str) -> (String, String) {
         let lanes = self.run.config.lanes;
-        let of_run = self.of_run(cycles);
-        let name = &self.run.layers[layer].name;
-        let vector_only = !self.run.commands.iter().any(|c| c.layer == layer && c.engine == Engine::Matrix);
-        let what = match vector_only {
-            true => format!("{name} runs on the vector unit alone, and the MAC array has nothing to do meanwhile: {of_run}."),
-            false => format!("{name} waits for the vector unit: {of_run}."),
+        let alone = layers.iter().all(|(layer, _)| {
+            !self.run.commands.iter().any(|c| c.layer == *layer && c.engine == Engine::Matrix)
+        });
+        let what = match alone {
+            true => format!(
+                "{} on the vector unit alone, and the MAC array has nothing to do meanwhile: {of_run}.",
+                self.who(layers, ("runs", "run"))
+            ),
+            false => format!("{} for the vector unit: {of_run}.", self.who(layers, ("waits", "wait"))),
         };
         let remedy = format!(
             "The vector unit handles {lanes} values a cycle: more lanes make it faster. Cut into pieces, its work can overlap with the \
@@ -180,38 +224,37 @@ impl Words<'_> {
         (what, remedy)
     }
 
-    fn store(&self, layer: usize, cycles: u64) -> (String, String) {
+    fn store(&self, layers: &[(usize, u64)], of_run: &str) -> (String, String) {
+        let written =
+            layers.iter().fold(0u64, |sum, (layer, _)| sum.saturating_add(self.bytes[*layer].written));
         let what = format!(
-            "{} has nothing to do but wait for results to be written to memory: {}. It writes {}.",
-            self.run.layers[layer].name,
-            self.of_run(cycles),
-            bytes(self.bytes[layer].written)
+            "{} nothing to do but wait for results to be written to memory: {of_run}. {} {}.",
+            self.who(layers, ("has", "have")),
+            if layers.len() == 1 { "It writes" } else { "They write" },
+            bytes(written)
         );
-        let remedy = match self.run.commands.iter().max_by_key(|c| c.finish) {
-            Some(last) if last.layer == layer => {
-                "At the end of a run nothing is left to hide the last store behind; storing in pieces hides all but the last piece."
-            }
-            _ => {
-                "A larger activation scratchpad may keep the tensor on the chip; a wider bus writes it faster."
-            }
+        let last = self.run.commands.iter().max_by_key(|c| c.finish).map(|c| c.layer);
+        let remedy = if layers.len() == 1 && last == Some(layers[0].0) {
+            "At the end of a run nothing is left to hide the last store behind; storing in pieces hides all but the last piece."
+        } else {
+            "A larger activation scratchpad may keep tensors on the chip; a wider bus writes them faster."
         };
         (what, remedy.to_owned())
     }
 
-    fn fill(&self, layer: Option<usize>, cycles: u64) -> (String, String) {
-        let mine = |c: &&crate::CommandSpan| {
-            c.engine == Engine::Matrix && layer.is_none_or(|layer| c.layer == layer)
+    fn fill(&self, layers: &[(usize, u64)], cycles: u64, of_run: &str) -> (String, String) {
+        let commands = self
+            .run
+            .commands
+            .iter()
+            .filter(|c| c.engine == Engine::Matrix && layers.iter().any(|(layer, _)| c.layer == *layer))
+            .count() as u64;
+        let who = if layers.is_empty() {
+            "The run spends".to_owned()
+        } else {
+            self.who(layers, ("spends", "spend"))
         };
-        let commands = self.run.commands.iter().filter(mine).count() as u64;
-        let who = match layer {
-            Some(layer) => self.run.layers[layer].name.clone(),
-            None => "All layers together".to_owned(),
-        };
-        let spend = if layer.is_some() { "spends" } else { "spend" };
-        let mut what = format!(
-            "{who} {spend} {} on filling and draining pipelines and on handling commands",
-            self.of_run(cycles)
-        );
+        let mut what = format!("{who} {of_run}, on filling and draining pipelines and on handling commands");
         let each = share(cycles, commands).round() as u64;
         if commands > 0 {
             what += &format!(": {} for each of {}", thousands(each), count(commands, "matrix command"));
@@ -233,5 +276,47 @@ impl Words<'_> {
     /// Whether the run's first cycles are the layer's.
     fn is_first(&self, layer: usize) -> bool {
         self.attribution.segments.first().is_some_and(|segment| segment.layer == layer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{CommandSpan, LayerFacts};
+    use crate::trace::tests::empty;
+
+    #[test]
+    fn what_is_spread_over_layers_is_one_loss() {
+        let mut run = empty();
+        run.cycles = 3000;
+        let facts = |name: &str, macs| LayerFacts { name: name.into(), macs, ..LayerFacts::default() };
+        run.layers = vec![facts("a", 128), facts("b", 128), facts("c", 128)];
+        let command = |layer: usize| CommandSpan {
+            index: layer,
+            engine: Engine::Matrix,
+            layer,
+            label: String::new(),
+            dispatched: None,
+            start: 1000 * layer as u64,
+            finish: 1000 * layer as u64 + 1000,
+            issued: 901,
+            macs: 0,
+            bytes: 0,
+            memory: None,
+            steps: 0,
+            waited_for: [0; 4],
+        };
+        run.commands = (0..3).map(command).collect();
+        let told = losses(&run).unwrap();
+        assert_eq!(told.len(), 2);
+        assert_eq!((told[0].kind, told[0].layer, told[0].cycles), (LossKind::Multipliers, None, 2700));
+        assert!(
+            told[0].what.starts_with("3 layers fill only 0.1 % of the 16 x 8 multipliers"),
+            "{}",
+            told[0].what
+        );
+        assert!(told[0].what.ends_with("Most of it in a (900), b (900), c (900)."), "{}", told[0].what);
+        assert_eq!((told[1].kind, told[1].layer, told[1].cycles), (LossKind::Fill, None, 297));
+        assert!(told[1].remedy.contains("more lanes"), "{}", told[1].remedy);
     }
 }

@@ -52,7 +52,8 @@ pub fn whole_run(context: &Context<'_>) -> String {
         let title = format!("{}: {} cycles, {}", part.name, thousands(cycles), percent(part_share));
         svg.rect((x, TOP), (width, 32.0), part.class, &title);
         let label = percent(part_share);
-        let half = text_width(&label) / 2.0;
+        // Bold, so wider.
+        let half = text_width(&label) / 2.0 + 4.0;
         let middle = (x + width / 2.0).clamp(half, WIDTH - half);
         if width > 3.0 && middle - half >= free_from {
             svg.text((middle, TOP - 7.0), Anchor::Middle, "strong", &label);
@@ -110,7 +111,16 @@ fn stacked(context: &Context<'_>, rows: &[Vec<u64>], parts: &[Part], unit: &str,
     }
     let sum = |row: &Vec<u64>| row.iter().fold(0u64, |sum, value| sum.saturating_add(*value));
     let most = rows.iter().map(sum).max().unwrap_or(0);
-    let names: Vec<String> = context.run.layers.iter().map(|layer| shorten(&layer.name, 28)).collect();
+    let names: Vec<String> = context
+        .run
+        .layers
+        .iter()
+        .zip(&context.short)
+        .map(|(layer, short)| match short.starts_with('#') {
+            true => format!("{short} {}", shorten(&layer.name, 28)),
+            false => shorten(&layer.name, 28),
+        })
+        .collect();
     let left = names.iter().map(|name| text_width(name)).fold(60.0, f64::max) + 12.0;
     let value = |row: &Vec<u64>| format!("{} ({})", thousands(sum(row)), percent(share(sum(row), whole)));
     let right = WIDTH - rows.iter().map(|row| text_width(&value(row))).fold(60.0, f64::max) - 10.0;
