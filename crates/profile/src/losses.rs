@@ -89,6 +89,9 @@ pub(crate) fn least_cycles(run: &Run, layer: usize) -> u64 {
 /// Cycles that a matrix command spends on its pipeline and its start, with much to spare.
 const USUAL_FILL: u64 = 64;
 
+/// Share of the time from which on the load engine is taken to have no time left.
+const ALWAYS_LOADING: f64 = 0.9;
+
 struct Words<'a> {
     run: &'a Run,
     attribution: &'a Attribution,
@@ -176,11 +179,18 @@ impl Words<'_> {
             );
         }
         let mut remedies = Vec::new();
+        let loads = self.run.commands.iter().filter(|c| c.engine == Engine::Load);
+        let loading = share(self.run.busy(Engine::Load), loads.map(|c| c.finish).max().unwrap_or(0));
         if layers.len() == 1 && self.is_first(layers[0].0) {
             remedies.push(
                 "It is the first layer: nothing runs yet behind which its data could be fetched. Smaller first loads let it start earlier."
                     .to_owned(),
             );
+        } else if loading > ALWAYS_LOADING {
+            remedies.push(format!(
+                "Loads run {} of the time until the last one ends, so nothing could be fetched earlier: only fewer bytes or a faster bus help.",
+                percent(loading)
+            ));
         } else if weights >= activations {
             let levels = Level::of(self.run, OnChip::Weight);
             let (peak, depth) = (Level::peak(&levels), config.weight_depth as u64);

@@ -308,6 +308,17 @@ impl Run {
         self.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.macs))
     }
 
+    /// Cycles in which the engine has a command at work.
+    pub fn busy(&self, engine: Engine) -> u64 {
+        let mut until = 0;
+        let mut cycles = 0;
+        for command in self.commands.iter().filter(|c| c.engine == engine) {
+            cycles += command.finish.saturating_sub(command.start.max(until));
+            until = until.max(command.finish);
+        }
+        cycles
+    }
+
     /// Share of what the MAC array could have done in these cycles, 0.0 to 1.0 for a run that makes sense.
     pub fn utilisation(&self) -> f64 {
         utilisation(self.macs(), self.cycles, &self.config)

@@ -56,7 +56,7 @@ pub fn engines(context: &Context<'_>) -> String {
         let commands: Vec<&CommandSpan> = run.commands.iter().filter(|c| c.engine == engine).collect();
         svg.rect((LEFT, y), (RIGHT - LEFT, LANE), "lane", "");
         svg.text((LEFT - 10.0, y + 19.5), Anchor::End, "strong", engine.name());
-        let busy = percent(share(busy(&commands), run.cycles));
+        let busy = percent(share(run.busy(engine), run.cycles));
         svg.text((RIGHT + 8.0, y + 19.5), Anchor::Start, "", &busy);
         for block in blocks(&commands, &time) {
             let name = &run.layers[block.layer].name;
@@ -218,17 +218,6 @@ fn coarse(segments: &[Segment], cycles: u64, columns: usize) -> Vec<Segment> {
         }
     }
     pieces
-}
-
-/// Cycles in which at least one of the commands runs; they come in order of their starts.
-fn busy(commands: &[&CommandSpan]) -> u64 {
-    let mut until = 0;
-    let mut cycles = 0;
-    for command in commands {
-        cycles += command.finish.saturating_sub(command.start.max(until));
-        until = until.max(command.finish);
-    }
-    cycles
 }
 
 /// Commands of one layer in a row, so close together that a screen shows one rectangle.
