@@ -22,6 +22,7 @@ use crate::vector_engine::VectorEngine;
 use frugal_isa::command::{Load, Matrix, Store, Vector};
 use frugal_isa::Config;
 use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
 
 /// The whole machine; `N` data bits on the memory bus and `S` = `N` / 8 strobes.
 #[derive(LogicBlock)]
@@ -29,6 +30,9 @@ pub struct Accelerator<const N: usize, const S: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub irq: Signal<Out, Bit>,
+    /// For observers, one cycle late. Bits 0..4: load, matrix, vector, store starts a command; 4..8: finishes one; 8: a matrix step; 16..32: the
+    /// engines whose tokens the head of each queue lacks, four bits a queue.
+    pub trace: Signal<Out, Bits<32>>,
     // Host registers, AXI4-Lite.
     pub lite_aw_valid: Signal<In, Bit>,
     pub lite_aw_ready: Signal<Out, Bit>,
@@ -99,6 +103,18 @@ pub struct Accelerator<const N: usize, const S: usize> {
     states: PackBytes,
     levels: PackBytes,
     state_pairs: Vec<PackNibbles>,
+    trace_register: DFF<Bits<32>>,
+    trace_word: PackBytes,
+    trace_commands: PackFlags,
+    trace_steps: PackFlags,
+    trace_waits: Vec<PackNibbles>,
+    working: Signal<Local, Bit>,
+    matrix_idle: Signal<Local, Bit>,
+    matrix_lacks: Signal<Local, Bits<4>>,
+    transfers: Signal<Local, Bit>,
+    read_beat: Signal<Local, Bit>,
+    write_beat: Signal<Local, Bit>,
+    vector_finished: Signal<Local, Bit>,
     load_to_activation: Signal<Local, Bit>,
     load_to_weight: Signal<Local, Bit>,
     load_to_parameter: Signal<Local, Bit>,
@@ -152,6 +168,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             clock: Signal::default(),
             reset: Signal::default(),
             irq: Signal::default(),
+            trace: Signal::default(),
             lite_aw_valid: Signal::default(),
             lite_aw_ready: Signal::default(),
             lite_aw_address: Signal::default(),
@@ -219,6 +236,18 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             states: PackBytes::default(),
             levels: PackBytes::default(),
             state_pairs: (0..3).map(|_| PackNibbles::default()).collect(),
+            trace_register: DFF::default(),
+            trace_word: PackBytes::default(),
+            trace_commands: PackFlags::default(),
+            trace_steps: PackFlags::default(),
+            trace_waits: (0..2).map(|_| PackNibbles::default()).collect(),
+            working: Signal::default(),
+            matrix_idle: Signal::default(),
+            matrix_lacks: Signal::default(),
+            transfers: Signal::default(),
+            read_beat: Signal::default(),
+            write_beat: Signal::default(),
+            vector_finished: Signal::default(),
             load_to_activation: Signal::default(),
             load_to_weight: Signal::default(),
             load_to_parameter: Signal::default(),
@@ -299,6 +328,57 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.status.bytes[3].next = 0.into();
         self.registers.status.next = self.status.word.val();
         self.irq.next = self.dispatch.done.val();
+
+        // Performance counters, in the order of their registers.
+        self.working.next = self.dispatch.busy.val();
+        self.matrix_idle.next = self.working.val() & !self.matrix.runs.val();
+        self.matrix_lacks.next = self.queue[1].lacks.val();
+        self.transfers.next = self.load.busy.val() | self.store.busy.val();
+        self.read_beat.next = self.r_valid.val() & self.read_port.r_ready.val();
+        self.write_beat.next = self.store.beat_valid.val() & self.w_ready.val();
+        self.registers.events[0].next = self.matrix.busy.val();
+        self.registers.events[1].next = self.matrix.runs.val() & !self.matrix.step.val();
+        self.registers.events[2].next = self.matrix_idle.val() & self.matrix_lacks.val().get_bit(0);
+        self.registers.events[3].next = self.matrix_idle.val()
+            & self.matrix_lacks.val().get_bit(2)
+            & !self.matrix_lacks.val().get_bit(0);
+        self.registers.events[4].next = self.matrix_idle.val()
+            & self.matrix_lacks.val().get_bit(3)
+            & !self.matrix_lacks.val().get_bit(2)
+            & !self.matrix_lacks.val().get_bit(0);
+        self.registers.events[5].next = self.matrix_idle.val() & (self.matrix_lacks.val() == 2);
+        self.registers.events[6].next = self.matrix_idle.val() & !self.queue[1].waits.val();
+        self.registers.events[7].next = self.vector.busy.val();
+        self.registers.events[8].next = self.load.busy.val();
+        self.registers.events[9].next = self.store.busy.val();
+        self.registers.events[10].next = self.read_beat.val();
+        self.registers.events[11].next = self.write_beat.val();
+        self.registers.events[12].next =
+            self.transfers.val() & !self.read_beat.val() & !self.write_beat.val();
+
+        // What observers see.
+        for e in 0..4 {
+            self.trace_commands.bits[e].next = self.queue[e].start.val();
+        }
+        self.trace_commands.bits[4].next = self.load.finished.val();
+        self.trace_commands.bits[5].next = self.output_stage.matrix_finished.val();
+        self.trace_commands.bits[6].next = self.vector_finished.val();
+        self.trace_commands.bits[7].next = self.store.finished.val();
+        for b in 0..8 {
+            self.trace_steps.bits[b].next = false;
+        }
+        self.trace_steps.bits[0].next = self.matrix.step.val();
+        self.trace_waits[0].low.next = self.queue[0].lacks.val();
+        self.trace_waits[0].high.next = self.queue[1].lacks.val();
+        self.trace_waits[1].low.next = self.queue[2].lacks.val();
+        self.trace_waits[1].high.next = self.queue[3].lacks.val();
+        self.trace_word.bytes[0].next = self.trace_commands.flags.val();
+        self.trace_word.bytes[1].next = self.trace_steps.flags.val();
+        self.trace_word.bytes[2].next = self.trace_waits[0].both.val();
+        self.trace_word.bytes[3].next = self.trace_waits[1].both.val();
+        self.trace_register.clock.next = self.clock.val();
+        self.trace_register.d.next = self.trace_word.word.val();
+        self.trace.next = self.trace_register.q.val();
 
         // Debug registers: FSM states, queue levels, tokens.
         self.state_pairs[0].low.next = self.dispatch.state_number.val();
@@ -534,7 +614,9 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.output_stage.vector_minimum.next = self.vector.minimum.val();
         self.output_stage.vector_maximum.next = self.vector.maximum.val();
         self.output_stage.vector_route.next = self.vector.route.val();
-        self.vector.finished.next = self.output_stage.vector_finished.val() | self.vector.move_finished.val();
+        self.vector_finished.next =
+            self.output_stage.vector_finished.val() | self.vector.move_finished.val();
+        self.vector.finished.next = self.vector_finished.val();
         self.vector.late_slot_reserved.next = self.matrix.late_slot_reserved.val();
         self.vector.result_soon.next = self.output_stage.result_soon.val();
         self.vector.result_odd.next = self.output_stage.result_odd.val();

@@ -30,6 +30,9 @@ pub struct CommandBuffer {
     pub take: Signal<In, Bit>,
     pub start: Signal<Out, Bit>,
     pub active: Vec<Signal<Out, Bits<32>>>,
+    /// A command waits at the head of the queue, and the engines whose tokens it lacks.
+    pub waits: Signal<Out, Bit>,
+    pub lacks: Signal<Out, Bits<4>>,
     /// No command is queued or pending.
     pub empty: Signal<Out, Bit>,
     /// Commands that wait, the pending one counted.
@@ -77,6 +80,8 @@ impl CommandBuffer {
             take: Signal::default(),
             start: Signal::default(),
             active: outputs(frugal_isa::COMMAND_WORDS),
+            waits: Signal::default(),
+            lacks: Signal::default(),
             empty: Signal::default(),
             level: Signal::default(),
             queue: Fifo::new(depth * parts, bus_words),
@@ -134,6 +139,11 @@ impl Logic for CommandBuffer {
         self.starting.next =
             self.usable.q.val() & self.take.val() & self.present.val() & self.clear.val() & !self.halt.val();
         self.start.next = self.starting.val();
+        self.waits.next = self.usable.q.val();
+        self.lacks.next = 0.into();
+        if self.usable.q.val() {
+            self.lacks.next = self.missing.val();
+        }
         self.taken.next = 0.into();
         if self.starting.val() {
             self.taken.next = self.wait.val();

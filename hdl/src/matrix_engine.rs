@@ -64,6 +64,8 @@ pub struct MatrixEngine {
     pub busy: Signal<Out, Bit>,
     /// A step is issued in this cycle.
     pub step: Signal<Out, Bit>,
+    /// A command runs; without `step` it holds a step back.
+    pub runs: Signal<Out, Bit>,
     /// 0 idle, 1 loading the loop nest, 2 running.
     pub state: Signal<Out, Bits<4>>,
     fields: fields::Matrix,
@@ -161,6 +163,7 @@ impl MatrixEngine {
             finished: Signal::default(),
             busy: Signal::default(),
             step: Signal::default(),
+            runs: Signal::default(),
             state: Signal::default(),
             fields: Default::default(),
             nest: Default::default(),
@@ -476,6 +479,7 @@ impl Logic for MatrixEngine {
         }
         self.busy.next = self.in_flight.q.val().any();
         self.step.next = self.issue.val();
+        self.runs.next = self.running.q.val();
         self.state.next = 0.into();
         if self.loading.q.val() {
             self.state.next = 1.into();

@@ -10,7 +10,7 @@ use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
 /// Words of the register window.
-pub const WINDOW_WORDS: usize = 32;
+pub const WINDOW_WORDS: usize = 48;
 
 /// Index of a register in the window.
 const fn word(offset: u32) -> usize {
@@ -48,6 +48,8 @@ pub struct Registers {
     pub status: Signal<In, Bits<32>>,
     pub command_index: Signal<In, Bits<32>>,
     pub matrix_step: Signal<In, Bit>,
+    /// What the performance counters count, in the order of their registers.
+    pub events: Vec<Signal<In, Bit>>,
     pub debug: Vec<Signal<In, Bits<32>>>,
     taking_write: DFF<Bit>,
     answer_write: DFF<Bit>,
@@ -62,6 +64,8 @@ pub struct Registers {
     cycles_low: DFF<Bits<32>>,
     cycles_high: DFF<Bits<32>>,
     matrix_steps: DFF<Bits<32>>,
+    counters: Vec<DFF<Bits<32>>>,
+    starting: Signal<Local, Bit>,
     window: Vec<Signal<Local, Bits<32>>>,
     write_index: Signal<Local, Bits<10>>,
     read_index: Signal<Local, Bits<10>>,
@@ -114,6 +118,7 @@ impl Registers {
             status: Signal::default(),
             command_index: Signal::default(),
             matrix_step: Signal::default(),
+            events: (0..register::COUNTERS).map(|_| Signal::default()).collect(),
             debug: inputs(6),
             taking_write: DFF::default(),
             answer_write: DFF::default(),
@@ -128,6 +133,8 @@ impl Registers {
             cycles_low: DFF::default(),
             cycles_high: DFF::default(),
             matrix_steps: DFF::default(),
+            counters: (0..register::COUNTERS).map(|_| DFF::default()).collect(),
+            starting: Signal::default(),
             window: (0..WINDOW_WORDS).map(|_| Signal::default()).collect(),
             write_index: Signal::default(),
             read_index: Signal::default(),
@@ -186,7 +193,18 @@ impl Logic for Registers {
         if self.matrix_step.val() {
             self.matrix_steps.d.next = self.matrix_steps.q.val() + 1;
         }
-        if self.start_pulse.q.val() & !self.busy.val() {
+        self.starting.next = self.start_pulse.q.val() & !self.busy.val();
+        for c in 0..13 {
+            self.counters[c].clock.next = self.clock.val();
+            self.counters[c].d.next = self.counters[c].q.val();
+            if self.events[c].val() {
+                self.counters[c].d.next = self.counters[c].q.val() + 1;
+            }
+            if self.starting.val() {
+                self.counters[c].d.next = 0.into();
+            }
+        }
+        if self.starting.val() {
             self.cycles_low.d.next = 0.into();
             self.cycles_high.d.next = 0.into();
             self.matrix_steps.d.next = 0.into();
@@ -241,6 +259,9 @@ impl Logic for Registers {
         }
         for d in 0..6 {
             self.window[d + 16].next = self.debug[d].val();
+        }
+        for c in 0..13 {
+            self.window[c + 32].next = self.counters[c].q.val();
         }
         self.window[0].next = self.identity.val();
         self.window[1].next = self.version.val();
@@ -318,6 +339,8 @@ mod tests {
             (MATRIX_STEPS, 15),
             (DEBUG_STATES, 16),
             (BASE_0, 24),
+            (MATRIX_BUSY, 32),
+            (BUS_WAITS, 32 + 13 - 1),
         ];
         for (offset, position) in positions {
             assert_eq!(word(offset), position);

@@ -49,6 +49,16 @@ pub struct RunOptions<'a> {
     pub progress: Option<&'a dyn Fn(Progress)>,
 }
 
+/// A performance counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Name of its register.
+    pub name: &'static str,
+    /// What it counts.
+    pub description: &'static str,
+    pub value: u64,
+}
+
 /// What a run cost.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statistics {
@@ -62,6 +72,8 @@ pub struct Statistics {
     pub bytes_read: Option<u64>,
     /// Bytes that stores wrote, where the device counts them.
     pub bytes_written: Option<u64>,
+    /// Performance counters, where the device has them.
+    pub counters: Vec<Counter>,
     /// Time that the run took, without placing it in memory.
     pub wall_seconds: f64,
 }

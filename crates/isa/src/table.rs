@@ -293,6 +293,19 @@ macro_rules! register_table {
             BASE_5 = 0x74, read_write, "Base register 5.";
             BASE_6 = 0x78, read_write, "Base register 6.";
             BASE_7 = 0x7c, read_write, "Base register 7.";
+            MATRIX_BUSY = 0x80, read_only, "Cycles in which a matrix command ran or its results were in the pipeline. This and all further counters: modulo 2^32, zero at the start of a program.";
+            MATRIX_WAITS_OUTPUT = 0x84, read_only, "Cycles in which a matrix command held a step back, because the output stage was busy with the result before.";
+            MATRIX_WAITS_LOAD = 0x88, read_only, "Cycles in which no matrix command ran, and the next one waited for a load.";
+            MATRIX_WAITS_VECTOR = 0x8c, read_only, "The same, and it waited for a vector command, but for no load.";
+            MATRIX_WAITS_STORE = 0x90, read_only, "The same, and it waited for a store, but for no load or vector command.";
+            MATRIX_WAITS_MATRIX = 0x94, read_only, "The same, and it waited only for results of an earlier matrix command.";
+            MATRIX_WAITS_COMMAND = 0x98, read_only, "Cycles in which no matrix command ran, and the next one had not been fetched.";
+            VECTOR_BUSY = 0x9c, read_only, "Cycles in which a vector command ran or its results were in the pipeline.";
+            LOAD_BUSY = 0xa0, read_only, "Cycles in which a load was under way.";
+            STORE_BUSY = 0xa4, read_only, "Cycles in which a store was under way, memory's answers included.";
+            READ_BEATS = 0xa8, read_only, "Beats that memory delivered: loads and command fetches.";
+            WRITE_BEATS = 0xac, read_only, "Beats that memory took.";
+            BUS_WAITS = 0xb0, read_only, "Cycles in which a load or store was under way, and no beat moved.";
         }
     };
 }

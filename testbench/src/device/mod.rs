@@ -7,15 +7,17 @@
 //!
 //! The accelerator itself is anything with its pins, [`AcceleratorModel`].
 
+mod recorder;
 mod state;
 mod system;
 
+pub use recorder::{EngineRecording, Recording};
 pub use state::{MachineState, FSM_NAMES};
 pub use system::{AcceleratorModel, AcceleratorPins, InputPins, SimulationOptions, System};
 
 use crate::axi::Violation;
 use frugal_device::{
-    check_config, check_inputs, Device, DeviceError, MemoryImage, Progress, RunOptions, RunResult, Statistics,
+    check_config, check_inputs, Counter, Device, DeviceError, MemoryImage, Progress, RunOptions, RunResult, Statistics,
 };
 use frugal_isa::register::{self, StatusCode};
 use frugal_isa::{Command, Config, Engine, Program};
@@ -71,12 +73,21 @@ impl CommandText {
     }
 }
 
+/// What a run leaves in the registers.
+struct Counts {
+    cycles: u64,
+    steps: u64,
+    counters: Vec<Counter>,
+}
+
 /// An accelerator in simulation.
 pub struct SimulatedDevice<M: AcceleratorModel> {
     config: Config,
     system: System<M>,
     /// Cycles without progress after which a run is given up.
     quiet_cycles: u64,
+    record: bool,
+    recording: Option<Recording>,
 }
 
 impl<M: AcceleratorModel> SimulatedDevice<M> {
@@ -88,10 +99,25 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
     ) -> Result<SimulatedDevice<M>, SimulationError> {
         let mut system = System::new(model, options.memory(config), options.check_protocol);
         system.reset();
-        let mut device =
-            SimulatedDevice { config: config.clone(), system, quiet_cycles: options.quiet_cycles };
+        let mut device = SimulatedDevice {
+            config: config.clone(),
+            system,
+            quiet_cycles: options.quiet_cycles,
+            record: false,
+            recording: None,
+        };
         device.check_identity()?;
         Ok(device)
+    }
+
+    /// Whether further runs record when each command started and finished.
+    pub fn record(&mut self, record: bool) {
+        self.record = record;
+    }
+
+    /// The recording of the last run, if there was one with [`SimulatedDevice::record`].
+    pub fn take_recording(&mut self) -> Option<Recording> {
+        self.recording.take()
     }
 
     /// Pins, memory and clock.
@@ -130,7 +156,7 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
         program: &Program,
         image: &MemoryImage,
         options: &RunOptions<'_>,
-    ) -> Result<(u64, u64), SimulationError> {
+    ) -> Result<Counts, SimulationError> {
         for (number, base) in image.bases().into_iter().enumerate() {
             self.system.write_register(register::BASE_0 + 4 * number as u32, base)?;
         }
@@ -138,8 +164,15 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
         self.system.write_register(register::PROGRAM_COMMANDS, program.commands.len() as u32)?;
         // The interrupt of the program before stays high until this one starts.
         self.system.arm();
+        self.recording = None;
+        if self.record {
+            self.system.start_recording();
+        }
         self.system.write_register(register::CONTROL, register::CONTROL_START)?;
-        self.wait(program, options)?;
+        let ended = self.wait(program, options);
+        let recorder = self.system.stop_recording();
+        ended?;
+        let end = self.system.cycles();
         let status = self.system.read_register(register::STATUS)?;
         if status & register::STATUS_ERROR != 0 || status & register::STATUS_DONE == 0 {
             let state = Box::new(MachineState::read(&mut self.system)?);
@@ -156,7 +189,14 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
         if !violations.is_empty() {
             return Err(SimulationError::Protocol(violations));
         }
-        Ok((high << 32 | low, steps))
+        let cycles = high << 32 | low;
+        self.recording = recorder.map(|recorder| recorder.finish(end, cycles));
+        let mut counters = Vec::new();
+        for register in register::counters() {
+            let value = self.system.read_register(register.offset)?.into();
+            counters.push(Counter { name: register.name, description: register.description, value });
+        }
+        Ok(Counts { cycles, steps, counters })
     }
 
     /// Clocks until the interrupt, or until there is no hope of it.
@@ -264,7 +304,7 @@ impl<M: AcceleratorModel> Device for SimulatedDevice<M> {
             // Whatever state it is in, the next program finds a machine that starts.
             self.system.reset();
         }
-        let (cycles, matrix_steps) = result.map_err(DeviceError::run)?;
+        let Counts { cycles, steps, counters } = result.map_err(DeviceError::run)?;
         let after = self.system.memory().statistics();
         let bus_bytes = self.config.bus_bytes() as u64;
         let beats = |s: &crate::axi::MemoryStatistics| s.read_beats.iter().sum::<u64>();
@@ -272,7 +312,8 @@ impl<M: AcceleratorModel> Device for SimulatedDevice<M> {
         let statistics = Statistics {
             cycles: Some(cycles),
             commands: commands.map_or(program.commands.len(), |end| end + 1) as u64,
-            matrix_steps,
+            matrix_steps: steps,
+            counters,
             bytes_read: Some((beats(after) - beats(&before)) * bus_bytes),
             bytes_written: Some((after.write_beats - before.write_beats) * bus_bytes),
             wall_seconds,

@@ -8,6 +8,7 @@
 //! In a cycle the registered outputs of both neighbours are put on the pins, the accelerator settles, its outputs are sampled,
 //! and then everything gets its clock edge.
 
+use super::recorder::Recorder;
 use super::SimulationError;
 use crate::axi::{
     ErrorRange, LiteMaster, LiteMasterPins, LiteSlavePins, MasterPins, MemoryModel, MemoryOptions,
@@ -29,6 +30,8 @@ pub struct AcceleratorPins {
     pub memory: MasterPins,
     pub lite: LiteSlavePins,
     pub interrupt: bool,
+    /// See `trace` of the accelerator.
+    pub trace: u32,
 }
 
 /// Anything with the pins of the accelerator.
@@ -103,6 +106,7 @@ pub struct System<M> {
     /// The interrupt has been low since [`System::arm`].
     armed: bool,
     fired: bool,
+    recorder: Option<Recorder>,
 }
 
 impl<M: AcceleratorModel> System<M> {
@@ -120,6 +124,7 @@ impl<M: AcceleratorModel> System<M> {
             cycles: 0,
             armed: false,
             fired: false,
+            recorder: None,
         }
     }
 
@@ -174,6 +179,9 @@ impl<M: AcceleratorModel> System<M> {
         }
         self.inputs.memory = self.memory.cycle(&self.outputs.memory);
         self.lite.cycle(&self.outputs.lite);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.cycle(self.cycles, self.outputs.trace);
+        }
         self.fired |= self.armed && self.outputs.interrupt;
         self.armed |= !self.outputs.interrupt;
     }
@@ -182,6 +190,14 @@ impl<M: AcceleratorModel> System<M> {
     pub fn arm(&mut self) {
         self.armed = !self.outputs.interrupt;
         self.fired = false;
+    }
+
+    pub(super) fn start_recording(&mut self) {
+        self.recorder = Some(Recorder::default());
+    }
+
+    pub(super) fn stop_recording(&mut self) -> Option<Recorder> {
+        self.recorder.take()
     }
 
     /// Clocks until the interrupt, at most `cycles`; true when it came.
