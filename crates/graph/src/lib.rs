@@ -20,6 +20,7 @@
 //! | [`mod@reference`] | a plain executor, bit-exact to TensorFlow Lite Micro |
 //! | [`host`] | the operators that run on the host: softmax, reshape, the borders to float32 and uint8 |
 //! | [`window`], [`shape`] | kernels, strides and padding; broadcasting |
+//! | `random` | random networks for tests, with the feature `random` |
 //! | [`npy`], `npz` | NumPy arrays; archives of them with the feature `npz` |
 
 pub mod error;
@@ -29,6 +30,8 @@ pub mod npy;
 #[cfg(feature = "npz")]
 pub mod npz;
 pub mod operator;
+#[cfg(feature = "random")]
+pub mod random;
 pub mod reference;
 pub mod shape;
 pub mod tflite;
