@@ -6,10 +6,9 @@ mod tflm;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use frugal_graph::npy::Elements;
-use frugal_graph::random::{network, Network, Options};
+use frugal_graph::random::{network, Options};
 use frugal_graph::{npz, reference, tflite, Graph};
-use tflm::Interpreter;
+use tflm::{number_from_environment, Interpreter};
 
 /// The models of this repository, and those that come with the workspace it was developed in.
 fn model_folders() -> Vec<PathBuf> {
@@ -89,62 +88,6 @@ fn every_layer_equals_tensorflow_lite_micro() {
 const NETWORKS: u64 = 300;
 const FIRST_SEED: u64 = 1;
 
-fn number_from_environment(name: &str, default: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
-        Err(_) => default,
-    }
-}
-
-/// Compares every layer of one network; the elements compared, or what differs first.
-fn compare_network(interpreter: &mut Interpreter, network: &Network) -> Result<usize, String> {
-    let Network { graph, inputs, .. } = network;
-    let expected = interpreter.run(graph, inputs).map_err(|error| {
-        let layers = graph.operators.iter().map(|operator| {
-            let inputs = operator.inputs.iter().flatten().map(|id| describe(graph, *id));
-            let output = describe(graph, operator.outputs[0]);
-            format!("{} {} -> {output}", operator.name, inputs.collect::<Vec<_>>().join(", "))
-        });
-        format!("{error}\n{}", layers.collect::<Vec<_>>().join("\n"))
-    })?;
-    let outputs = reference::run_all(graph, inputs).map_err(|error| error.to_string())?;
-    let mut compared = 0;
-    for ((operator, output), expected) in graph.operators.iter().zip(&outputs).zip(&expected) {
-        if output != expected {
-            let (output, expected) = (values(output), values(expected));
-            let position = output.iter().zip(&expected).position(|(a, b)| a.to_bits() != b.to_bits());
-            return Err(format!(
-                "{}: element {position:?} is {:?} instead of {:?}, of {} and {}\n{:?}\n{:?} -> {:?}",
-                operator.name,
-                position.map(|position| output[position]),
-                position.map(|position| expected[position]),
-                output.len(),
-                expected.len(),
-                operator.kind,
-                operator.inputs.iter().flatten().map(|id| describe(graph, *id)).collect::<Vec<_>>(),
-                describe(graph, operator.outputs[0]),
-            ));
-        }
-        compared += output.len();
-    }
-    Ok(compared)
-}
-
-fn describe(graph: &Graph, id: frugal_graph::TensorId) -> String {
-    let tensor = &graph[id];
-    let constant = if tensor.data.is_some() { " constant" } else { "" };
-    format!("{:?}{constant} {:?}", tensor.shape, tensor.per_tensor())
-}
-
-fn values(elements: &Elements) -> Vec<f32> {
-    match elements {
-        Elements::I8(elements) => elements.iter().map(|&x| f32::from(x)).collect(),
-        Elements::U8(elements) => elements.iter().map(|&x| f32::from(x)).collect(),
-        Elements::F32(elements) => elements.clone(),
-        Elements::I32(elements) => elements.iter().map(|&x| x as f32).collect(),
-    }
-}
-
 #[test]
 fn random_networks_equal_tensorflow_lite_micro() {
     let networks = number_from_environment("FRUGAL_RANDOM_NETWORKS", NETWORKS);
@@ -155,7 +98,7 @@ fn random_networks_equal_tensorflow_lite_micro() {
     let mut failures = vec![];
     for seed in first_seed..first_seed + networks {
         let network = network(seed, &options);
-        match compare_network(&mut interpreter, &network) {
+        match interpreter.compare(&network.graph, &network.inputs) {
             Ok(elements) => compared += elements,
             Err(error) => {
                 failures.push(format!("seed {seed}: {error}"));

@@ -47,64 +47,21 @@ impl AddParameters {
         for scale in [scale_a, scale_b, scale_output] {
             check_scale(scale)?;
         }
-        let twice_max_scale = 2.0 * f64::from(scale_a.max(scale_b));
-        let multipliers = [
-            f64::from(scale_a) / twice_max_scale,
-            f64::from(scale_b) / twice_max_scale,
-            twice_max_scale / (f64::from(1u32 << ADD_LEFT_SHIFT) * f64::from(scale_output)),
-        ];
-        let zero_points = [zero_point_a, zero_point_b, zero_point_output];
-        AddParameters::from_multipliers(multipliers, scale_output, zero_points, range)
-    }
-
-    /// For a difference: the minuend, the subtrahend, then the output. TensorFlow Lite Micro computes these multipliers in
-    /// single precision, so that they are not always those of the sum.
-    ///
-    /// # Errors
-    /// As [`AddParameters::new`].
-    pub fn for_difference(
-        scale_a: f32,
-        zero_point_a: i32,
-        scale_b: f32,
-        zero_point_b: i32,
-        scale_output: f32,
-        zero_point_output: i32,
-        range: ActivationRange,
-    ) -> Result<AddParameters, QuantError> {
-        for scale in [scale_a, scale_b, scale_output] {
-            check_scale(scale)?;
-        }
-        let twice_max_scale = 2.0 * scale_a.max(scale_b);
-        let multipliers = [
-            f64::from(scale_a / twice_max_scale),
-            f64::from(scale_b / twice_max_scale),
-            f64::from(twice_max_scale / ((1u32 << ADD_LEFT_SHIFT) as f32 * scale_output)),
-        ];
-        let zero_points = [zero_point_a, zero_point_b, zero_point_output];
-        AddParameters::from_multipliers(multipliers, scale_output, zero_points, range)
-    }
-
-    /// From the real multipliers of both operands and the output, and the zero points in the same order.
-    fn from_multipliers(
-        [real_a, real_b, real_output]: [f64; 3],
-        scale_output: f32,
-        zero_points: [i32; 3],
-        range: ActivationRange,
-    ) -> Result<AddParameters, QuantError> {
-        for zero_point in zero_points {
+        for zero_point in [zero_point_a, zero_point_b, zero_point_output] {
             check_zero_point(zero_point)?;
         }
+        let twice_max_scale = 2.0 * f64::from(scale_a.max(scale_b));
+        let real_output = twice_max_scale / (f64::from(1u32 << ADD_LEFT_SHIFT) * f64::from(scale_output));
         let multiplier_output = Multiplier::from_real(real_output)?;
         if multiplier_output.left_shift > 0 {
             return Err(QuantError::AddOutputScale { scale: scale_output });
         }
-        let [zero_point_a, zero_point_b, zero_point_output] = zero_points;
         Ok(AddParameters {
             zero_point_a,
             zero_point_b,
             zero_point_output,
-            multiplier_a: Multiplier::from_real(real_a)?,
-            multiplier_b: Multiplier::from_real(real_b)?,
+            multiplier_a: Multiplier::from_real(f64::from(scale_a) / twice_max_scale)?,
+            multiplier_b: Multiplier::from_real(f64::from(scale_b) / twice_max_scale)?,
             multiplier_output,
             range,
         })
@@ -117,7 +74,7 @@ impl AddParameters {
         self.finish(self.scaled_a(a) + self.scaled_b(b))
     }
 
-    /// The quantised difference `a - b`, for parameters from [`AddParameters::for_difference`].
+    /// The quantised difference `a - b`.
     ///
     /// The scaled subtrahend is negated, not the subtrahend itself: the two differ where the scaling rounds a tie.
     #[must_use]
@@ -188,7 +145,6 @@ mod tests {
             let real = f64::from(sa) * f64::from(i32::from(a) - za) + f64::from(sb) * f64::from(i32::from(b) - zb);
             let expected = (real / f64::from(so) + f64::from(zo)).clamp(-128.0, 127.0);
             prop_assert!((f64::from(p.apply(a, b)) - expected).abs() <= 0.51, "{} {}", p.apply(a, b), expected);
-            let p = AddParameters::for_difference(sa, za, sb, zb, so, zo, ActivationRange::FULL).expect("valid");
             let real = f64::from(sa) * f64::from(i32::from(a) - za) - f64::from(sb) * f64::from(i32::from(b) - zb);
             let expected = (real / f64::from(so) + f64::from(zo)).clamp(-128.0, 127.0);
             let difference = p.apply_difference(a, b);

@@ -19,14 +19,13 @@ pub fn hard_swish(input: Affine, output: Affine) -> Result<Table, QuantError> {
         check_scale(side.scale)?;
         check_zero_point(side.zero_point)?;
     }
-    // In single precision, as the kernel does.
-    let scale = input.scale / (1 << HIGH_RESOLUTION_BITS) as f32;
-    let to_output = Multiplier::from_real(f64::from(scale / output.scale))?;
+    let scale = f64::from(input.scale) / f64::from(1 << HIGH_RESOLUTION_BITS);
+    let to_output = Multiplier::from_real(scale / f64::from(output.scale))?;
     if to_output.left_shift > 0 {
         return Err(QuantError::HardSwishScale { input: input.scale, output: output.scale });
     }
     // 3.0 becomes 2^15.
-    let to_gate = Multiplier::from_real(f64::from(scale / (3.0 / 32768.0)))?;
+    let to_gate = Multiplier::from_real(scale / (3.0 / 32768.0))?;
     Ok(Table::from_fn(|x| {
         let centred = ((i32::from(x) - input.zero_point) << HIGH_RESOLUTION_BITS) as i16;
         let on_output_scale = high_multiply(centred, to_16_bits(to_output.multiplier), Nearest);

@@ -116,9 +116,9 @@ pub fn relu6(quantisation: Affine) -> Result<Table, QuantError> {
 /// As [`requantisation`], and when `alpha` is negative or not finite.
 pub fn leaky_relu(input: Affine, output: Affine, alpha: f32) -> Result<Table, QuantError> {
     let (input, output) = (input.check_i8()?, output.check_i8()?);
-    // In single precision, as the kernel does.
-    let identity = Multiplier::from_real(f64::from(input.scale / output.scale))?;
-    let sloped = Multiplier::from_real(f64::from(input.scale * alpha / output.scale))?;
+    let (input_scale, output_scale) = (f64::from(input.scale), f64::from(output.scale));
+    let identity = Multiplier::from_real(input_scale / output_scale)?;
+    let sloped = Multiplier::from_real(input_scale * f64::from(alpha) / output_scale)?;
     Ok(Table::from_fn(|x| {
         let centred = i32::from(x) - input.zero_point;
         let multiplier = if centred >= 0 { identity } else { sloped };

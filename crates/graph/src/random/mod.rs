@@ -8,8 +8,9 @@ mod draft;
 mod generator;
 mod layers;
 
-use crate::graph::{DataType, Graph};
+use crate::graph::{DataType, Graph, TensorId};
 use crate::npy::Elements;
+use crate::operator::{OperatorKind, Quantize};
 use draft::Draft;
 pub use generator::Random;
 
@@ -127,24 +128,27 @@ pub fn network(seed: u64, options: &Options) -> Network {
     // The draft lacks every number that follows from its tensors: the reader computes them.
     let file = crate::tflite::write(&graph).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     let graph = crate::tflite::read(&file).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-    let inputs = graph.inputs.iter().map(|id| random_input(&graph[*id], &mut random)).collect();
+    let inputs = graph.inputs.iter().map(|id| random_input(&graph, *id, &mut random)).collect();
     Network { seed, graph, inputs }
 }
 
-fn random_input(tensor: &crate::Tensor, random: &mut Random) -> Elements {
-    let count = tensor.element_count();
-    match tensor.data_type {
+fn random_input(graph: &Graph, id: TensorId, random: &mut Random) -> Elements {
+    let count = graph[id].element_count();
+    match graph[id].data_type {
         DataType::F32 => {
-            // Around the range that the next layer can hold, with some ties.
-            let step = random.real(0.002, 0.2);
-            Elements::F32(
-                (0..count)
-                    .map(|_| match random.within(0, 3) {
-                        0 => (f64::from(random.integer(-400, 400)) * 0.5 * step) as f32,
-                        _ => (random.real(-200.0, 200.0) * step) as f32,
-                    })
-                    .collect(),
-            )
+            let reader = graph.operators.iter().find(|operator| operator.inputs.contains(&Some(id)));
+            let scale = match reader.map(|operator| &operator.kind) {
+                Some(OperatorKind::Quantize(Quantize::FromF32(affine))) => affine.scale,
+                _ => 1.0,
+            };
+            // A little more than the range that int8 holds; ties, and the numbers next to them.
+            let mut element = || match random.within(0, 3) {
+                0 => (random.integer(-300, 300) as f32 + 0.5) * scale,
+                1 => ((random.integer(-300, 300) as f32 + 0.5) * scale).next_up(),
+                2 => ((random.integer(-300, 300) as f32 + 0.5) * scale).next_down(),
+                _ => random.real(-300.0, 300.0) as f32 * scale,
+            };
+            Elements::F32((0..count).map(|_| element()).collect())
         }
         DataType::U8 => Elements::U8(random.bytes(count).into_iter().map(|x| x as u8).collect()),
         _ => Elements::I8(random.bytes(count)),

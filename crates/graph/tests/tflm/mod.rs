@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use frugal_graph::npy::Elements;
-use frugal_graph::{tflite, DataType, Graph};
+use frugal_graph::{reference, tflite, DataType, Graph, TensorId};
 
 pub struct Interpreter {
     process: Child,
@@ -40,7 +40,7 @@ impl Interpreter {
     }
 
     /// The output of every layer, in order.
-    pub fn run(&mut self, graph: &Graph, inputs: &[Elements]) -> Result<Vec<Elements>, String> {
+    fn run(&mut self, graph: &Graph, inputs: &[Elements]) -> Result<Vec<Elements>, String> {
         let model = tflite::write(graph).map_err(|error| error.to_string())?;
         let mut request = vec![];
         put_bytes(&mut request, &model);
@@ -70,6 +70,39 @@ impl Interpreter {
             })
         });
         outputs.collect()
+    }
+
+    /// Compares every layer of a network with the reference executor; the elements compared, or what differs first.
+    pub fn compare(&mut self, graph: &Graph, inputs: &[Elements]) -> Result<usize, String> {
+        let expected = self.run(graph, inputs).map_err(|error| {
+            let layers = graph.operators.iter().map(|operator| {
+                let inputs = operator.inputs.iter().flatten().map(|id| describe(graph, *id));
+                let output = describe(graph, operator.outputs[0]);
+                format!("{} {} -> {output}", operator.name, inputs.collect::<Vec<_>>().join(", "))
+            });
+            format!("{error}\n{}", layers.collect::<Vec<_>>().join("\n"))
+        })?;
+        let outputs = reference::run_all(graph, inputs).map_err(|error| error.to_string())?;
+        let mut compared = 0;
+        for ((operator, output), expected) in graph.operators.iter().zip(&outputs).zip(&expected) {
+            if output != expected {
+                let (output, expected) = (values(output), values(expected));
+                let position = output.iter().zip(&expected).position(|(a, b)| a.to_bits() != b.to_bits());
+                return Err(format!(
+                    "{}: element {position:?} is {:?} instead of {:?}, of {} and {}\n{:?}\n{:?} -> {:?}",
+                    operator.name,
+                    position.map(|position| output[position]),
+                    position.map(|position| expected[position]),
+                    output.len(),
+                    expected.len(),
+                    operator.kind,
+                    operator.inputs.iter().flatten().map(|id| describe(graph, *id)).collect::<Vec<_>>(),
+                    describe(graph, operator.outputs[0]),
+                ));
+            }
+            compared += output.len();
+        }
+        Ok(compared)
     }
 
     fn number(&mut self) -> Result<usize, String> {
@@ -110,5 +143,28 @@ fn bytes(elements: &Elements) -> Vec<u8> {
         Elements::U8(elements) => elements.clone(),
         Elements::I32(elements) => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
         Elements::F32(elements) => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
+    }
+}
+
+fn describe(graph: &Graph, id: TensorId) -> String {
+    let tensor = &graph[id];
+    let constant = if tensor.data.is_some() { " constant" } else { "" };
+    format!("{:?}{constant} {:?}", tensor.shape, tensor.per_tensor())
+}
+
+fn values(elements: &Elements) -> Vec<f32> {
+    match elements {
+        Elements::I8(elements) => elements.iter().map(|&x| f32::from(x)).collect(),
+        Elements::U8(elements) => elements.iter().map(|&x| f32::from(x)).collect(),
+        Elements::F32(elements) => elements.clone(),
+        Elements::I32(elements) => elements.iter().map(|&x| x as f32).collect(),
+    }
+}
+
+/// A number that the environment may change.
+pub fn number_from_environment(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
+        Err(_) => default,
     }
 }

@@ -44,7 +44,7 @@ impl Layer<'_, '_> {
     pub(super) fn sub(&self) -> Result<OperatorKind, LayerProblem> {
         let code = self.options.builtin_options::<SubOptions>().map_or(0, |o| o.fused_activation_function());
         let Binary { a, b, output, activation, range } = self.binary(code)?;
-        let parameters = AddParameters::for_difference(
+        let parameters = AddParameters::new(
             a.scale,
             a.zero_point,
             b.scale,
