@@ -110,7 +110,9 @@ pub enum LayerProblem {
          full-integer int8 quantisation"
     )]
     NotAtBorder { role: &'static str, data_type: DataType },
-    #[error("{what} {found:?}; the tensor has {rank} dimensions. The file is inconsistent: convert the model again")]
+    #[error(
+        "{what} {found}; the tensor has {rank} dimensions. The file is inconsistent: convert the model again"
+    )]
     Axis { what: &'static str, found: i32, rank: usize },
     #[error("paddings {found} for {rank} dimensions; two numbers, at least 0, are needed for each")]
     Paddings { found: Shape<i32>, rank: usize },
@@ -144,6 +146,11 @@ pub enum LayerProblem {
         "input and output quantisation differ ({input:?} and {output:?}); this operator needs them equal"
     )]
     QuantisationDiffers { input: (f32, i32), output: (f32, i32) },
+    #[error(
+        "input and output quantisation differ ({input:?} and {output:?}), which TensorFlow Lite Micro's RELU6 ignores: its \
+         numbers would be wrong. Fuse the activation into the layer before"
+    )]
+    Relu6Quantisation { input: (f32, i32), output: (f32, i32) },
     #[error("the output has scale and zero point {found:?}; {needed:?} is needed. Convert the model again with a current converter")]
     FixedOutput { found: (f32, i32), needed: (f32, i32) },
     #[error(

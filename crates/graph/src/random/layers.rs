@@ -328,13 +328,11 @@ impl Draft<'_> {
 
     fn mean(&mut self, input: TensorId) -> Option<TensorId> {
         let rank = self.shape(input).len();
-        let axes = if rank == 4 && self.random.once_in(2) {
-            *self.random.pick(&[[1, 2], [2, 1]])
-        } else {
-            let first = self.random.within(0, rank - 1);
-            [first, self.random.within(0, rank - 1)]
+        let axes = match self.random.within(0, 3) {
+            0 if rank == 4 => vec![1, 2],
+            1 if rank == 4 => vec![2, 1],
+            _ => (0..self.random.within(1, 3)).map(|_| self.random.within(0, rank - 1)).collect(),
         };
-        let axes = if self.random.once_in(4) { axes[..1].to_vec() } else { axes.to_vec() };
         let keep_dims = self.random.once_in(2);
         self.mean_over(input, axes, keep_dims)
     }

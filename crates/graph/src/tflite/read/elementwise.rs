@@ -13,7 +13,7 @@ use crate::operator::{Add, Mul, OperatorKind, Quantize, Softmax, Sub, Unary, Una
 use crate::shape::broadcast;
 use crate::tflite::schema::{AddOptions, LeakyReluOptions, MulOptions, SoftmaxOptions, SubOptions};
 
-use super::layer::{activation, affine, per_tensor, same_quantisation, shape_is, Layer};
+use super::layer::{activation, affine, per_tensor, shape_is, Layer};
 
 /// What an elementwise operator of two operands knows of its tensors.
 struct Binary {
@@ -101,7 +101,11 @@ impl Layer<'_, '_> {
 
     pub(super) fn relu6(&self) -> Result<OperatorKind, LayerProblem> {
         self.operand_counts(1, 1, "1")?;
-        same_quantisation(self.activation(0, "input")?, self.output()?)?;
+        let (input, output) = (self.activation(0, "input")?, self.output()?);
+        let (input, output) = (per_tensor(input, "input")?, per_tensor(output, "output")?);
+        if input != output {
+            return Err(LayerProblem::Relu6Quantisation { input, output });
+        }
         self.unary(UnaryFunction::Relu6, |input, _| table::relu6(input))
     }
 
