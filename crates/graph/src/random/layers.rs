@@ -100,6 +100,11 @@ impl Draft<'_> {
         self.graph[id].shape.as_slice().try_into().ok()
     }
 
+    /// A scale, kept from growing or shrinking over many layers, with any zero point.
+    fn with_scale(&mut self, scale: f32) -> Affine {
+        Affine { scale: scale.clamp(1e-4, 16.0), zero_point: self.random.zero_point() }
+    }
+
     fn fits(&self, shape: &[usize]) -> Option<()> {
         (shape.iter().product::<usize>() <= self.options.max_elements).then_some(())
     }
@@ -247,7 +252,7 @@ impl Draft<'_> {
             _ if self.random.once_in(12) => (scale_a + scale_b) * self.random.real(5.0, 300.0) as f32,
             _ => (scale_a + scale_b) * self.random.real(0.2, 1.5) as f32,
         };
-        let affine = Affine { scale, zero_point: self.random.zero_point() };
+        let affine = self.with_scale(scale);
         let activation = self.activation_function();
         let kind = match which {
             Binary::Add => OperatorKind::Add(Add { parameters: blank::ADD, activation }),
@@ -349,10 +354,10 @@ impl Draft<'_> {
         let affine = self.affine(input);
         let affine = match self.random.within(0, 2) {
             0 => affine,
-            _ => Affine {
-                scale: affine.scale * self.random.real(0.1, 1.5) as f32,
-                zero_point: self.random.zero_point(),
-            },
+            _ => {
+                let scale = affine.scale * self.random.real(0.1, 1.5) as f32;
+                self.with_scale(scale)
+            }
         };
         // From either end.
         let from_end = self.random.once_in(3);
@@ -434,10 +439,8 @@ impl Draft<'_> {
 
     fn unary(&mut self, input: TensorId) -> Option<TensorId> {
         let affine = self.affine(input);
-        let other = Affine {
-            scale: affine.scale * self.random.real(0.05, 2.0) as f32,
-            zero_point: self.random.zero_point(),
-        };
+        let scale = affine.scale * self.random.real(0.05, 2.0) as f32;
+        let other = self.with_scale(scale);
         let (function, output) = match self.random.within(0, 6) {
             0 => (UnaryFunction::Logistic, LOGISTIC_OUTPUT),
             1 => (UnaryFunction::Tanh, TANH_OUTPUT),
@@ -463,8 +466,8 @@ impl Draft<'_> {
             1 => affine.scale * *self.random.pick(&[0.25, 0.5, 2.0, 4.0]),
             _ => affine.scale * self.random.real(0.1, 4.0) as f32,
         };
-        let zero_point = self.random.zero_point();
-        Some(self.requantise_to(input, Affine { scale, zero_point }))
+        let output = self.with_scale(scale);
+        Some(self.requantise_to(input, output))
     }
 
     fn requantise_to(&mut self, input: TensorId, affine: Affine) -> TensorId {

@@ -125,9 +125,9 @@ fn check_inputs(graph: &Graph, inputs: &[Elements]) -> Result<(), RunError> {
 #[must_use]
 pub fn run_operator(graph: &Graph, operator: &Operator, operands: &[&[i8]]) -> Vec<i8> {
     let input = operands[0];
-    for position in 0..activation_count(operator) {
+    for (position, operand) in operands.iter().enumerate().take(activation_count(operator)) {
         let elements = graph.input(operator, position).map_or(0, |tensor| tensor.element_count());
-        assert_eq!(operands[position].len(), elements, "{}: elements of operand {position}", operator.name);
+        assert_eq!(operand.len(), elements, "{}: elements of operand {position}", operator.name);
     }
     match &operator.kind {
         OperatorKind::Conv2d(conv) => window::conv_2d(graph, operator, conv, input),
