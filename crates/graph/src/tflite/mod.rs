@@ -1,4 +1,4 @@
-//! TensorFlow Lite files: `schema` is verified access to one, [`read`] checks it and builds the graph, [`write`] writes a
+//! TensorFlow Lite files: `schema` is verified access to one, [`read`] checks it and builds the graph, [`fn@write`] writes a
 //! graph for other implementations.
 
 mod read;
