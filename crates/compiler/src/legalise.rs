@@ -8,7 +8,7 @@
 
 use crate::error::CompileError;
 use crate::layer::{Layer, Network, Operation, Output, Placement, Pool, PoolKind, Product, Tensor, Weights};
-use frugal_graph::{Graph, Operator, OperatorKind, OutputStage, TensorId, Window};
+use frugal_graph::{DataType, Graph, Operator, OperatorKind, OutputStage, TensorId, Window};
 use frugal_isa::Config;
 use frugal_quant::SoftmaxParameters;
 
@@ -102,6 +102,11 @@ impl Pass<'_> {
     /// Makes the image for a tensor of the graph.
     fn tensor(&mut self, id: TensorId, layer: &str) -> Result<usize, CompileError> {
         let tensor = &self.graph[id];
+        if tensor.data_type != DataType::I8 {
+            return Err(
+                self.unsupported(layer, format!("a tensor of {}; only int8 is supported", tensor.data_type))
+            );
+        }
         let (height, width, channels) = match tensor.shape[..] {
             [] => (1, 1, 1),
             [c] => (1, 1, c),
@@ -180,7 +185,7 @@ impl Pass<'_> {
                 let kind = HostKind::Softmax { parameters: softmax.parameters, row_length };
                 return self.host_step(operator, kind);
             }
-            OperatorKind::Reshape => {
+            OperatorKind::Reshape(_) => {
                 let id = operator.inputs[0].expect("the reader checked the operands");
                 return match self.holder(id, &operator.name)? {
                     holder @ Holder::Device(_) => {
@@ -240,6 +245,10 @@ impl Pass<'_> {
                 (vec![input], Operation::Product(product))
             }
             OperatorKind::Add(add) => {
+                let shapes = [0, 1].map(|position| graph.input(operator, position).map(|t| &t.shape));
+                if shapes[0] != shapes[1] {
+                    return Err(self.unsupported(&operator.name, "operands of different shapes".to_owned()));
+                }
                 let inputs = vec![self.operand(operator, 0, false)?, self.operand(operator, 1, false)?];
                 (inputs, Operation::Add(add.parameters))
             }
@@ -252,6 +261,17 @@ impl Pass<'_> {
                 let input = self.operand(operator, 0, false)?;
                 let kind = PoolKind::Maximum;
                 (vec![input], Operation::Pool(Pool { window: pool.window, kind, range: pool.range }))
+            }
+            OperatorKind::Sub(_)
+            | OperatorKind::Mul(_)
+            | OperatorKind::Mean(_)
+            | OperatorKind::Pad(_)
+            | OperatorKind::Concatenation(_)
+            | OperatorKind::Unary(_)
+            | OperatorKind::Quantize(_)
+            | OperatorKind::Dequantize(_) => {
+                let problem = format!("{} does not run on the accelerator yet", operator.kind.name());
+                return Err(self.unsupported(&operator.name, problem));
             }
         };
         self.check_window(operator, &operation)?;

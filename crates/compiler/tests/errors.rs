@@ -3,7 +3,7 @@
 use frugal_compiler::{compile, CompileError, CompileOptions, HostKind};
 use frugal_graph::graph::{Constant, DataType};
 use frugal_graph::{
-    Add, Conv2d, Graph, Operator, OperatorKind, OutputStage, Softmax, Tensor, TensorId, Window,
+    Add, Conv2d, Graph, Operator, OperatorKind, OutputStage, Reshape, Softmax, Tensor, TensorId, Window,
 };
 use frugal_isa::Config;
 use frugal_quant::{Activation, ActivationRange, AddParameters, Multiplier, SoftmaxParameters};
@@ -76,7 +76,7 @@ impl Model {
     }
 
     fn reshape(&mut self, input: TensorId, shape: &[usize]) -> TensorId {
-        self.operator(OperatorKind::Reshape, &[input], shape)
+        self.operator(OperatorKind::Reshape(Reshape::Reshape), &[input], shape)
     }
 
     fn compile(&self, config: &str) -> Result<frugal_compiler::Compiled, CompileError> {

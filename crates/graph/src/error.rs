@@ -60,7 +60,7 @@ pub enum TensorProblem {
     ZeroPoint { channel: usize, zero_point: i64, data_type: DataType, allowed: &'static str },
     #[error("quantised along dimension {axis} with {scales} scales, and the shape is {shape}")]
     ChannelCount { axis: i32, scales: usize, shape: Shape<usize> },
-    #[error("graph {role} of type {data_type}. Convert with int8 inputs and outputs (inference_input_type = int8)")]
+    #[error("graph {role} of type {data_type}; int8, uint8 and float32 are supported. Convert with inference_{role}_type = int8")]
     GraphDataType { role: &'static str, data_type: DataType },
     #[error("it is a graph output, and no layer writes it")]
     NeverWritten,
@@ -101,10 +101,23 @@ pub enum LayerProblem {
     Rank { role: &'static str, found: Shape<usize>, needed: usize },
     #[error("{role} of shape {found}, and the other operands make it {needed}. The file is inconsistent")]
     ShapeMismatch { role: &'static str, found: Shape<usize>, needed: Shape<usize> },
-    #[error(
-        "an addition of shapes {a} and {b}. Broadcasting is not supported: make both operands the same shape"
-    )]
+    #[error("operands of shapes {a} and {b}; sizes must be equal, or one of them 1")]
     Broadcast { a: Shape<usize>, b: Shape<usize> },
+    #[error("from {from} to {to}; supported are float32, uint8 and int8 to int8, int8 to uint8, and int8 to float32")]
+    Conversion { from: DataType, to: DataType },
+    #[error(
+        "{role} of type {data_type} in the middle of the model, where everything must be int8. Convert the model with \
+         full-integer int8 quantisation"
+    )]
+    NotAtBorder { role: &'static str, data_type: DataType },
+    #[error(
+        "{what} {found}; the tensor has {rank} dimensions. The file is inconsistent: convert the model again"
+    )]
+    Axis { what: &'static str, found: i32, rank: usize },
+    #[error("paddings {found} for {rank} dimensions; two numbers, at least 0, are needed for each")]
+    Paddings { found: Shape<i32>, rank: usize },
+    #[error("a fused activation on a concatenation; it must be a layer of its own")]
+    ConcatenationActivation,
     #[error("grouped convolution: {input} input channels, and the weights take {weights}. Use groups=1 or DepthwiseConv2D")]
     GroupedConvolution { input: usize, weights: usize },
     #[error("{output} output channels for {input} input channels; a depthwise convolution needs a multiple")]
@@ -119,6 +132,8 @@ pub enum LayerProblem {
     KernelExceedsImage { kernel: Shape<usize>, image: Shape<usize> },
     #[error("a mean of {height}x{width} elements; at most {MAX_AVERAGE_COUNT} are supported. Use two smaller pools")]
     MeanTooLarge { height: usize, width: usize },
+    #[error("a mean of {count} elements; at most {MAX_AVERAGE_COUNT} are supported. Use two smaller means")]
+    MeanCount { count: usize },
     #[error("padding scheme {0}; 0 (SAME) and 1 (VALID) exist")]
     PaddingScheme(i8),
     #[error("fused activation {}. Supported: NONE, RELU, RELU_N1_TO_1, RELU6", activation_name(*.0))]
@@ -131,8 +146,13 @@ pub enum LayerProblem {
         "input and output quantisation differ ({input:?} and {output:?}); this operator needs them equal"
     )]
     QuantisationDiffers { input: (f32, i32), output: (f32, i32) },
-    #[error("the softmax output has scale and zero point {found:?}; (1/256, -128) is needed")]
-    SoftmaxOutput { found: (f32, i32) },
+    #[error(
+        "input and output quantisation differ ({input:?} and {output:?}), which TensorFlow Lite Micro's RELU6 ignores: its \
+         numbers would be wrong. Fuse the activation into the layer before"
+    )]
+    Relu6Quantisation { input: (f32, i32), output: (f32, i32) },
+    #[error("the output has scale and zero point {found:?}; {needed:?} is needed. Convert the model again with a current converter")]
+    FixedOutput { found: (f32, i32), needed: (f32, i32) },
     #[error(
         "softmax over {found} elements; at most {} are supported",
         frugal_quant::softmax::MAX_ROW_LENGTH

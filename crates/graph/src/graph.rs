@@ -3,9 +3,7 @@
 use std::fmt;
 use std::ops::Index;
 
-use frugal_quant::{Activation, ActivationRange, AddParameters, Multiplier, SoftmaxParameters};
-
-use crate::window::Window;
+use crate::operator::OperatorKind;
 
 /// A model with one input per entry of `inputs`, its operators in execution order.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +38,11 @@ pub struct Tensor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataType {
     I8,
+    /// Of a graph input or output only.
+    U8,
     I32,
+    /// Of a graph input or output only.
+    F32,
     /// Any other type, by its number in the TensorFlow Lite schema. No supported operator accepts it.
     Other(i8),
 }
@@ -78,86 +80,6 @@ pub struct Operator {
     /// The operands in TensorFlow Lite's order; `None` is an optional operand left out (a bias).
     pub inputs: Vec<Option<TensorId>>,
     pub outputs: Vec<TensorId>,
-}
-
-/// What a layer computes, with everything it needs besides its constants.
-#[derive(Clone, Debug, PartialEq)]
-pub enum OperatorKind {
-    /// Inputs: activations NHWC, weights `[out, kernel_height, kernel_width, in]`, optional int32 bias `[out]`.
-    Conv2d(Conv2d),
-    /// Inputs: activations NHWC, weights `[1, kernel_height, kernel_width, in * depth_multiplier]`, optional int32 bias.
-    DepthwiseConv2d(DepthwiseConv2d),
-    /// Inputs: activations, weights `[out, in]`, optional int32 bias `[out]`.
-    FullyConnected(FullyConnected),
-    /// Inputs: two activations of the same shape.
-    Add(Add),
-    /// Input: activations NHWC. The mean excludes padding; input and output quantisation are equal.
-    AveragePool2d(Pool2d),
-    /// Input: activations NHWC. The maximum excludes padding; input and output quantisation are equal.
-    MaxPool2d(Pool2d),
-    /// Input: activations, and perhaps an int32 shape. The elements stay as they are.
-    Reshape,
-    /// Input: activations; along the innermost dimension.
-    Softmax(Softmax),
-}
-
-/// How a layer with weights turns an accumulator into an int8 output.
-///
-/// `output = clamp(requantise(bias + sum((input - input_zero_point) * weight), multiplier, Double) + output_zero_point)`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputStage {
-    /// One for each output channel, also when the weights have one common scale.
-    pub multipliers: Vec<Multiplier>,
-    /// Subtracted from each input; a padded pixel reads as this value.
-    pub input_zero_point: i32,
-    /// Added after requantisation.
-    pub output_zero_point: i32,
-    pub activation: Activation,
-    /// The bounds of the output, from `activation`.
-    pub range: ActivationRange,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conv2d {
-    pub window: Window,
-    pub output_stage: OutputStage,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DepthwiseConv2d {
-    pub window: Window,
-    /// Output channels per input channel: output `c` reads input `c / depth_multiplier`.
-    pub depth_multiplier: usize,
-    pub output_stage: OutputStage,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FullyConnected {
-    /// Rows of the input matrix: the input has `batches * input_depth` elements.
-    pub batches: usize,
-    pub input_depth: usize,
-    pub output_depth: usize,
-    pub output_stage: OutputStage,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Add {
-    pub parameters: AddParameters,
-    pub activation: Activation,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pool2d {
-    pub window: Window,
-    pub activation: Activation,
-    /// The bounds of the output, from `activation`.
-    pub range: ActivationRange,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Softmax {
-    pub beta: f32,
-    pub parameters: SoftmaxParameters,
 }
 
 impl Graph {
@@ -245,37 +167,13 @@ impl Tensor {
     }
 }
 
-impl OperatorKind {
-    /// The name in the TensorFlow Lite schema.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            OperatorKind::Conv2d(_) => "CONV_2D",
-            OperatorKind::DepthwiseConv2d(_) => "DEPTHWISE_CONV_2D",
-            OperatorKind::FullyConnected(_) => "FULLY_CONNECTED",
-            OperatorKind::Add(_) => "ADD",
-            OperatorKind::AveragePool2d(_) => "AVERAGE_POOL_2D",
-            OperatorKind::MaxPool2d(_) => "MAX_POOL_2D",
-            OperatorKind::Reshape => "RESHAPE",
-            OperatorKind::Softmax(_) => "SOFTMAX",
-        }
-    }
-
-    /// Whether input 1 is a weight tensor.
-    #[must_use]
-    pub fn has_weights(&self) -> bool {
-        matches!(
-            self,
-            OperatorKind::Conv2d(_) | OperatorKind::DepthwiseConv2d(_) | OperatorKind::FullyConnected(_)
-        )
-    }
-}
-
 impl fmt::Display for DataType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DataType::I8 => f.write_str("int8"),
+            DataType::U8 => f.write_str("uint8"),
             DataType::I32 => f.write_str("int32"),
+            DataType::F32 => f.write_str("float32"),
             DataType::Other(code) => match crate::tflite::schema::tensor_type_name(*code) {
                 Some(name) => f.write_str(name),
                 None => write!(f, "type {code}"),

@@ -1,6 +1,9 @@
 //! The operators that the accelerator leaves to the host.
 
-use frugal_quant::SoftmaxParameters;
+use frugal_quant::{real, Affine, SoftmaxParameters};
+
+use crate::npy::Elements;
+use crate::operator::Quantize;
 
 /// Softmax over each row of `row_length` elements.
 ///
@@ -25,4 +28,30 @@ pub fn softmax(parameters: &SoftmaxParameters, row_length: usize, input: &[i8]) 
 #[must_use]
 pub fn reshape(input: &[i8]) -> Vec<i8> {
     input.to_vec()
+}
+
+/// QUANTIZE at a border of the model.
+///
+/// # Panics
+/// When the input has not the element type that `quantize` is for; a graph that was read has.
+#[must_use]
+pub fn quantize(quantize: &Quantize, input: &Elements) -> Elements {
+    match (quantize, input) {
+        (Quantize::FromF32(quantisation), Elements::F32(input)) => {
+            Elements::I8(input.iter().map(|&x| real::quantise(x, *quantisation)).collect())
+        }
+        (Quantize::FromU8(table), Elements::U8(input)) => {
+            Elements::I8(input.iter().map(|&x| table.0[usize::from(x)]).collect())
+        }
+        (Quantize::ToU8(table), Elements::I8(input)) => {
+            Elements::U8(input.iter().map(|&x| table.apply(x) as u8).collect())
+        }
+        _ => panic!("{quantize:?} of numpy's {}", input.descr()),
+    }
+}
+
+/// DEQUANTIZE to a float32 output of the model.
+#[must_use]
+pub fn dequantize(quantisation: Affine, input: &[i8]) -> Vec<f32> {
+    input.iter().map(|&x| real::dequantise(x, quantisation)).collect()
 }

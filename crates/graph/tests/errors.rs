@@ -47,6 +47,8 @@ struct ModelSpec {
 const INT8: i8 = 9;
 const INT32: i8 = 2;
 const FLOAT32: i8 = 0;
+const UINT8: i8 = 3;
+const INT16: i8 = 7;
 
 fn slot(field: u16) -> VOffsetT {
     4 + 2 * field
@@ -282,6 +284,98 @@ fn softmax() -> ModelSpec {
     ModelSpec::new(25, 9, &[(0, Value::F32(1.0))], tensors)
 }
 
+fn binary(code: i32, options_type: u8) -> ModelSpec {
+    ModelSpec { code, options_type, ..add() }
+}
+
+/// An operator of one operand, without options.
+fn unary(code: i32, output: (f32, i64)) -> ModelSpec {
+    let tensors = vec![
+        TensorSpec::activation("x", &[1, 2, 3], 0.1, 3),
+        TensorSpec::activation("y", &[1, 2, 3], output.0, output.1),
+    ];
+    ModelSpec::new(code, 0, &[], tensors)
+}
+
+fn mean() -> ModelSpec {
+    let tensors = vec![
+        TensorSpec::activation("image", &[1, 4, 6, 3], 0.5, 3),
+        TensorSpec::words("axes", &[1, -2]),
+        TensorSpec::activation("means", &[1, 3], 0.25, 7),
+    ];
+    ModelSpec::new(40, 27, &[], tensors)
+}
+
+fn pad() -> ModelSpec {
+    let paddings = TensorSpec { shape: vec![3, 2], ..TensorSpec::words("paddings", &[0, 0, 1, 2, 0, 3]) };
+    let tensors = vec![
+        TensorSpec::activation("x", &[1, 2, 3], 0.5, 3),
+        paddings,
+        TensorSpec::activation("y", &[1, 5, 6], 0.5, 3),
+    ];
+    ModelSpec::new(34, 0, &[], tensors)
+}
+
+fn pad_with_value() -> ModelSpec {
+    let mut model = pad();
+    let value = TensorSpec { data: vec![9], ..TensorSpec::activation("value", &[1], 0.5, 3) };
+    model.tensors.insert(2, value);
+    ModelSpec { code: 60, inputs: vec![0, 1, 2], outputs: vec![3], graph_outputs: vec![3], ..model }
+}
+
+fn concatenation() -> ModelSpec {
+    let tensors = vec![
+        TensorSpec::activation("a", &[1, 2, 3], 0.5, 3),
+        TensorSpec::activation("b", &[1, 2, 4], 0.5, 3),
+        TensorSpec::activation("both", &[1, 2, 7], 0.5, 3),
+    ];
+    let model = ModelSpec::new(2, 10, &[(0, Value::I32(-1))], tensors);
+    ModelSpec { graph_inputs: vec![0, 1], ..model }
+}
+
+/// QUANTIZE or DEQUANTIZE between two element types.
+fn border(code: i32, from: i8, to: i8) -> ModelSpec {
+    let mut model = unary(code, (0.1, 3));
+    (model.tensors[0].data_type, model.tensors[1].data_type) = (from, to);
+    model
+}
+
+fn new_models() -> Vec<ModelSpec> {
+    let reshapes =
+        [(70, [1, 1, 2, 3].as_slice(), Some(0)), (43, &[2, 3], None)].map(|(code, shape, axis)| {
+            let mut model = unary(code, (0.1, 3));
+            model.tensors[1].shape = shape.to_vec();
+            if let Some(axis) = axis {
+                model.tensors.push(TensorSpec::words("axis", &[axis]));
+                model.inputs.push(2);
+            }
+            model
+        });
+    let leaky = ModelSpec { options_type: 75, options: vec![(0, Value::F32(0.2))], ..unary(98, (0.2, 0)) };
+    let mut models = vec![
+        binary(18, 21),
+        binary(41, 28),
+        binary(18, 0),
+        unary(14, (1.0 / 256.0, -128)),
+        unary(28, (1.0 / 128.0, 0)),
+        unary(19, (0.2, -128)),
+        unary(21, (0.1, 3)),
+        unary(117, (0.2, 0)),
+        unary(114, (0.2, 0)),
+        leaky,
+        mean(),
+        pad(),
+        pad_with_value(),
+        concatenation(),
+        border(114, FLOAT32, INT8),
+        border(114, UINT8, INT8),
+        border(114, INT8, UINT8),
+        border(6, INT8, FLOAT32),
+    ];
+    models.extend(reshapes);
+    models
+}
+
 /// Breaks a valid model; checks what the reader says.
 fn expect(mut model: ModelSpec, change: impl FnOnce(&mut ModelSpec), message: &str) {
     change(&mut model);
@@ -296,6 +390,136 @@ fn the_unbroken_models_are_read() {
     for model in [conv(), depthwise(), fully_connected(), add(), average_pool(), reshape(), softmax()] {
         tflite::read(&model.build()).unwrap_or_else(|error| panic!("{error}"));
     }
+    for model in new_models() {
+        let graph = tflite::read(&model.build()).unwrap_or_else(|error| panic!("{error}"));
+        let written = tflite::write(&graph).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(tflite::read(&written), Ok(graph));
+    }
+}
+
+#[test]
+fn elementwise_layers() {
+    expect(
+        binary(18, 21),
+        |m| m.tensors[1].shape[2] = 4,
+        "layer op00_MUL: operands of shapes [1, 2, 2, 3] and [1, 2, 4, 3]; sizes must be equal, or one of them 1",
+    );
+    expect(
+        binary(41, 28),
+        |m| m.set(0, Value::I8(5)),
+        "layer op00_SUB: fused activation SIGN_BIT. Supported: NONE, RELU, RELU_N1_TO_1, RELU6",
+    );
+    expect(
+        unary(14, (1.0 / 256.0, -128)),
+        |m| m.tensors[1].scales[0] = 0.5,
+        "layer op00_LOGISTIC: the output has scale and zero point (0.5, -128); (0.00390625, -128) is needed. Convert the model \
+         again with a current converter",
+    );
+    expect(
+        unary(28, (1.0 / 128.0, 0)),
+        |m| m.tensors[0].scales[0] = 16.0,
+        "layer op00_TANH: the input scale is 16; this operator needs one from 2^-27 to 16. Calibrate the model again",
+    );
+    expect(
+        unary(21, (0.1, 3)),
+        |m| m.tensors[1].zero_points[0] = 4,
+        "layer op00_RELU6: input and output quantisation differ ((0.1, 3) and (0.1, 4)), which TensorFlow Lite Micro's RELU6 \
+         ignores: its numbers would be wrong. Fuse the activation into the layer before",
+    );
+    expect(
+        unary(19, (0.1, 3)),
+        |m| m.tensors[1].shape = vec![6],
+        "layer op00_RELU: output of shape [6], and the other operands make it [1, 2, 3]. The file is inconsistent",
+    );
+}
+
+#[test]
+fn layers_that_change_shapes() {
+    expect(
+        mean(),
+        |m| m.tensors[1] = TensorSpec::words("axes", &[1, 4]),
+        "layer op00_MEAN: axes 4; the tensor has 4 dimensions. The file is inconsistent: convert the model again",
+    );
+    expect(
+        mean(),
+        |m| m.tensors[1].data.clear(),
+        "layer op00_MEAN: axes computed by the model; only constants are supported",
+    );
+    expect(
+        mean(),
+        |m| m.tensors[0].shape = vec![1, 400, 600, 3],
+        "layer op00_MEAN: a mean of 240000 elements; at most 65536 are supported. Use two smaller means",
+    );
+    let paddings =
+        |numbers: &[i32]| TensorSpec { shape: vec![3, 2], ..TensorSpec::words("paddings", numbers) };
+    expect(
+        pad(),
+        |m| m.tensors[1] = paddings(&[0, 0, -1, 4, 0, 3]),
+        "layer op00_PAD: paddings [0, 0, -1, 4, 0, 3] for 3 dimensions; two numbers, at least 0, are needed for each",
+    );
+    expect(
+        pad(),
+        |m| m.tensors[2].scales[0] = 0.25,
+        "layer op00_PAD: input and output quantisation differ ((0.5, 3) and (0.25, 3)); this operator needs them equal",
+    );
+    expect(
+        pad_with_value(),
+        |m| m.tensors[2].data.clear(),
+        "layer op00_PADV2: the padding value reads a tensor that no earlier layer has written. The file is inconsistent",
+    );
+    expect(
+        concatenation(),
+        |m| m.set(1, Value::I8(1)),
+        "layer op00_CONCATENATION: a fused activation on a concatenation; it must be a layer of its own",
+    );
+    expect(
+        concatenation(),
+        |m| m.set(0, Value::I32(3)),
+        "layer op00_CONCATENATION: axis 3; the tensor has 3 dimensions. The file is inconsistent: convert the model again",
+    );
+    expect(
+        concatenation(),
+        |m| m.tensors[1].zero_points[0] = 4,
+        "layer op00_CONCATENATION: input and output quantisation differ ((0.5, 4) and (0.5, 3)); this operator needs them equal",
+    );
+    expect(
+        concatenation(),
+        |m| m.tensors[2].shape[2] = 8,
+        "layer op00_CONCATENATION: output of shape [1, 2, 8], and the other operands make it [1, 2, 7]. The file is inconsistent",
+    );
+}
+
+#[test]
+fn borders() {
+    expect(
+        border(114, FLOAT32, UINT8),
+        |_| (),
+        "layer op00_QUANTIZE: from float32 to uint8; supported are float32, uint8 and int8 to int8, int8 to uint8, and int8 to \
+         float32",
+    );
+    expect(
+        border(6, UINT8, FLOAT32),
+        |_| (),
+        "layer op00_DEQUANTIZE: from uint8 to float32; supported are float32, uint8 and int8 to int8, int8 to uint8, and int8 \
+         to float32",
+    );
+    // Another tensor is the model's output.
+    let elsewhere = |m: &mut ModelSpec| {
+        m.tensors.push(TensorSpec::activation("z", &[1], 1.0, 0));
+        m.tensors[2].data = vec![0];
+        m.graph_outputs = vec![2];
+    };
+    expect(
+        border(6, INT8, FLOAT32),
+        elsewhere,
+        "layer op00_DEQUANTIZE: output of type float32 in the middle of the model, where everything must be int8. Convert the \
+         model with full-integer int8 quantisation",
+    );
+    expect(
+        border(114, UINT8, INT8),
+        |m| m.tensors[0].zero_points[0] = -1,
+        "tensor 0 \"x\": zero point -1 of channel 0; uint8 allows 0 to 255",
+    );
 }
 
 #[test]
@@ -434,8 +658,13 @@ fn tensors() {
     expect(
         conv(),
         |m| m.tensors[0].data_type = FLOAT32,
+        "layer op00_CONV_2D: input of type float32; int8 is needed. Convert the model with full-integer int8 quantisation",
+    );
+    expect(
+        conv(),
+        |m| m.tensors[0].data_type = INT16,
         &image(
-            "graph input of type float32. Convert with int8 inputs and outputs (inference_input_type = int8)",
+            "graph input of type int16; int8, uint8 and float32 are supported. Convert with inference_input_type = int8",
         ),
     );
     expect(
@@ -450,11 +679,13 @@ fn tensors() {
 
 #[test]
 fn operators() {
-    let supported = "Supported: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, RESHAPE, SOFTMAX";
+    let supported = "Supported: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, SUB, MUL, AVERAGE_POOL_2D, MAX_POOL_2D, \
+                     MEAN, PAD, PADV2, CONCATENATION, LOGISTIC, TANH, RELU, RELU6, LEAKY_RELU, HARD_SWISH, QUANTIZE, \
+                     DEQUANTIZE, RESHAPE, EXPAND_DIMS, SQUEEZE, SOFTMAX";
     expect(
         conv(),
-        |m| m.code = 14,
-        &format!("layer op00_LOGISTIC: operator LOGISTIC is not supported. {supported}"),
+        |m| m.code = 39,
+        &format!("layer op00_TRANSPOSE: operator TRANSPOSE is not supported. {supported}"),
     );
     expect(
         conv(),
@@ -637,9 +868,8 @@ fn other_layers() {
     );
     expect(
         add(),
-        |m| m.tensors[1].shape = vec![1, 1, 1, 3],
-        "layer op00_ADD: an addition of shapes [1, 2, 2, 3] and [1, 1, 1, 3]. Broadcasting is not supported: make both \
-         operands the same shape",
+        |m| (m.tensors[0].shape, m.tensors[1].shape) = (vec![1, 2, 2, 1], vec![4]),
+        "layer op00_ADD: output of shape [1, 2, 2, 3], and the other operands make it [1, 2, 2, 4]. The file is inconsistent",
     );
     expect(
         add(),
@@ -672,7 +902,8 @@ fn other_layers() {
         softmax(),
         |m| m.tensors[1].zero_points[0] = 0,
         &softmax_layer(
-            "the softmax output has scale and zero point (0.00390625, 0); (1/256, -128) is needed",
+            "the output has scale and zero point (0.00390625, 0); (0.00390625, -128) is needed. Convert the model again with a \
+             current converter",
         ),
     );
     expect(

@@ -1,8 +1,14 @@
-//! Every layer of every model against the outputs of TensorFlow Lite Micro.
+//! Every layer against TensorFlow Lite Micro: of the models in files against its recorded outputs, of random networks
+//! against the interpreter itself.
 
+mod tflm;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use frugal_graph::random::{network, Options};
 use frugal_graph::{npz, reference, tflite, Graph};
+use tflm::{number_from_environment, Interpreter};
 
 /// The models of this repository, and those that come with the workspace it was developed in.
 fn model_folders() -> Vec<PathBuf> {
@@ -75,4 +81,39 @@ fn every_layer_equals_tensorflow_lite_micro() {
     }
     println!("{compared} elements of {archives} runs, 0 differences");
     assert!(archives > 0, "no expected outputs found: models/digits is part of the repository");
+}
+
+/// Random networks that are compared, and the first seed; more and others with the environment variables
+/// `FRUGAL_RANDOM_NETWORKS` and `FRUGAL_RANDOM_SEED`.
+const NETWORKS: u64 = 300;
+const FIRST_SEED: u64 = 1;
+
+#[test]
+fn random_networks_equal_tensorflow_lite_micro() {
+    let networks = number_from_environment("FRUGAL_RANDOM_NETWORKS", NETWORKS);
+    let first_seed = number_from_environment("FRUGAL_RANDOM_SEED", FIRST_SEED);
+    let options = Options::default();
+    let mut interpreter = Interpreter::start();
+    let (mut layers, mut compared) = (BTreeMap::<&str, usize>::new(), 0);
+    let mut failures = vec![];
+    for seed in first_seed..first_seed + networks {
+        let network = network(seed, &options);
+        match interpreter.compare(&network.graph, &network.inputs) {
+            Ok(elements) => compared += elements,
+            Err(error) => {
+                failures.push(format!("seed {seed}: {error}"));
+                interpreter = Interpreter::start();
+            }
+        }
+        for operator in &network.graph.operators {
+            *layers.entry(operator.kind.name()).or_default() += 1;
+        }
+    }
+    println!("{compared} elements of {networks} random networks from seed {first_seed}: {layers:?}");
+    assert!(
+        failures.is_empty(),
+        "{} of {networks} networks differ (FRUGAL_RANDOM_SEED=.. FRUGAL_RANDOM_NETWORKS=1 for one of them):\n{}",
+        failures.len(),
+        failures[..failures.len().min(5)].join("\n")
+    );
 }

@@ -1,4 +1,4 @@
-//! Addition of two int8 tensors with scales of their own: the residual connection.
+//! Sums and differences of two int8 tensors with scales of their own: the residual connection.
 
 use crate::activation::ActivationRange;
 use crate::error::{check_scale, check_zero_point, QuantError};
@@ -7,10 +7,10 @@ use crate::multiplier::{requantise, Multiplier, Rounding};
 /// Bits by which each operand is shifted left before it is scaled, so that its fraction survives.
 pub const ADD_LEFT_SHIFT: u32 = 20;
 
-/// Everything an int8 ADD needs, by the rules of TensorFlow Lite's `PrepareAdd` and `reference_integer_ops::Add`.
+/// Everything an int8 ADD or SUB needs, by the rules of TensorFlow Lite's `PrepareAdd` and `reference_integer_ops::Add`.
 ///
-/// Each operand becomes `((x - zero_point) << 20) * scale / (2 * max scale)`; the sum of both is multiplied by
-/// `2 * max scale / (2^20 * output scale)`. All three multiplications are [`requantise`] with [`Rounding::Double`].
+/// Each operand becomes `((x - zero_point) << 20) * scale / (2 * max scale)`; the sum, or the first minus the second, is
+/// multiplied by `2 * max scale / (2^20 * output scale)`. All three multiplications are [`requantise`] with [`Rounding::Double`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AddParameters {
     /// Zero point of the first operand, -128..=127.
@@ -70,12 +70,29 @@ impl AddParameters {
     /// The quantised sum of two quantised elements.
     #[must_use]
     pub fn apply(&self, a: i8, b: i8) -> i8 {
-        let scaled = |x: i8, zero_point: i32, multiplier: Multiplier| {
-            requantise((i32::from(x) - zero_point) << ADD_LEFT_SHIFT, multiplier, Rounding::Double)
-        };
         // Each operand is at most 255 * 2^20 / 2, so the sum stays below 2^28.
-        let sum =
-            scaled(a, self.zero_point_a, self.multiplier_a) + scaled(b, self.zero_point_b, self.multiplier_b);
+        self.finish(self.scaled_a(a) + self.scaled_b(b))
+    }
+
+    /// The quantised difference `a - b`.
+    ///
+    /// The scaled subtrahend is negated, not the subtrahend itself: the two differ where the scaling rounds a tie.
+    #[must_use]
+    pub fn apply_difference(&self, a: i8, b: i8) -> i8 {
+        self.finish(self.scaled_a(a) - self.scaled_b(b))
+    }
+
+    fn scaled_a(&self, a: i8) -> i32 {
+        let shifted = (i32::from(a) - self.zero_point_a) << ADD_LEFT_SHIFT;
+        requantise(shifted, self.multiplier_a, Rounding::Double)
+    }
+
+    fn scaled_b(&self, b: i8) -> i32 {
+        let shifted = (i32::from(b) - self.zero_point_b) << ADD_LEFT_SHIFT;
+        requantise(shifted, self.multiplier_b, Rounding::Double)
+    }
+
+    fn finish(&self, sum: i32) -> i8 {
         let output = requantise(sum, self.multiplier_output, Rounding::Double) + self.zero_point_output;
         self.range.clamp(output)
     }
@@ -92,6 +109,7 @@ mod tests {
         for a in i8::MIN..=i8::MAX {
             for b in i8::MIN..=i8::MAX {
                 assert_eq!(p.apply(a, b), a.saturating_add(b), "{a} + {b}");
+                assert_eq!(p.apply_difference(a, b), a.saturating_sub(b), "{a} - {b}");
             }
         }
     }
@@ -127,6 +145,10 @@ mod tests {
             let real = f64::from(sa) * f64::from(i32::from(a) - za) + f64::from(sb) * f64::from(i32::from(b) - zb);
             let expected = (real / f64::from(so) + f64::from(zo)).clamp(-128.0, 127.0);
             prop_assert!((f64::from(p.apply(a, b)) - expected).abs() <= 0.51, "{} {}", p.apply(a, b), expected);
+            let real = f64::from(sa) * f64::from(i32::from(a) - za) - f64::from(sb) * f64::from(i32::from(b) - zb);
+            let expected = (real / f64::from(so) + f64::from(zo)).clamp(-128.0, 127.0);
+            let difference = p.apply_difference(a, b);
+            prop_assert!((f64::from(difference) - expected).abs() <= 0.51, "{} {}", difference, expected);
         }
     }
 }

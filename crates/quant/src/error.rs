@@ -13,12 +13,18 @@ pub enum QuantError {
     Scale(f32),
     /// A zero point outside the int8 range.
     ZeroPoint(i32),
+    /// A zero point outside the uint8 range.
+    UnsignedZeroPoint(i32),
     /// An activation bound that does not fit an int32 in units of this output scale.
     ActivationBound { bound: f32, scale: f32 },
     /// The ADD output scale is so small that a shift beyond the arithmetic of TensorFlow Lite would be needed.
     AddOutputScale { scale: f32 },
     /// The product of softmax beta and input scale, outside `2^-26 < beta * scale`, or not finite.
     SoftmaxScale { beta: f32, scale: f32 },
+    /// The input scale of LOGISTIC or TANH, outside `2^-27 <= scale < 16`.
+    SigmoidScale { scale: f32 },
+    /// The HARD_SWISH output scale is not above a 128th of the input scale.
+    HardSwishScale { input: f32, output: f32 },
     /// An average over no elements, or over more than [`crate::multiplier::MAX_AVERAGE_COUNT`].
     AverageCount(u32),
 }
@@ -36,6 +42,9 @@ impl fmt::Display for QuantError {
             QuantError::ZeroPoint(zero_point) => {
                 write!(f, "the zero point is {zero_point}; an int8 tensor needs one in -128..=127")
             }
+            QuantError::UnsignedZeroPoint(zero_point) => {
+                write!(f, "the zero point is {zero_point}; a uint8 tensor needs one in 0..=255")
+            }
             QuantError::ActivationBound { bound, scale } => {
                 write!(f, "the activation bound {bound} at scale {scale} does not fit 32 bits")
             }
@@ -44,6 +53,12 @@ impl fmt::Display for QuantError {
             }
             QuantError::SoftmaxScale { beta, scale } => {
                 write!(f, "softmax with beta {beta} and input scale {scale}; their product must be finite and above 2^-26")
+            }
+            QuantError::SigmoidScale { scale } => {
+                write!(f, "the input scale is {scale}; this operator needs one from 2^-27 to 16")
+            }
+            QuantError::HardSwishScale { input, output } => {
+                write!(f, "the output scale {output} is not above a 128th of the input scale {input}")
             }
             QuantError::AverageCount(count) => {
                 write!(

@@ -8,8 +8,12 @@
 //! | [`fixed_point`] | the two gemmlowp primitives: rounding doubling high multiply, rounding divide by a power of two |
 //! | [`multiplier`] | [`Multiplier`], [`requantise`] and its two [`Rounding`] modes, the exact mean of [`average_multiplier`] |
 //! | [`activation`] | fused activations as clamping bounds of the quantised output |
-//! | [`add`] | residual addition of two int8 tensors |
+//! | [`add`], [`mul`] | sum, difference and product of two int8 tensors |
+//! | [`mean`] | the mean over any axes |
+//! | [`table`] | functions of one int8 as tables: requantisation, rectifiers |
+//! | [`sigmoid`], [`mod@hard_swish`] | LOGISTIC, TANH and HARD_SWISH as tables |
 //! | [`softmax`] | int8 to int8 softmax |
+//! | [`real`] | between float32 and int8 |
 //!
 //! # Words
 //! *Real* values are `scale * (quantised - zero_point)`. *Accumulator* values are int32 sums of products, in units of
@@ -18,15 +22,26 @@
 pub mod activation;
 pub mod add;
 pub mod error;
+mod exponential;
 pub mod fixed_point;
+pub mod hard_swish;
+pub mod mean;
+pub mod mul;
 pub mod multiplier;
+pub mod real;
+pub mod sigmoid;
 pub mod softmax;
+pub mod table;
 
 pub use activation::{Activation, ActivationRange};
 pub use add::AddParameters;
 pub use error::QuantError;
+pub use hard_swish::hard_swish;
+pub use mean::MeanParameters;
+pub use mul::MulParameters;
 pub use multiplier::{average_multiplier, requantise, Multiplier, Rounding};
 pub use softmax::SoftmaxParameters;
+pub use table::{Affine, Table};
 
 /// Saturates to the int8 range, -128..=127.
 #[must_use]

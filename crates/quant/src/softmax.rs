@@ -4,10 +4,8 @@
 //! maximum are Q5.26, the exponentials Q0.31, their sum Q12.19, its reciprocal Q0.31.
 
 use crate::error::{check_scale, QuantError};
-use crate::fixed_point::{
-    multiply, rounding_divide_by_power_of_two, rounding_doubling_high_multiply, rounding_half_sum,
-    saturating_shift_left,
-};
+use crate::exponential::{exp_of_negative, one_over_one_plus};
+use crate::fixed_point::{multiply, rounding_divide_by_power_of_two, rounding_doubling_high_multiply};
 use crate::multiplier::Multiplier;
 
 /// Integer bits of the scaled difference to the row maximum.
@@ -70,7 +68,8 @@ impl SoftmaxParameters {
             let difference = i32::from(x) - i32::from(maximum);
             (difference >= self.difference_min).then(|| {
                 let shifted = difference << self.input_multiplier.left_shift;
-                exp_of_negative(rounding_doubling_high_multiply(shifted, self.input_multiplier.multiplier))
+                let scaled = rounding_doubling_high_multiply(shifted, self.input_multiplier.multiplier);
+                exp_of_negative(scaled, DIFFERENCE_INTEGER_BITS)
             })
         };
         let sum: i32 = input
@@ -92,63 +91,12 @@ impl SoftmaxParameters {
     }
 }
 
-/// `e^a` in Q0.31 for `a <= 0` in Q5.26: a polynomial on the last quarter, then one multiplication for each set bit above.
-fn exp_of_negative(a: i32) -> i32 {
-    const FRACTION_BITS: u32 = 31 - DIFFERENCE_INTEGER_BITS;
-    const ONE_QUARTER: i32 = 1 << (FRACTION_BITS - 2);
-    /// `e^-(2^k)` in Q0.31 for k = -2, -1, 0, 1, 2, 3, 4.
-    const FACTORS: [i32; 7] =
-        [1_672_461_947, 1_302_514_674, 790_015_084, 290_630_308, 39_332_535, 720_401, 242];
-    if a == 0 {
-        return i32::MAX;
-    }
-    let quarter = (a & (ONE_QUARTER - 1)) - ONE_QUARTER;
-    let mut result = exp_of_last_quarter(saturating_shift_left(quarter, DIFFERENCE_INTEGER_BITS));
-    let remainder = quarter.wrapping_sub(a);
-    for (k, factor) in FACTORS.into_iter().enumerate() {
-        if remainder & (ONE_QUARTER << k) != 0 {
-            result = multiply(result, factor);
-        }
-    }
-    result
-}
-
-/// `e^a` in Q0.31 for `-1/4 <= a < 0` in Q0.31: the Taylor series around -1/8 to the fourth order.
-fn exp_of_last_quarter(a: i32) -> i32 {
-    /// `e^(-1/8)`
-    const CONSTANT: i32 = 1_895_147_668;
-    const ONE_THIRD: i32 = 715_827_883;
-    const ONE_EIGHTH: i32 = 1 << 28;
-    let x = a + ONE_EIGHTH;
-    let x2 = multiply(x, x);
-    let x3 = multiply(x2, x);
-    let x4 = multiply(x2, x2);
-    let x4_over_4 = rounding_divide_by_power_of_two(x4, 2);
-    let higher_orders = rounding_divide_by_power_of_two(multiply(x4_over_4 + x3, ONE_THIRD) + x2, 1);
-    CONSTANT + multiply(CONSTANT, x + higher_orders)
-}
-
 /// One over a sum in Q12.19, `sum >= 1`: the reciprocal in Q0.31 of the sum shifted into `[1, 2)`, and by how many bits.
 fn reciprocal_of_sum(sum: i32) -> (i32, u32) {
     let headroom = sum.leading_zeros();
     let bits_over_unit = SUM_INTEGER_BITS - headroom;
     let fraction = (((sum as u32) << headroom) - (1 << 31)) as i32;
     (one_over_one_plus(fraction), bits_over_unit)
-}
-
-/// `1 / (1 + a)` in Q0.31 for `0 <= a < 1` in Q0.31: three Newton-Raphson steps on Q2.29 from the line 48/17 - 32/17 d.
-fn one_over_one_plus(a: i32) -> i32 {
-    const FORTY_EIGHT_OVER_17: i32 = 1_515_870_810;
-    const MINUS_THIRTY_TWO_OVER_17: i32 = -1_010_580_540;
-    const ONE: i32 = 1 << 29;
-    let half_denominator = rounding_half_sum(a, i32::MAX);
-    let mut x = FORTY_EIGHT_OVER_17 + multiply(half_denominator, MINUS_THIRTY_TWO_OVER_17);
-    for _ in 0..3 {
-        let error = ONE - multiply(half_denominator, x);
-        // Q2.29 * Q2.29 is Q4.27.
-        x += saturating_shift_left(multiply(x, error), 2);
-    }
-    saturating_shift_left(x, 1)
 }
 
 #[cfg(test)]
@@ -160,30 +108,6 @@ mod tests {
         let mut output = vec![0; input.len()];
         SoftmaxParameters::new(scale, beta).expect("valid scale").apply_row(input, &mut output);
         output
-    }
-
-    #[test]
-    fn exponential_is_within_a_few_units_of_the_real_one() {
-        // Dense over the whole Q5.26 range, and every value next to a quarter boundary.
-        let dense = (0..=2_000_000).map(|i| -i * 1073);
-        let boundaries = (0..128).flat_map(|q| (-2..=2).map(move |d| -q * (1 << 24) + d));
-        for a in dense.chain(boundaries).filter(|&a| a <= 0) {
-            let real = (f64::from(a) / f64::from(1 << 26)).exp();
-            let error = f64::from(exp_of_negative(a)) / 2f64.powi(31) - real;
-            assert!(error.abs() < 3e-7, "exp({a}) is off by {error}");
-        }
-        assert_eq!(exp_of_negative(0), i32::MAX);
-        assert!(exp_of_negative(i32::MIN) >= 0);
-    }
-
-    #[test]
-    fn reciprocal_is_within_a_few_units_of_the_real_one() {
-        for i in 0..1_000_000 {
-            let a = i * 2147;
-            let real = 1.0 / (1.0 + f64::from(a) / 2f64.powi(31));
-            let error = f64::from(one_over_one_plus(a)) / 2f64.powi(31) - real;
-            assert!(error.abs() < 1e-8, "1/(1+{a}) is off by {error}");
-        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use flatbuffers::{
 type Tables<'a, T> = Vector<'a, ForwardsUOffset<T>>;
 
 /// The position of a field's offset in a vtable: two bytes each, after the sizes of the vtable and of the table.
-const fn slot(field: u16) -> u16 {
+pub(super) const fn slot(field: u16) -> u16 {
     4 + 2 * field
 }
 
@@ -180,6 +180,32 @@ table!(AddOptions {
     ;
 });
 
+table!(SubOptions {
+    0 fused_activation_function: i8 = 0,
+    ;
+});
+
+table!(MulOptions {
+    0 fused_activation_function: i8 = 0,
+    ;
+});
+
+table!(ConcatenationOptions {
+    0 axis: i32 = 0,
+    1 fused_activation_function: i8 = 0,
+    ;
+});
+
+table!(ReducerOptions {
+    0 keep_dims: bool = false,
+    ;
+});
+
+table!(LeakyReluOptions {
+    0 alpha: f32 = 0.0,
+    ;
+});
+
 /// A member of the union `BuiltinOptions`.
 pub trait BuiltinOptions<'a>: Follow<'a> {
     /// Its number in the union.
@@ -216,7 +242,12 @@ builtin_options! {
     5 Pool2dOptions,
     8 FullyConnectedOptions,
     9 SoftmaxOptions,
+    10 ConcatenationOptions,
     11 AddOptions,
+    21 MulOptions,
+    27 ReducerOptions,
+    28 SubOptions,
+    75 LeakyReluOptions,
 }
 
 impl<'a> Operator<'a> {
@@ -239,13 +270,29 @@ pub fn root(bytes: &[u8]) -> Result<Model<'_>, InvalidFlatbuffer> {
 pub mod builtin {
     pub const ADD: i32 = 0;
     pub const AVERAGE_POOL_2D: i32 = 1;
+    pub const CONCATENATION: i32 = 2;
     pub const CONV_2D: i32 = 3;
     pub const DEPTHWISE_CONV_2D: i32 = 4;
+    pub const DEQUANTIZE: i32 = 6;
     pub const FULLY_CONNECTED: i32 = 9;
+    pub const LOGISTIC: i32 = 14;
     pub const MAX_POOL_2D: i32 = 17;
+    pub const MUL: i32 = 18;
+    pub const RELU: i32 = 19;
+    pub const RELU6: i32 = 21;
     pub const RESHAPE: i32 = 22;
     pub const SOFTMAX: i32 = 25;
+    pub const TANH: i32 = 28;
     pub const CUSTOM: i32 = 32;
+    pub const PAD: i32 = 34;
+    pub const MEAN: i32 = 40;
+    pub const SUB: i32 = 41;
+    pub const SQUEEZE: i32 = 43;
+    pub const PADV2: i32 = 60;
+    pub const EXPAND_DIMS: i32 = 70;
+    pub const LEAKY_RELU: i32 = 98;
+    pub const QUANTIZE: i32 = 114;
+    pub const HARD_SWISH: i32 = 117;
 }
 
 /// The name of an operator, for those that int8 vision and audio models hold.
@@ -253,34 +300,34 @@ pub fn builtin_name(code: i32) -> Option<&'static str> {
     const NAMES: &[(i32, &str)] = &[
         (builtin::ADD, "ADD"),
         (builtin::AVERAGE_POOL_2D, "AVERAGE_POOL_2D"),
-        (2, "CONCATENATION"),
+        (builtin::CONCATENATION, "CONCATENATION"),
         (builtin::CONV_2D, "CONV_2D"),
         (builtin::DEPTHWISE_CONV_2D, "DEPTHWISE_CONV_2D"),
         (5, "DEPTH_TO_SPACE"),
-        (6, "DEQUANTIZE"),
+        (builtin::DEQUANTIZE, "DEQUANTIZE"),
         (builtin::FULLY_CONNECTED, "FULLY_CONNECTED"),
         (11, "L2_NORMALIZATION"),
-        (14, "LOGISTIC"),
+        (builtin::LOGISTIC, "LOGISTIC"),
         (16, "LSTM"),
         (builtin::MAX_POOL_2D, "MAX_POOL_2D"),
-        (18, "MUL"),
-        (19, "RELU"),
+        (builtin::MUL, "MUL"),
+        (builtin::RELU, "RELU"),
         (20, "RELU_N1_TO_1"),
-        (21, "RELU6"),
+        (builtin::RELU6, "RELU6"),
         (builtin::RESHAPE, "RESHAPE"),
         (23, "RESIZE_BILINEAR"),
         (builtin::SOFTMAX, "SOFTMAX"),
         (26, "SPACE_TO_DEPTH"),
         (27, "SVDF"),
-        (28, "TANH"),
+        (builtin::TANH, "TANH"),
         (builtin::CUSTOM, "CUSTOM"),
-        (34, "PAD"),
+        (builtin::PAD, "PAD"),
         (36, "GATHER"),
         (39, "TRANSPOSE"),
-        (40, "MEAN"),
-        (41, "SUB"),
+        (builtin::MEAN, "MEAN"),
+        (builtin::SUB, "SUB"),
         (42, "DIV"),
-        (43, "SQUEEZE"),
+        (builtin::SQUEEZE, "SQUEEZE"),
         (44, "UNIDIRECTIONAL_SEQUENCE_LSTM"),
         (45, "STRIDED_SLICE"),
         (49, "SPLIT"),
@@ -290,30 +337,32 @@ pub fn builtin_name(code: i32) -> Option<&'static str> {
         (55, "MAXIMUM"),
         (56, "ARG_MAX"),
         (57, "MINIMUM"),
-        (60, "PADV2"),
+        (builtin::PADV2, "PADV2"),
         (65, "SLICE"),
         (67, "TRANSPOSE_CONV"),
-        (70, "EXPAND_DIMS"),
+        (builtin::EXPAND_DIMS, "EXPAND_DIMS"),
         (74, "SUM"),
         (77, "SHAPE"),
         (82, "REDUCE_MAX"),
         (83, "PACK"),
         (88, "UNPACK"),
         (97, "RESIZE_NEAREST_NEIGHBOR"),
-        (98, "LEAKY_RELU"),
+        (builtin::LEAKY_RELU, "LEAKY_RELU"),
         (100, "MIRROR_PAD"),
         (102, "SPLIT_V"),
-        (114, "QUANTIZE"),
-        (117, "HARD_SWISH"),
+        (builtin::QUANTIZE, "QUANTIZE"),
+        (builtin::HARD_SWISH, "HARD_SWISH"),
         (126, "BATCH_MATMUL"),
         (150, "GELU"),
     ];
     NAMES.iter().find(|(number, _)| *number == code).map(|(_, name)| *name)
 }
 
-/// The numbers of `TensorType` that the reader keeps the elements of.
+/// The numbers of `TensorType` that a graph may hold.
 pub mod tensor_type {
+    pub const FLOAT32: i8 = 0;
     pub const INT32: i8 = 2;
+    pub const UINT8: i8 = 3;
     pub const INT8: i8 = 9;
 }
 

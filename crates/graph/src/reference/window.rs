@@ -1,84 +1,9 @@
-//! A plain executor: one loop nest for each operator, nothing clever, bit-exact to TensorFlow Lite Micro.
+//! Convolutions, fully connected layers and pools.
 
 use frugal_quant::{requantise, Rounding};
-use thiserror::Error;
 
-use crate::error::Shape;
-use crate::graph::{
-    Conv2d, DepthwiseConv2d, FullyConnected, Graph, Operator, OperatorKind, OutputStage, Pool2d,
-};
-use crate::host;
-
-/// Why a graph cannot be run on an input.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum RunError {
-    #[error("the model has {0} inputs; the reference executor takes models with one")]
-    InputCount(usize),
-    #[error("the input has {found} elements; shape {shape} needs {needed}")]
-    InputLength { found: usize, needed: usize, shape: Shape<usize> },
-}
-
-/// Runs the graph; the output of each operator, in order. The model's own output is usually the last.
-///
-/// # Errors
-/// When the graph does not have exactly one input, or `input` has not its number of elements.
-pub fn run(graph: &Graph, input: &[i8]) -> Result<Vec<Vec<i8>>, RunError> {
-    let [input_id] = graph.inputs[..] else { return Err(RunError::InputCount(graph.inputs.len())) };
-    let needed = graph[input_id].element_count();
-    if input.len() != needed {
-        let shape = (&graph[input_id].shape).into();
-        return Err(RunError::InputLength { found: input.len(), needed, shape });
-    }
-    // The operator that writes each tensor.
-    let mut writers = vec![None; graph.tensors.len()];
-    let mut outputs: Vec<Vec<i8>> = Vec::with_capacity(graph.operators.len());
-    for operator in &graph.operators {
-        let operands: Vec<&[i8]> = operator
-            .inputs
-            .iter()
-            .map(|id| match *id {
-                None => &[][..],
-                Some(id) if id == input_id => input,
-                Some(id) => match writers[id.0] {
-                    Some(writer) => &outputs[writer] as &[i8],
-                    None => graph[id].as_i8().unwrap_or_default(),
-                },
-            })
-            .collect();
-        let output = run_operator(graph, operator, &operands);
-        writers[operator.outputs[0].0] = Some(outputs.len());
-        outputs.push(output);
-    }
-    Ok(outputs)
-}
-
-/// Runs one operator on its activations, in the order of [`Operator::inputs`]. Weights, bias and shape come from the graph;
-/// what stands in their places is ignored.
-///
-/// # Panics
-/// When an activation has not the number of elements of its tensor.
-#[must_use]
-pub fn run_operator(graph: &Graph, operator: &Operator, operands: &[&[i8]]) -> Vec<i8> {
-    let input = operands[0];
-    let elements = graph.input(operator, 0).map_or(0, |tensor| tensor.element_count());
-    assert_eq!(input.len(), elements, "{}: elements of the input", operator.name);
-    match &operator.kind {
-        OperatorKind::Conv2d(conv) => conv_2d(graph, operator, conv, input),
-        OperatorKind::DepthwiseConv2d(conv) => depthwise_conv_2d(graph, operator, conv, input),
-        OperatorKind::FullyConnected(layer) => fully_connected(graph, operator, layer, input),
-        OperatorKind::Add(add) => {
-            assert_eq!(operands[1].len(), elements, "{}: elements of the second operand", operator.name);
-            input.iter().zip(operands[1]).map(|(&a, &b)| add.parameters.apply(a, b)).collect()
-        }
-        OperatorKind::AveragePool2d(pool) => pool_2d(graph, operator, pool, input, mean),
-        OperatorKind::MaxPool2d(pool) => pool_2d(graph, operator, pool, input, maximum),
-        OperatorKind::Reshape => host::reshape(input),
-        OperatorKind::Softmax(softmax) => {
-            let row_length = graph.output(operator).shape.last().copied().unwrap_or(1);
-            host::softmax(&softmax.parameters, row_length, input)
-        }
-    }
-}
+use crate::graph::{Graph, Operator};
+use crate::operator::{Conv2d, DepthwiseConv2d, FullyConnected, OutputStage, Pool2d};
 
 impl OutputStage {
     /// The int8 output of one accumulator of output channel `channel`, bias included.
@@ -99,7 +24,7 @@ fn nhwc(shape: &[usize]) -> [usize; 4] {
     shape.try_into().expect("the reader checked that this activation has four dimensions")
 }
 
-fn conv_2d(graph: &Graph, operator: &Operator, conv: &Conv2d, input: &[i8]) -> Vec<i8> {
+pub(super) fn conv_2d(graph: &Graph, operator: &Operator, conv: &Conv2d, input: &[i8]) -> Vec<i8> {
     let [_, height, width, in_channels] =
         nhwc(&graph[operator.inputs[0].expect("checked by the reader")].shape);
     let [batch, out_height, out_width, out_channels] = nhwc(&graph.output(operator).shape);
@@ -128,7 +53,12 @@ fn conv_2d(graph: &Graph, operator: &Operator, conv: &Conv2d, input: &[i8]) -> V
     output
 }
 
-fn depthwise_conv_2d(graph: &Graph, operator: &Operator, conv: &DepthwiseConv2d, input: &[i8]) -> Vec<i8> {
+pub(super) fn depthwise_conv_2d(
+    graph: &Graph,
+    operator: &Operator,
+    conv: &DepthwiseConv2d,
+    input: &[i8],
+) -> Vec<i8> {
     let [_, height, width, in_channels] =
         nhwc(&graph[operator.inputs[0].expect("checked by the reader")].shape);
     let [batch, out_height, out_width, out_channels] = nhwc(&graph.output(operator).shape);
@@ -155,7 +85,12 @@ fn depthwise_conv_2d(graph: &Graph, operator: &Operator, conv: &DepthwiseConv2d,
     output
 }
 
-fn fully_connected(graph: &Graph, operator: &Operator, layer: &FullyConnected, input: &[i8]) -> Vec<i8> {
+pub(super) fn fully_connected(
+    graph: &Graph,
+    operator: &Operator,
+    layer: &FullyConnected,
+    input: &[i8],
+) -> Vec<i8> {
     let weights = graph.weights(operator).unwrap_or_default();
     let bias = graph.bias(operator);
     let stage = &layer.output_stage;
@@ -170,7 +105,7 @@ fn fully_connected(graph: &Graph, operator: &Operator, layer: &FullyConnected, i
     output
 }
 
-fn pool_2d(
+pub(super) fn pool_2d(
     graph: &Graph,
     operator: &Operator,
     pool: &Pool2d,
@@ -196,7 +131,7 @@ fn pool_2d(
 }
 
 /// The mean, rounded half away from zero.
-fn mean(elements: &[i8]) -> i32 {
+pub(super) fn mean(elements: &[i8]) -> i32 {
     let count = elements.len() as i32;
     let sum: i32 = elements.iter().map(|&x| i32::from(x)).sum();
     if sum > 0 {
@@ -206,7 +141,7 @@ fn mean(elements: &[i8]) -> i32 {
     }
 }
 
-fn maximum(elements: &[i8]) -> i32 {
+pub(super) fn maximum(elements: &[i8]) -> i32 {
     i32::from(elements.iter().copied().max().unwrap_or(i8::MIN))
 }
 
