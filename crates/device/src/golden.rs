@@ -89,6 +89,7 @@ impl Device for GoldenDevice {
             matrix_steps: report.matrix_steps,
             bytes_read: Some(report.bytes_loaded + report.bytes_fetched),
             bytes_written: Some(report.bytes_stored),
+            counters: Vec::new(),
             wall_seconds: start.elapsed().as_secs_f64(),
         };
         let memory = self.memory.as_slice();
