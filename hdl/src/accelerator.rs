@@ -32,7 +32,7 @@ pub struct Accelerator<const N: usize, const S: usize> {
     pub irq: Signal<Out, Bit>,
     /// For observers, one cycle late. Bits 0..4: load, matrix, vector, store starts a command; 4..8: finishes one; 8: a matrix step; 16..32: the
     /// engines whose tokens the head of each queue lacks, four bits a queue.
-    pub trace: Signal<Out, Bits<32>>,
+    pub observe: Signal<Out, Bits<32>>,
     // Host registers, AXI4-Lite.
     pub lite_aw_valid: Signal<In, Bit>,
     pub lite_aw_ready: Signal<Out, Bit>,
@@ -103,11 +103,11 @@ pub struct Accelerator<const N: usize, const S: usize> {
     states: PackBytes,
     levels: PackBytes,
     state_pairs: Vec<PackNibbles>,
-    trace_register: DFF<Bits<32>>,
-    trace_word: PackBytes,
-    trace_commands: PackFlags,
-    trace_steps: PackFlags,
-    trace_waits: Vec<PackNibbles>,
+    observed: DFF<Bits<32>>,
+    observed_word: PackBytes,
+    observed_commands: PackFlags,
+    observed_steps: PackFlags,
+    observed_waits: Vec<PackNibbles>,
     working: Signal<Local, Bit>,
     matrix_idle: Signal<Local, Bit>,
     matrix_lacks: Signal<Local, Bits<4>>,
@@ -168,7 +168,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             clock: Signal::default(),
             reset: Signal::default(),
             irq: Signal::default(),
-            trace: Signal::default(),
+            observe: Signal::default(),
             lite_aw_valid: Signal::default(),
             lite_aw_ready: Signal::default(),
             lite_aw_address: Signal::default(),
@@ -236,11 +236,11 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             states: PackBytes::default(),
             levels: PackBytes::default(),
             state_pairs: (0..3).map(|_| PackNibbles::default()).collect(),
-            trace_register: DFF::default(),
-            trace_word: PackBytes::default(),
-            trace_commands: PackFlags::default(),
-            trace_steps: PackFlags::default(),
-            trace_waits: (0..2).map(|_| PackNibbles::default()).collect(),
+            observed: DFF::default(),
+            observed_word: PackBytes::default(),
+            observed_commands: PackFlags::default(),
+            observed_steps: PackFlags::default(),
+            observed_waits: (0..2).map(|_| PackNibbles::default()).collect(),
             working: Signal::default(),
             matrix_idle: Signal::default(),
             matrix_lacks: Signal::default(),
@@ -339,9 +339,8 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.registers.events[0].next = self.matrix.busy.val();
         self.registers.events[1].next = self.matrix.runs.val() & !self.matrix.step.val();
         self.registers.events[2].next = self.matrix_idle.val() & self.matrix_lacks.val().get_bit(0);
-        self.registers.events[3].next = self.matrix_idle.val()
-            & self.matrix_lacks.val().get_bit(2)
-            & !self.matrix_lacks.val().get_bit(0);
+        self.registers.events[3].next =
+            self.matrix_idle.val() & self.matrix_lacks.val().get_bit(2) & !self.matrix_lacks.val().get_bit(0);
         self.registers.events[4].next = self.matrix_idle.val()
             & self.matrix_lacks.val().get_bit(3)
             & !self.matrix_lacks.val().get_bit(2)
@@ -358,27 +357,27 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
 
         // What observers see.
         for e in 0..4 {
-            self.trace_commands.bits[e].next = self.queue[e].start.val();
+            self.observed_commands.bits[e].next = self.queue[e].start.val();
         }
-        self.trace_commands.bits[4].next = self.load.finished.val();
-        self.trace_commands.bits[5].next = self.output_stage.matrix_finished.val();
-        self.trace_commands.bits[6].next = self.vector_finished.val();
-        self.trace_commands.bits[7].next = self.store.finished.val();
+        self.observed_commands.bits[4].next = self.load.finished.val();
+        self.observed_commands.bits[5].next = self.output_stage.matrix_finished.val();
+        self.observed_commands.bits[6].next = self.vector_finished.val();
+        self.observed_commands.bits[7].next = self.store.finished.val();
         for b in 0..8 {
-            self.trace_steps.bits[b].next = false;
+            self.observed_steps.bits[b].next = false;
         }
-        self.trace_steps.bits[0].next = self.matrix.step.val();
-        self.trace_waits[0].low.next = self.queue[0].lacks.val();
-        self.trace_waits[0].high.next = self.queue[1].lacks.val();
-        self.trace_waits[1].low.next = self.queue[2].lacks.val();
-        self.trace_waits[1].high.next = self.queue[3].lacks.val();
-        self.trace_word.bytes[0].next = self.trace_commands.flags.val();
-        self.trace_word.bytes[1].next = self.trace_steps.flags.val();
-        self.trace_word.bytes[2].next = self.trace_waits[0].both.val();
-        self.trace_word.bytes[3].next = self.trace_waits[1].both.val();
-        self.trace_register.clock.next = self.clock.val();
-        self.trace_register.d.next = self.trace_word.word.val();
-        self.trace.next = self.trace_register.q.val();
+        self.observed_steps.bits[0].next = self.matrix.step.val();
+        self.observed_waits[0].low.next = self.queue[0].lacks.val();
+        self.observed_waits[0].high.next = self.queue[1].lacks.val();
+        self.observed_waits[1].low.next = self.queue[2].lacks.val();
+        self.observed_waits[1].high.next = self.queue[3].lacks.val();
+        self.observed_word.bytes[0].next = self.observed_commands.flags.val();
+        self.observed_word.bytes[1].next = self.observed_steps.flags.val();
+        self.observed_word.bytes[2].next = self.observed_waits[0].both.val();
+        self.observed_word.bytes[3].next = self.observed_waits[1].both.val();
+        self.observed.clock.next = self.clock.val();
+        self.observed.d.next = self.observed_word.word.val();
+        self.observe.next = self.observed.q.val();
 
         // Debug registers: FSM states, queue levels, tokens.
         self.state_pairs[0].low.next = self.dispatch.state_number.val();
@@ -610,12 +609,12 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.output_stage.vector_right.next = self.vector.right.val();
         self.output_stage.vector_single_rounding.next = self.vector.single_rounding.val();
         self.output_stage.vector_add_operand.next = self.vector.add_operand.val();
+        self.output_stage.vector_subtract_operand.next = self.vector.subtract_operand.val();
         self.output_stage.vector_post_add.next = self.vector.post_add.val();
         self.output_stage.vector_minimum.next = self.vector.minimum.val();
         self.output_stage.vector_maximum.next = self.vector.maximum.val();
         self.output_stage.vector_route.next = self.vector.route.val();
-        self.vector_finished.next =
-            self.output_stage.vector_finished.val() | self.vector.move_finished.val();
+        self.vector_finished.next = self.output_stage.vector_finished.val() | self.vector.move_finished.val();
         self.vector.finished.next = self.vector_finished.val();
         self.vector.late_slot_reserved.next = self.matrix.late_slot_reserved.val();
         self.vector.result_soon.next = self.output_stage.result_soon.val();

@@ -43,6 +43,8 @@ pub struct OutputStage {
     pub vector_right: Signal<In, Bits<5>>,
     pub vector_single_rounding: Signal<In, Bit>,
     pub vector_add_operand: Signal<In, Bit>,
+    /// The operand is subtracted instead.
+    pub vector_subtract_operand: Signal<In, Bit>,
     pub vector_post_add: Signal<In, Bits<32>>,
     pub vector_minimum: Signal<In, Bits<8>>,
     pub vector_maximum: Signal<In, Bits<8>>,
@@ -159,6 +161,7 @@ impl OutputStage {
             vector_right: Signal::default(),
             vector_single_rounding: Signal::default(),
             vector_add_operand: Signal::default(),
+            vector_subtract_operand: Signal::default(),
             vector_post_add: Signal::default(),
             vector_minimum: Signal::default(),
             vector_maximum: Signal::default(),
@@ -355,6 +358,9 @@ impl Logic for OutputStage {
                 self.lane[l].max.next = self.vector_maximum.val();
                 if self.vector_add_operand.val() {
                     self.lane[l].post_add.next = self.accumulator[l].val();
+                    if self.vector_subtract_operand.val() {
+                        self.lane[l].post_add.next = Bits::<32>::from(0) - self.accumulator[l].val();
+                    }
                 }
                 if self.matrix_valid.q.val() {
                     self.lane[l].value.next = self.value[l].q.val();

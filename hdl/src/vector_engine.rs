@@ -50,6 +50,7 @@ pub struct VectorEngine {
     pub right: Signal<Out, Bits<5>>,
     pub single_rounding: Signal<Out, Bit>,
     pub add_operand: Signal<Out, Bit>,
+    pub subtract_operand: Signal<Out, Bit>,
     pub post_add: Signal<Out, Bits<32>>,
     pub minimum: Signal<Out, Bits<8>>,
     pub maximum: Signal<Out, Bits<8>>,
@@ -157,6 +158,7 @@ impl VectorEngine {
             right: Signal::default(),
             single_rounding: Signal::default(),
             add_operand: Signal::default(),
+            subtract_operand: Signal::default(),
             post_add: Signal::default(),
             minimum: Signal::default(),
             maximum: Signal::default(),
@@ -416,6 +418,7 @@ impl Logic for VectorEngine {
         self.right.next = self.fields.right_shift.val();
         self.single_rounding.next = self.fields.single_rounding.val().get_bit(0);
         self.add_operand.next = self.use_operand.val();
+        self.subtract_operand.next = self.fields.subtract_operand.val().get_bit(0);
         self.post_add.next = self.fields.post_add.val();
         self.minimum.next = self.fields.minimum.val();
         self.maximum.next = self.fields.maximum.val();

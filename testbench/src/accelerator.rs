@@ -52,7 +52,7 @@ macro_rules! define_ports {
 define_ports!(
     reset,
     irq,
-    trace,
+    observe,
     lite_aw_valid,
     lite_aw_ready,
     lite_aw_address,
@@ -156,7 +156,7 @@ impl AcceleratorModel for VerilatedAccelerator {
                 r_response: get(ports.lite_r_response) as u8,
             },
             interrupt: flag(ports.irq),
-            trace: get(ports.trace) as u32,
+            observe: get(ports.observe) as u32,
         };
         let memory = &inputs.memory;
         model.set(ports.reset, inputs.reset.into());

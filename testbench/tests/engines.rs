@@ -127,8 +127,6 @@ struct PlannedResult {
     parameter: u32,
     accumulator: u32,
     clamp: [i8; 3],
-    /// One total a channel instead of one a column.
-    depthwise: bool,
     totals: Vec<u32>,
     groups: u64,
 }
@@ -186,7 +184,6 @@ fn output_stage() -> Result<(), CompareError> {
                         parameter: field(random, 16),
                         accumulator: field(random, 16),
                         clamp: [random.bits(8) as i8, low.min(high), low.max(high)],
-                        depthwise,
                         totals: (0..rows).map(|_| field(random, 32)).collect(),
                         groups: (channels / lanes) as u64,
                     };
@@ -252,6 +249,8 @@ fn output_stage() -> Result<(), CompareError> {
                 block.vector_right.next = u64::from(right).into();
                 block.vector_single_rounding.next = single;
                 block.vector_add_operand.next = operand;
+                let subtract = random.one_in(2);
+                block.vector_subtract_operand.next = subtract;
                 block.vector_post_add.next = u64::from(post_add).into();
                 block.vector_minimum.next = u64::from(minimum as u8).into();
                 block.vector_maximum.next = u64::from(maximum as u8).into();
@@ -263,7 +262,11 @@ fn output_stage() -> Result<(), CompareError> {
                 if vector_valid {
                     let value = |l: usize| {
                         let value = (values[l] as i32).wrapping_add(pre_add as i32);
-                        let added = if operand { accumulators[l] } else { post_add };
+                        let added = match (operand, subtract) {
+                            (false, _) => post_add,
+                            (true, false) => accumulators[l],
+                            (true, true) => accumulators[l].wrapping_neg(),
+                        };
                         requantise(value, multiplier, left, right, single).wrapping_add(added as i32)
                     };
                     let values: Vec<i32> = (0..lanes).map(value).collect();
@@ -682,6 +685,7 @@ fn random_vector(random: &mut Random, rows: u64, lanes: u64) -> Vector {
         operand_per_group: random.one_in(2),
         lookup: random.one_in(2),
         table: random.below(8) as u32,
+        subtract_operand: random.one_in(2),
         reduce: random.below(3) as u32,
         source_address: field(random, 16),
         destination_address: field(random, 16),
@@ -864,8 +868,10 @@ fn vector_engine() -> Result<(), CompareError> {
                     assert_eq!(u32::from(block.table.val().to_u8()), c.table, "{context}");
                     let clamps = [c.minimum, c.maximum].map(|byte| byte as u32 & 0xff);
                     assert_eq!(native.to_vec(), [&fields[..], &clamps[..]].concat(), "{context}");
-                    let native = (block.single_rounding.val(), block.add_operand.val());
-                    assert_eq!(native, (c.single_rounding, c.add_operand), "{context}");
+                    let native =
+                        (block.single_rounding.val(), block.add_operand.val(), block.subtract_operand.val());
+                    let fields = (c.single_rounding, c.add_operand, c.subtract_operand);
+                    assert_eq!(native, fields, "{context}");
                     // Its accumulator row, if it needs one, was read before; its slot was not reserved.
                     if result.accumulator.is_some() {
                         assert_eq!(asked_for.pop_front(), result.accumulator, "{context}");
@@ -916,7 +922,7 @@ fn vector_engine_reports_illegal_fields() -> Result<(), CompareError> {
             block.reset.next = cycle % 3 == 2;
             if cycle % 3 == 1 {
                 let mut words = encode(random_vector(random, 16, 4));
-                let word = words[0] & 0xffff | (field(random, 12) << 16);
+                let word = words[0] & 0xffff | (field(random, 13) << 16);
                 words[0] = word;
                 drive(&mut block.command, &words);
                 settle_before_edge!(block);

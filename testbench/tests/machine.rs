@@ -233,6 +233,7 @@ prop_compose! {
             multiply_operand: flags.2 && !flags.1 && source == 0 && results <= 32,
             operand_per_group: flags.3,
             lookup: flags.4,
+            subtract_operand: flags.3 != flags.4,
             table,
             reduce,
             source_address: if source == 1 { 0 } else { (start_y * width + start_x) as u32 & 0xffff },

@@ -355,7 +355,11 @@ impl Naive {
                         }
                         let scaled =
                             requantise(value, v.multiplier, v.left_shift, v.right_shift, v.single_rounding);
-                        let added = if v.add_operand { operand(n)? } else { v.post_add };
+                        let added = match (v.add_operand, v.subtract_operand) {
+                            (false, _) => v.post_add,
+                            (true, false) => operand(n)?,
+                            (true, true) => operand(n)?.wrapping_neg(),
+                        };
                         results.push(scaled.wrapping_add(added));
                     }
                     for (i, value) in results.into_iter().enumerate() {
@@ -577,7 +581,8 @@ prop_compose! {
     fn any_vector()(
         (source, destination, single_rounding, add_operand, reduce)
             in (0u32..2, 0u32..2, any::<bool>(), any::<bool>(), 0u32..3),
-        (multiply_operand, operand_per_group, lookup, table) in (any::<bool>(), any::<bool>(), any::<bool>(), 0u32..3),
+        (multiply_operand, operand_per_group, lookup, table, subtract_operand)
+            in (any::<bool>(), any::<bool>(), any::<bool>(), 0u32..3, any::<bool>()),
         (source_address, destination_address, operand_address) in (0u32..60, 0u32..60, 0u32..60),
         (kernel_x, kernel_y, outputs_x, outputs_y, groups) in (1u32..4, 1u32..4, 1u32..4, 1u32..4, 1u32..4),
         strides in prop::array::uniform8(stride()),
@@ -592,7 +597,7 @@ prop_compose! {
         let multiply_operand = multiply_operand && !add_operand && source == 0;
         Vector {
             source, destination, single_rounding, add_operand, reduce, multiply_operand, operand_per_group, lookup,
-            table, source_address, destination_address,
+            table, subtract_operand, source_address, destination_address,
             operand_address, first_lane: first_lane.into(), kernel_x, kernel_y, groups, outputs_x, outputs_y,
             stride_kernel_x: strides[0], stride_kernel_y: strides[1], stride_x: strides[2], stride_y: strides[3],
             stride_group: strides[4], output_stride_group: strides[5], output_stride_x: strides[6],

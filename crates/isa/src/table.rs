@@ -132,6 +132,8 @@ macro_rules! command_table {
                 lookup: flag [0, 24, 1];
                 /// Which table.
                 table: unsigned [0, 25, 3];
+                /// With `add_operand`: the operand is subtracted instead.
+                subtract_operand: flag [0, 28, 1];
                 /// Activation vector or accumulator row of the first element.
                 source_address: unsigned [1, 0, 16];
                 /// Activation vector or accumulator row of the first result.

@@ -17,7 +17,8 @@ pub use system::{AcceleratorModel, AcceleratorPins, InputPins, SimulationOptions
 
 use crate::axi::Violation;
 use frugal_device::{
-    check_config, check_inputs, Counter, Device, DeviceError, MemoryImage, Progress, RunOptions, RunResult, Statistics,
+    check_config, check_inputs, Counter, Device, DeviceError, MemoryImage, Progress, RunOptions, RunResult,
+    Statistics,
 };
 use frugal_isa::register::{self, StatusCode};
 use frugal_isa::{Command, Config, Engine, Program};

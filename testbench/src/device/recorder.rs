@@ -1,4 +1,4 @@
-//! What every command did, cycle by cycle, from the accelerator's `trace` pins.
+//! What every command did, cycle by cycle, from the accelerator's `observe` pins.
 
 /// Commands of one engine, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -30,8 +30,8 @@ pub struct AcceleratorPins {
     pub memory: MasterPins,
     pub lite: LiteSlavePins,
     pub interrupt: bool,
-    /// See `trace` of the accelerator.
-    pub trace: u32,
+    /// See the pin of that name in the accelerator.
+    pub observe: u32,
 }
 
 /// Anything with the pins of the accelerator.
@@ -180,7 +180,7 @@ impl<M: AcceleratorModel> System<M> {
         self.inputs.memory = self.memory.cycle(&self.outputs.memory);
         self.lite.cycle(&self.outputs.lite);
         if let Some(recorder) = &mut self.recorder {
-            recorder.cycle(self.cycles, self.outputs.trace);
+            recorder.cycle(self.cycles, self.outputs.observe);
         }
         self.fired |= self.armed && self.outputs.interrupt;
         self.armed |= !self.outputs.interrupt;

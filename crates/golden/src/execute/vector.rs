@@ -58,7 +58,10 @@ impl Execution<'_> {
                         let first = self.accumulator_row(operand_row)?;
                         let operand = &self.chip.accumulator[first..first + lanes];
                         for (value, operand) in values.iter_mut().zip(operand) {
-                            *value = value.wrapping_add(*operand);
+                            *value = match v.subtract_operand {
+                                true => value.wrapping_sub(*operand),
+                                false => value.wrapping_add(*operand),
+                            };
                         }
                     } else {
                         for value in &mut *values {
