@@ -25,6 +25,7 @@ fn multiply_accumulates_are_the_published_ones() {
         ("mobilenet_v2_100_224", &[1, 224, 224, 3], &[1, 1000], 300_774_272),
         ("resnet8", &[1, 32, 32, 3], &[1, 10], 12_501_632),
         ("ds_cnn", &[1, 49, 10, 1], &[1, 12], 2_656_768),
+        ("wakeword", &[1, 30, 1, 40], &[1, 3], 826_368),
         ("anomaly", &[1, 640], &[1, 640], 264_192),
         ("autoencoder", &[1, 640], &[1, 640], 165_888),
         ("lenet5", &[1, 28, 28, 1], &[1, 10], 416_520),
@@ -76,8 +77,8 @@ fn a_network_is_its_seed() {
     assert_eq!(zoo::resnet8(5), zoo::resnet8(5));
     assert_ne!(zoo::resnet8(5), zoo::resnet8(6));
     let graph = zoo::resnet8(5);
-    assert_eq!(zoo::random_image(&graph, 5), zoo::random_image(&graph, 5));
-    assert_ne!(zoo::random_image(&graph, 5), zoo::random_image(&graph, 6));
+    assert_eq!(zoo::random_inputs(&graph, 5), zoo::random_inputs(&graph, 5));
+    assert_ne!(zoo::random_inputs(&graph, 5), zoo::random_inputs(&graph, 6));
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn activations_neither_vanish_nor_all_saturate() {
         if !is_small(&graph) {
             continue;
         }
-        let outputs = reference::run(&graph, &zoo::random_image(&graph, 9)).expect("the image fits");
+        let outputs = reference::run(&graph, &zoo::random_inputs(&graph, 9)[0]).expect("the image fits");
         for (operator, output) in graph.operators.iter().zip(&outputs) {
             let count = |wanted: fn(i8) -> bool| output.iter().filter(|x| wanted(**x)).count() as f64;
             let share = |wanted| count(wanted) / output.len() as f64;
@@ -129,9 +130,10 @@ fn small_networks_equal_tensorflow_lite_micro() {
                 println!("not compared here: {}", entry.name);
                 break;
             }
-            let image = Elements::I8(zoo::random_image(&graph, seed));
+            let inputs: Vec<Elements> =
+                zoo::random_inputs(&graph, seed).into_iter().map(Elements::I8).collect();
             compared += interpreter
-                .compare(&graph, &[image])
+                .compare(&graph, &inputs)
                 .unwrap_or_else(|error| panic!("{} of seed {seed}: {error}", entry.name));
         }
     }

@@ -59,6 +59,11 @@ pub const NETWORKS: &[Entry] = &[
         build: ds_cnn,
     },
     Entry {
+        name: "wakeword",
+        description: "30x1x40, 3 classes: the streaming wake word of MLPerf Tiny",
+        build: wakeword,
+    },
+    Entry {
         name: "anomaly",
         description: "640: the autoencoder of MLPerf Tiny's anomaly detection, ten layers",
         build: anomaly,
@@ -73,12 +78,13 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     NETWORKS.iter().find(|entry| entry.name == name)
 }
 
-/// Random elements for the input of a network with one input.
+/// Random elements for each int8 input of a network.
 #[must_use]
-pub fn random_image(graph: &Graph, seed: u64) -> Vec<i8> {
-    let count = graph.inputs.first().map_or(0, |id| graph[*id].element_count());
+pub fn random_inputs(graph: &Graph, seed: u64) -> Vec<Vec<i8>> {
     // Another sequence than the one that the network of the same seed is made of.
-    builder::random_elements(&mut Random::new(seed ^ 0x0069_6d61_6765), count)
+    let mut random = Random::new(seed ^ 0x0069_6d61_6765);
+    let count = |id: &TensorId| graph[*id].element_count();
+    graph.inputs.iter().map(|id| builder::random_elements(&mut random, count(id))).collect()
 }
 
 /// MobileNetV1 (Howard and others, 2017): a convolution and 13 depthwise separable ones, `alpha_percent` / 100 times the
@@ -207,6 +213,20 @@ pub fn ds_cnn(seed: u64) -> Graph {
         x = b.conv(x, 64, Shape::same((1, 1), 1), Relu);
     }
     classify(b, x, 12)
+}
+
+/// The separable one-dimensional network of MLPerf Tiny's streaming wake word: 30 frames of 40 coefficients, three classes.
+#[must_use]
+pub fn wakeword(seed: u64) -> Graph {
+    let (mut b, mut x) = Builder::new("wakeword", seed, &[1, 30, 1, 40]);
+    for (frames, channels) in [(3, 128), (5, 128), (10, 128), (15, 32)] {
+        x = b.depthwise(x, Shape::valid((frames, 1), 1), Linear);
+        x = b.conv(x, channels, Shape::valid((1, 1), 1), Relu);
+    }
+    let x = b.flatten(x);
+    let x = b.fully_connected(x, 3, Linear);
+    let x = b.softmax(x);
+    b.finish(x)
 }
 
 /// A short autoencoder: fully connected, 640-128-8-128-640.
