@@ -82,6 +82,8 @@ struct Line {
     config: Config,
     /// The command that measures this alone.
     command: String,
+    /// The network is the zoo's, not a trained one.
+    random_weights: bool,
     macs: u64,
     predicted_cycles: u64,
     row: Option<Row>,
@@ -168,6 +170,7 @@ fn measure(case: &'static Case, arguments: &BenchAll, models: Option<&Path>) -> 
                 predicted_cycles: measured.predicted_cycles,
                 row: measured.row(command.clone()),
                 command,
+                random_weights: path.is_none(),
             })
         }
         Work::Gemm { size, repeat } => {
@@ -185,6 +188,7 @@ fn measure(case: &'static Case, arguments: &BenchAll, models: Option<&Path>) -> 
                 row: measured.row(command.clone(), &config),
                 config,
                 command,
+                random_weights: false,
             })
         }
     }
@@ -198,6 +202,7 @@ fn to_json(arguments: &BenchAll, lines: &[Line]) -> serde_json::Value {
             json!({
                 "work": line.case.name,
                 "command": line.command,
+                "random_weights": line.random_weights,
                 "config": line.config,
                 "cycles": row.map(|row| row.cycles),
                 "macs": line.macs,
@@ -226,7 +231,7 @@ fn to_text(lines: &[Line]) -> String {
     let mut cells: Vec<[String; 10]> = vec![header.map(str::to_owned)];
     for line in lines {
         cells.push([
-            line.case.name.to_owned(),
+            format!("{}{}", line.case.name, if line.random_weights { " *" } else { "" }),
             format!("{}, {}-bit bus", line.config.name, line.config.bus_bits),
             or_dash(line.row.as_ref().map(|row| text::thousands(row.cycles))),
             text::thousands(line.macs),
@@ -258,6 +263,9 @@ fn to_text(lines: &[Line]) -> String {
     }
     let count =
         |wanted: fn(&Line) -> Option<bool>| lines.iter().filter(|line| wanted(line) == Some(true)).count();
+    if lines.iter().any(|line| line.random_weights) {
+        out += "* random weights\n";
+    }
     out + &format!(
         "\nEvery result is right. {} of {} targets are reached; the cycle model is within {} in {} of {}.\n",
         count(Line::reached),
@@ -266,4 +274,19 @@ fn to_text(lines: &[Line]) -> String {
         count(Line::well_predicted),
         lines.len(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_network_of_the_table_is_in_the_zoo() {
+        for case in &CASES {
+            if let Work::Network { zoo, .. } = case.work {
+                assert!(frugal_graph::zoo::find(zoo).is_some(), "{zoo}");
+            }
+            assert!(Config::preset(case.config).is_ok(), "{}", case.config);
+        }
+    }
 }
