@@ -230,6 +230,29 @@ fn bench_network_compares_with_the_reference() {
 }
 
 #[test]
+fn networks_of_the_zoo_cost_what_the_real_ones_cost() {
+    let sandbox = Sandbox::new();
+    for (zoo, file) in [
+        ("resnet8", "resnet8/resnet8.tflite"),
+        ("ds_cnn", "kws/kws.tflite"),
+        ("wakeword", "wakeword/wakeword.tflite"),
+    ] {
+        let path = checkout("../shared/models").join(file);
+        if !path.exists() {
+            println!("SKIPPED: no {}", path.display());
+            continue;
+        }
+        let measure = |network: &str| {
+            let json =
+                sandbox.succeed_with_json(&["bench", "network", network, "--device", "golden", "--json"]);
+            ["macs", "commands", "least_bytes", "bytes_written", "predicted_cycles"]
+                .map(|key| json[key].as_u64().expect(key))
+        };
+        assert_eq!(measure(zoo), measure(&path.to_string_lossy()), "{zoo}");
+    }
+}
+
+#[test]
 fn bench_all_is_one_table() {
     let sandbox = Sandbox::new();
     // A file in the folder of models takes the place of the network of the zoo.
