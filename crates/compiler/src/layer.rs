@@ -106,7 +106,8 @@ impl Operation {
                 false
             }
             Operation::Binary(binary) => binary.one_pixel == [false; 2],
-            Operation::Map(map) => (map.top, map.left) == (0, 0),
+            // A margin may also be below or to the right.
+            Operation::Map(map) => map.table.is_some(),
             Operation::Copy(_) => true,
         }
     }

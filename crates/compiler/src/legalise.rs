@@ -139,6 +139,9 @@ pub fn legalise(graph: &Graph, config: &Config, dump_layers: bool) -> Result<Leg
     Ok(Legalised { network, host_inputs, host, results })
 }
 
+/// Largest kernel of a command.
+const MAX_KERNEL: usize = 256;
+
 /// Images, height, width, channels.
 type Dimensions = [usize; 4];
 
@@ -382,16 +385,14 @@ impl Pass<'_> {
                 self.windowed(operator, vec![input], operation, window, macs)
             }
             OperatorKind::FullyConnected(layer) => {
-                let seen = dimensions(&graph[input_id(0)].shape);
+                // A whole image of each batch is a row, if its kernel fits a command: else the rows are pixels.
+                let is_row = |[images, height, width, channels]: &Dimensions| {
+                    *images == layer.batches
+                        && height * width * channels == layer.input_depth
+                        && *height.max(width) <= MAX_KERNEL
+                };
                 let [images, height, width, channels] = match self.stored_dimensions(input_id(0)) {
-                    // A whole image of each batch is a row: its kernel is the image.
-                    Some(stored)
-                        if stored[0] == layer.batches
-                            && stored[1] * stored[2] * stored[3] == layer.input_depth =>
-                    {
-                        stored
-                    }
-                    _ if seen[3] == layer.input_depth => [1, 1, layer.batches, layer.input_depth],
+                    Some(stored) if is_row(&stored) => stored,
                     _ => [1, 1, layer.batches, layer.input_depth],
                 };
                 let input = self.operand_as(input_id(0), [images, height, width, channels], name)?;
@@ -704,7 +705,7 @@ fn padded(window: Window, padding: Padding) -> Window {
 fn check_window(pass: &Pass<'_>, layer: &str, window: &Window) -> Result<(), CompileError> {
     let (kernel, step) =
         (window.kernel_height.max(window.kernel_width), window.stride_height.max(window.stride_width));
-    if kernel > 256 || step > 255 {
+    if kernel > MAX_KERNEL || step > 255 {
         let problem = format!(
             "a kernel of {}x{} in steps of {}x{}; kernels may be 256, steps 255",
             window.kernel_height, window.kernel_width, window.stride_height, window.stride_width

@@ -42,7 +42,11 @@ fn check(case: &Network, config: &Config, dump_layers: bool) -> Outcome {
             return Outcome::DoesNotFit;
         }
         Err(CompileError::HostInTheMiddle { .. }) => return Outcome::HostInTheMiddle,
-        Err(CompileError::Unsupported { problem, .. }) if problem.contains("over the images of a batch") => {
+        Err(CompileError::Unsupported { problem, .. })
+            if ["over the images of a batch", "kernels may be 256"]
+                .iter()
+                .any(|text| problem.contains(text)) =>
+        {
             return Outcome::Unsupported
         }
         Err(error) => panic!("{context}: {error}"),

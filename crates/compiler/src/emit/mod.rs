@@ -14,6 +14,7 @@ use crate::allocate::Allocation;
 use crate::build::{group_quantum, pack_parameters, ChannelParameters, Constants, Planned, Ring, Value};
 use crate::layer::{vector_quantum, Network, Operation, Placement, Product};
 use crate::tile::{ranges, transferable, Cut, Operand};
+use frugal_graph::Window;
 use frugal_isa::command::{layout, space, Load, Store};
 use frugal_isa::{Command, Config};
 use frugal_quant::Table;
@@ -57,6 +58,18 @@ impl View {
 /// A value of 16 bits, modulo 2^16.
 fn field(value: i64) -> u32 {
     (value & 0xffff) as u32
+}
+
+/// Rows of the input that rows `y` of the output read; at least one, also where all of them lie in the padding.
+fn window_rows(window: &Window, y: &Range<usize>, height: usize) -> Range<usize> {
+    let end = window.rows(y.end - 1, height).end.max(1);
+    window.rows(y.start, height).start.min(end - 1)..end
+}
+
+/// The same for columns.
+fn window_columns(window: &Window, x: &Range<usize>, width: usize) -> Range<usize> {
+    let end = window.columns(x.end - 1, width).end.max(1);
+    window.columns(x.start, width).start.min(end - 1)..end
 }
 
 /// Identifies a block of weights or parameters.
@@ -115,8 +128,8 @@ struct Emitter<'a> {
     weights: Ring<BlockKey>,
     parameters: Ring<BlockKey>,
     next_value: u32,
-    /// For each image of a tensor that begins in memory, the rows that are on the chip.
-    loaded_rows: HashMap<(usize, usize), usize>,
+    /// For each tensor that begins in memory, whether each of its vectors is on the chip.
+    loaded: HashMap<usize, Vec<bool>>,
     tables: Ring<usize>,
     layer: usize,
     /// The image of the batch that is computed.
@@ -137,7 +150,7 @@ pub fn emit(network: &Network, config: &Config, allocation: &Allocation) -> Emit
         weights: Ring::new(config.weight_depth),
         parameters: Ring::new(config.parameter_depth),
         next_value: network.tensors.len() as u32,
-        loaded_rows: HashMap::new(),
+        loaded: HashMap::new(),
         tables: Ring::new(config.tables),
         layer: 0,
         image: 0,
@@ -348,14 +361,12 @@ impl Emitter<'_> {
             Operand::Resident(base) => {
                 let view = self.resident_view(tensor, *base);
                 let storage = self.network.storage(tensor);
-                let key = (storage, self.first_row(tensor));
-                let loaded = self.loaded_rows.get(&key).copied().unwrap_or(0);
                 let in_memory = self.network.inputs.contains(&storage)
                     || self.network.tensors[storage].constant.is_some();
-                if in_memory && loaded < region.y.end {
-                    let missing = Region { y: loaded..region.y.end, x: 0..place.width, c: 0..place.pixel };
-                    self.load_region(tensor, &missing, &view);
-                    self.loaded_rows.insert(key, region.y.end);
+                if in_memory {
+                    for y in self.missing_rows(tensor, &region.y) {
+                        self.load_region(tensor, &Region { y, x: 0..place.width, c: 0..place.pixel }, &view);
+                    }
                 }
                 view
             }
@@ -376,6 +387,27 @@ impl Emitter<'_> {
                 view
             }
         }
+    }
+
+    /// Runs of rows that are not on the chip yet; from now on they are.
+    fn missing_rows(&mut self, tensor: usize, rows: &Range<usize>) -> Vec<Range<usize>> {
+        let (first, row) = (self.first_row(tensor), self.lines(tensor).row);
+        let storage = self.network.storage(tensor);
+        let vectors = self.network.tensors[storage].place.vectors();
+        let loaded = self.loaded.entry(storage).or_insert_with(|| vec![false; vectors]);
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for y in rows.clone() {
+            let line = &mut loaded[(first + y) * row..(first + y + 1) * row];
+            if line.iter().all(|vector| *vector) {
+                continue;
+            }
+            line.fill(true);
+            match runs.last_mut() {
+                Some(run) if run.end == y => run.end += 1,
+                _ => runs.push(y..y + 1),
+            }
+        }
+        runs
     }
 
     /// Where a region of the output goes.

@@ -1,6 +1,6 @@
 //! Vector layers: functions of two elements, maps and pools.
 
-use super::{field, Buffers, Emitter, Region, View};
+use super::{field, window_columns, window_rows, Buffers, Emitter, Region, View};
 use crate::build::Value;
 use crate::layer::{Binary, BinaryFunction, Map, Placement, Pool, PoolKind};
 use crate::tile::{ranges, Operand, Plan};
@@ -349,10 +349,8 @@ impl Emitter<'_> {
         let mut output_buffers = Buffers::of(&plan.output);
         for region in self.vector_regions(plan, chunks) {
             let wanted = Region {
-                y: window.rows(region.y.start, input.height).start
-                    ..window.rows(region.y.end - 1, input.height).end,
-                x: window.columns(region.x.start, input.width).start
-                    ..window.columns(region.x.end - 1, input.width).end,
+                y: window_rows(&window, &region.y, input.height),
+                x: window_columns(&window, &region.x, input.width),
                 c: region.c.clone(),
             };
             let source = self.stage(0, &plan.inputs[0], &mut buffers, wanted);
