@@ -98,7 +98,7 @@ pub fn measure(
         let output: Vec<i8> = result.outputs[index].iter().map(|byte| *byte as i8).collect();
         expected.compare(id, &output).with_context(|| name.to_owned())?;
     }
-    for (output, id) in compiled.finish(&result.outputs)?.iter().zip(&graph.outputs) {
+    for (output, id) in compiled.finish_int8(&result.outputs)?.iter().zip(&graph.outputs) {
         expected.compare(*id, output).with_context(|| name.to_owned())?;
     }
     let program = &compiled.program;
