@@ -1,8 +1,8 @@
 //! Pass *allocate*: which tensors stay on the chip, and where.
 //!
 //! At first every tensor stays from its producer to its last reader. While the activation scratchpad is too small at some
-//! layer, a tensor gives way: first the largest that only lies there across the layer, then the layer's inputs, then its
-//! output. A tensor that gave way is stored by its producer, and later readers take it from the workspace piece by piece.
+//! layer, a tensor gives way: one whose absence helps most layers. A tensor that gave way is stored by its producer, and later
+//! readers take it from the workspace piece by piece.
 
 use crate::error::{ChipMemory, CompileError, Shortage};
 use crate::layer::{vector_quantum, Network, Operation};
@@ -59,6 +59,11 @@ pub fn allocate(network: &Network, config: &Config) -> Result<Allocation, Compil
         .map(|tensor| {
             let readers = &uses.readers[tensor];
             let first = uses.producers[tensor].or(readers.first().copied())?;
+            // A packed layer reads its image once, from top to bottom: it need not lie there as a whole.
+            let packed = readers.iter().any(|r| matches!(network.layers[*r].operation, Operation::Packed(_)));
+            if packed && 8 * network.tensors[tensor].place.vectors() > config.activation_depth {
+                return None;
+            }
             Some(Stay { first, last: readers.last().copied().unwrap_or(first), base: 0 })
         })
         .collect();
@@ -71,7 +76,7 @@ pub fn allocate(network: &Network, config: &Config) -> Result<Allocation, Compil
             },
             Err(layer) => (layer, usize::MAX),
         };
-        if !give_way(network, &uses, &mut stays, failed.0) {
+        if !give_way(network, &uses, &mut stays, failed.0, config.activation_depth) {
             return Err(shortage(network, config, failed.0, ChipMemory::Activation, failed.1));
         }
     }
@@ -95,28 +100,41 @@ fn shortage(
 }
 
 /// Makes one tensor leave the chip at a layer; false when none is there.
-fn give_way(network: &Network, uses: &Uses, stays: &mut [Option<Stay>], layer: usize) -> bool {
+///
+/// The best is one without which fewest layers want more than there is: of a chain of large tensors every second one leaves. Among
+/// equals a tensor that only lies across the layer goes first, then the largest input, then the output.
+fn give_way(network: &Network, uses: &Uses, stays: &mut [Option<Stay>], layer: usize, depth: usize) -> bool {
     let used = network.storages_of(layer);
-    let size = |tensor: &usize| network.tensors[*tensor].place.vectors();
-    let there: Vec<usize> = (0..stays.len())
-        .filter(|t| stays[*t].is_some_and(|stay| stay.first <= layer && layer <= stay.last))
-        .collect();
-    let across = there.iter().filter(|t| !used.inputs.contains(t) && used.output != **t).copied();
-    let inputs = there.iter().filter(|t| used.inputs.contains(t)).copied();
-    let Some(victim) = across
-        .max_by_key(size)
-        .or_else(|| inputs.max_by_key(size))
-        .or_else(|| there.iter().find(|t| used.output == **t).copied())
+    let size = |tensor: usize| network.tensors[tensor].place.vectors();
+    // The last reader before this layer is the last that finds it on the chip.
+    let shortened = |tensor: usize, stay: Stay| {
+        let last = uses.readers[tensor].iter().rev().find(|reader| **reader < layer);
+        last.map(|last| Stay { last: *last, ..stay })
+    };
+    let crowded_without = |victim: usize, stay: Stay| -> usize {
+        let without = shortened(victim, stay);
+        let wanted = |at: usize| -> usize {
+            let there = |t: usize| if t == victim { without } else { stays[t] };
+            let is_there = |t: &usize| there(*t).is_some_and(|stay| stay.first <= at && at <= stay.last);
+            (0..stays.len()).filter(is_there).map(size).sum()
+        };
+        (0..network.layers.len()).filter(|at| wanted(*at) > depth).count()
+    };
+    let candidates = (0..stays.len()).filter_map(|tensor| {
+        let stay = stays[tensor].filter(|stay| stay.first <= layer && layer <= stay.last)?;
+        let role = match tensor {
+            _ if used.inputs.contains(&tensor) => 1,
+            _ if used.output == tensor => 2,
+            _ => 0,
+        };
+        Some((crowded_without(tensor, stay), role, std::cmp::Reverse(size(tensor)), tensor, stay))
+    });
+    let Some((.., victim, stay)) =
+        candidates.min_by_key(|(crowded, role, size, ..)| (*crowded, *role, *size))
     else {
         return false;
     };
-    let stay = stays[victim].expect("it is there");
-    // The last reader before this layer is the last that finds it on the chip.
-    stays[victim] = uses.readers[victim]
-        .iter()
-        .rev()
-        .find(|reader| **reader < layer)
-        .map(|reader| Stay { last: *reader, ..stay });
+    stays[victim] = shortened(victim, stay);
     true
 }
 

@@ -114,7 +114,8 @@ fn work(command: &Command, config: &Config, model: &CostModel) -> Work {
         }
         Command::Move(m) => {
             let cycles = f64::from(m.outputs_y) * (f64::from(m.outputs_x) + 1.0);
-            Work { cycles, drain: model.move_drain, ..base }
+            // Results keep a move from their bank: about as they keep other vector work from the lanes.
+            Work { cycles, drain: model.move_drain, lanes: 1.0, ..base }
         }
         Command::Barrier(_) | Command::End(_) => base,
     }

@@ -59,7 +59,7 @@ impl Config {
     pub fn preset(name: &str) -> Result<Config, ConfigError> {
         let (rows, cols, lanes, activation_depth, weight_depth) = match name {
             "nano" => (8, 8, 4, 4096, 512),
-            "base" => (16, 8, 4, 4096, 2048),
+            "base" => (16, 8, 8, 4096, 2048),
             "large" => (16, 16, 8, 8192, 1024),
             "huge" => (32, 32, 16, 8192, 1024),
             _ => return Err(ConfigError::UnknownPreset(name.to_owned())),

@@ -100,6 +100,8 @@ pub struct Problem<'a> {
 
 /// Cycles that a command costs beyond its work.
 const COMMAND_COST: f64 = 20.0;
+/// Cycles from one dispatched command to the next.
+const FETCH_COST: f64 = 13.0;
 /// Cycles of a transfer beyond its bytes.
 const TRANSFER_COST: f64 = 25.0;
 

@@ -52,11 +52,13 @@ pub(super) fn plan_packed(problem: &Problem<'_>, packed: &Packed) -> Result<Plan
                 true => output.vectors() as f64 * vector_cycles + TRANSFER_COST * box_count,
                 false => 0.0,
             };
+            // Fetching commands takes the bus and dispatch.
+            let commands = box_count * (packed.segments.len() as f64 + blocks + 1.0) * FETCH_COST;
             let cost = move |double: bool| {
                 let first = (gather + loads + stores) / box_count;
                 match double {
-                    true => compute.max(gather).max(loads + weights).max(stores) + first,
-                    false => compute + gather + loads + weights + stores,
+                    true => compute.max(gather).max(loads + weights + commands).max(stores) + first,
+                    false => compute + gather + loads + weights + stores + commands,
                 }
             };
             search.consider(&[input_size, window_size], output_size, cost, |inputs, output| Plan {
