@@ -17,6 +17,8 @@ Examples:
   frugal demo                                        classify handwritten digits on the simulated accelerator
   frugal run model.tflite --input image.npy          result, cycles, utilisation and bytes moved
   frugal run model.tflite --input image.npy --trace wave.fst
+  frugal profile model.tflite --input image.npy --out profile
+                                                     where the cycles went: a page, a trace, and a table
   frugal verilog --config base --out build           build/accelerator.v
   frugal bench gemm --m 512 --k 512 --n 512 --config large --bus-bits 128
 
@@ -33,6 +35,7 @@ pub struct Arguments {
 pub enum Command {
     Verilog(Verilog),
     Run(Run),
+    Profile(Profile),
     Compile(Compile),
     Disasm(Disasm),
     #[command(subcommand)]
@@ -127,6 +130,69 @@ pub struct Run {
     pub trace: Option<PathBuf>,
     #[command(flatten)]
     pub simulation: SimulationArguments,
+}
+
+/// Show where the cycles of a run went
+///
+/// Runs one image on the Verilated accelerator and records when each command was at work. Every cycle is then given to one
+/// layer and to one of these reasons, as the MAC array sees it:
+///
+///   computing  the array is given a step; where channels do not fill it, multipliers are idle all the same
+///   memory     it waits for a load, that is, for weights or activations from memory
+///   vector     it waits for the vector unit: additions, pooling, functions, gathering the pixels of windows
+///   storing    it waits for results to be written to memory
+///   fill       pipelines fill and drain, commands are fetched and begun, the output stage holds the array back
+///
+/// Prints a line for each layer, the biggest losses with what could be done about them, and how far the compiler's cycle
+/// model is off. Written into the folder:
+///
+///   report.html   the same as a page with plots, for any browser; loads nothing from elsewhere
+///   trace.json    every command on a time line: open it on https://ui.perfetto.dev (a cycle is shown as 1 us)
+///   profile.json  all numbers, as --json prints them; those of single commands are in trace.json
+#[derive(Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Utilisation is the share of the array's peak: MACs of the layer / (cycles x rows x cols).
+The memory around the accelerator is part of what is measured: compare --memory-latency 20 with 100, --bus-bits 64 with 128.
+
+Examples:
+  frugal profile models/digits/digits.tflite --input models/digits/images.npy --out build/profile
+  frugal profile model.tflite --input x.npy --out build/slow --memory-latency 100
+  frugal profile model.tflite --estimate --config large --out build/guess      needs no Verilator and no input
+  frugal profile model.tflite --input x.npy --out build/profile --json | jq '.layers[] | {name, cycles}'"
+)]
+pub struct Profile {
+    /// Full-integer int8 TensorFlow Lite file
+    #[arg(value_name = "MODEL.tflite")]
+    pub model: PathBuf,
+    /// Input of the model, as for `frugal run`; once for each, in their order. Of several images the first is profiled
+    #[arg(long, value_name = "X.npy", required_unless_present = "estimate")]
+    pub input: Vec<PathBuf>,
+    /// Folder for report.html, trace.json and profile.json; made if it is not there. Files of these names are replaced only if
+    /// this command wrote them
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// Clock at which inferences a second are stated, in MHz
+    #[arg(long, value_name = "F", default_value = "75", value_parser = parse_megahertz)]
+    pub clock_mhz: f64,
+    /// Simulate nothing: show what the compiler's cycle model expects
+    #[arg(long)]
+    pub estimate: bool,
+    /// Print what is in profile.json instead of text
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub simulation: SimulationArguments,
+}
+
+fn parse_megahertz(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(megahertz) if (1e-3..=1e6).contains(&megahertz) => Ok(megahertz),
+        _ => Err("a clock is a number of MHz, from 0.001 to 1000000".to_owned()),
+    }
 }
 
 /// Compile a model into a program
