@@ -141,7 +141,7 @@ pub struct Run {
 ///   memory     it waits for a load, that is, for weights or activations from memory
 ///   vector     it waits for the vector unit: additions, pooling, functions, gathering the pixels of windows
 ///   storing    it waits for results to be written to memory
-///   fill       pipelines fill and drain, commands are fetched and begun, the output stage holds the array back
+///   fill       commands are fetched and begun, pipelines fill and drain, the output stage holds the array back
 ///
 /// Prints a line for each layer, the biggest losses with what could be done about them, and how far the compiler's cycle
 /// model is off. Written into the folder:

@@ -33,6 +33,7 @@ pub fn measured(
     let cycles = statistics.cycles.unwrap_or(0);
     let times = times::measured(program, recording)?;
     let mut run = build(program, graph, &times, cycles, Source::Measured);
+    infer_dispatch(&mut run.commands);
     for (layer, cycles) in run.layers.iter_mut().zip(attribute(estimated)?.layer_cycles()) {
         layer.estimated_cycles = Some(cycles);
     }
@@ -160,6 +161,19 @@ fn on_chip(space: u32) -> OnChip {
         space::WEIGHT => OnChip::Weight,
         space::PARAMETER => OnChip::Parameter,
         _ => OnChip::Accumulator,
+    }
+}
+
+/// An engine with nothing to do takes the next command as soon as it is in the queue and has its tokens. So a command that starts
+/// later than that came into the queue when it began to wait, or when it started.
+fn infer_dispatch(commands: &mut [CommandSpan]) {
+    let mut free = [0; 4];
+    for command in commands {
+        let free = &mut free[command.engine as usize];
+        let waited = command.waited_for.iter().max().copied().unwrap_or(0);
+        let seen = command.start.saturating_sub(waited);
+        command.dispatched = (seen > *free).then_some(seen);
+        *free = command.finish;
     }
 }
 
