@@ -5,6 +5,7 @@ use crate::bytes::LayerBytes;
 use crate::occupancy::Level;
 use crate::run::{Engine, OnChip, Run, RunError};
 use crate::text::{bytes, count, percent, share, thousands};
+use frugal_isa::COMMAND_BYTES;
 use serde::Serialize;
 
 /// A kind of loss.
@@ -292,9 +293,10 @@ impl Words<'_> {
             None => is_depthwise || each > USUAL_FILL,
         };
         let remedy = if between > within {
-            "Commands come over the same bus as weights and activations, and wait behind long loads: a faster bus, shorter loads \
-             or fewer commands help."
-                .to_owned()
+            format!(
+                "A command is {COMMAND_BYTES} bytes that come over the same bus as weights and activations, and waits behind long loads: fewer commands, \
+                 shorter loads or a faster bus help."
+            )
         } else if is_held && parts > 1 {
             format!(
                 "Most likely the output stage holds the array back: a result leaves the array {lanes} values at a time, which takes {parts} cycles, and sums of \

@@ -212,21 +212,28 @@ fn operator(graph: &Graph, layer: &str) -> String {
         }
         text
     };
+    // Windows of pooling lie side by side, unless something else is said.
+    let pooling = |what: &str, window: &Window| match (window.stride_height, window.stride_width)
+        == (window.kernel_height, window.kernel_width)
+    {
+        true => format!("{what} {} x {}", window.kernel_height, window.kernel_width),
+        false => windowed(what, window),
+    };
     match &operator.kind {
         OperatorKind::Conv2d(conv) => windowed("convolution", &conv.window),
         OperatorKind::DepthwiseConv2d(conv) => windowed("depthwise", &conv.window),
         OperatorKind::FullyConnected(fc) => {
             format!("fully connected {} to {}", fc.input_depth, fc.output_depth)
         }
-        OperatorKind::AveragePool2d(pool) => windowed("average pooling", &pool.window),
-        OperatorKind::MaxPool2d(pool) => windowed("maximum pooling", &pool.window),
+        OperatorKind::AveragePool2d(pool) => pooling("average pooling", &pool.window),
+        OperatorKind::MaxPool2d(pool) => pooling("maximum pooling", &pool.window),
         OperatorKind::Add(_) => "addition".to_owned(),
         // `op03_HARD_SWISH`
         _ => layer.split_once('_').map_or(layer, |(_, name)| name).replace('_', " ").to_lowercase(),
     }
 }
 
-/// Bytes of one address of each memory times its addresses, for people and programs alike.
+/// Size of a memory, in bytes.
 pub fn memory_bytes(memory: OnChip, config: &Config) -> u64 {
     (memory.depth(config) * memory.address_bytes(config)) as u64
 }

@@ -103,6 +103,7 @@ pub fn glossary(context: &Context<'_>) -> String {
     let config = &context.run.config;
     let entries = [
         ("MAC", "A multiplication and an addition: the work that a neural network is counted in.".to_owned()),
+        ("layer", "An operator of the model. The number in names such as op03_ADD is its place in the model, from 0; numbers that are missing move no data, or run on the host.".to_owned()),
         ("MAC array", format!("The {} x {} multipliers, fed by the matrix engine. Once a cycle it takes a vector of {} input channels and computes with it for {} output channels.", config.rows, config.cols, config.rows, config.cols)),
         ("utilisation", "MACs that the network needs, as a share of what the array could do in the cycles of the run.".to_owned()),
         ("engine", "One of four machines that work at the same time: load reads memory, matrix multiplies, vector adds, pools and gathers the pixels of windows, store writes memory.".to_owned()),
