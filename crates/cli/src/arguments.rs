@@ -92,8 +92,8 @@ pub struct Verilog {
 
 /// Run a model and say what it cost
 ///
-/// Prints the result, clock cycles, multiply-accumulates of the model, the share of the array's peak that they are, and the
-/// bytes that crossed the memory bus.
+/// Prints the result, clock cycles, multiply-accumulates of the model, the share of the array's peak that they are, the
+/// bytes that crossed the memory bus, and the performance counters. Where the cycles went, layer by layer: `frugal profile`.
 #[derive(Args)]
 #[command(after_help = "\
 Inputs are NumPy arrays (numpy.save) in C order:
@@ -134,33 +134,36 @@ pub struct Run {
 
 /// Show where the cycles of a run went
 ///
-/// Runs one image on the Verilated accelerator and records when each command was at work. Every cycle is then given to one
-/// layer and to one of these reasons, as the MAC array sees it:
+/// Runs one image on the Verilated accelerator and records when each command was at work.
+/// Every cycle is then given to one layer and to one of these reasons, as the MAC array sees it:
 ///
-///   computing  the array is given a step; where channels do not fill it, multipliers are idle all the same
-///   memory     it waits for a load, that is, for weights or activations from memory
-///   vector     it waits for the vector unit: additions, pooling, functions, gathering the pixels of windows
+///   computing  the array is given a step; multipliers that channels do not fill are idle
+///   memory     it waits for a load: weights or activations from memory
+///   vector     it waits for the vector unit: additions, pooling, gathering of windows
 ///   storing    it waits for results to be written to memory
-///   fill       commands are fetched and begun, pipelines fill and drain, the output stage holds the array back
+///   fill       commands are fetched and begun, pipelines fill and drain,
+///              the output stage holds the array back
 ///
-/// Prints a line for each layer, the biggest losses with what could be done about them, and how far the compiler's cycle
-/// model is off. Written into the folder:
+/// Prints a line for each layer, the biggest losses with what could be done about them, and how
+/// far the compiler's cycle model is off. Written into the folder:
 ///
 ///   report.html   the same as a page with plots, for any browser; loads nothing from elsewhere
-///   trace.json    every command on a time line: open it on https://ui.perfetto.dev (a cycle is shown as 1 us)
-///   profile.json  all numbers, as --json prints them; those of single commands are in trace.json
+///   trace.json    every command on a time line, for https://ui.perfetto.dev (1 cycle is 1 us)
+///   profile.json  all numbers, as --json prints them; those of single commands: trace.json
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
 Utilisation is the share of the array's peak: MACs of the layer / (cycles x rows x cols).
-The memory around the accelerator is part of what is measured: compare --memory-latency 20 with 100, --bus-bits 64 with 128.
+The memory is part of what is measured: try --memory-latency 100, or --bus-bits 128.
 
 Examples:
   frugal profile models/digits/digits.tflite --input models/digits/images.npy --out build/profile
   frugal profile model.tflite --input x.npy --out build/slow --memory-latency 100
-  frugal profile model.tflite --estimate --config large --out build/guess      needs no Verilator and no input
-  frugal profile model.tflite --input x.npy --out build/profile --json | jq '.layers[] | {name, cycles}'"
+  frugal profile model.tflite --input x.npy --out build/profile --json | jq '.layers[].cycles'
+  frugal profile model.tflite --estimate --config large --out build/guess
+
+--estimate needs no input, no Verilator, and no time."
 )]
 pub struct Profile {
     /// Full-integer int8 TensorFlow Lite file
