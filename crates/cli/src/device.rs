@@ -20,14 +20,14 @@ pub struct Runner {
 }
 
 enum Kind {
-    Golden(GoldenDevice),
+    Golden(Box<GoldenDevice>),
     Verilated(Box<VerilatedDevice>),
 }
 
 impl Kind {
     fn device(&mut self) -> &mut dyn Device {
         match self {
-            Kind::Golden(device) => device,
+            Kind::Golden(device) => device.as_mut(),
             Kind::Verilated(device) => device.as_mut(),
         }
     }
@@ -85,7 +85,7 @@ pub fn open(
     let device = match kind {
         DeviceKind::Golden => {
             simulation.note_unused(&SimulationArguments::ALL, "on the golden device, which has no cycles");
-            Kind::Golden(GoldenDevice::new(config)?)
+            Kind::Golden(Box::new(GoldenDevice::new(config)?))
         }
         DeviceKind::Verilator => {
             let message = format!("building the simulator of '{}' (the first time only)", config.name);
@@ -98,7 +98,7 @@ pub fn open(
 
 /// The functional simulator, to compare with.
 pub fn open_golden(config: &Config) -> anyhow::Result<Runner> {
-    Ok(Runner { device: Kind::Golden(GoldenDevice::new(config)?), max_cycles: None })
+    Ok(Runner { device: Kind::Golden(Box::new(GoldenDevice::new(config)?)), max_cycles: None })
 }
 
 impl Runner {
