@@ -181,7 +181,8 @@ pub struct Profile {
     /// Clock at which inferences a second are stated, in MHz
     #[arg(long, value_name = "F", default_value = "75", value_parser = parse_megahertz)]
     pub clock_mhz: f64,
-    /// Simulate nothing: show what the compiler's cycle model expects
+    /// Simulate nothing: show what the compiler's cycle model expects, which is some percent off, and more with a
+    /// --memory-latency in the hundreds
     #[arg(long)]
     pub estimate: bool,
     /// Print what is in profile.json instead of text

@@ -89,6 +89,9 @@ fn check_files(sandbox: &Sandbox, folder: &str) -> Value {
         assert_eq!(reasons.map(number).sum::<u64>(), number(&layer["cycles"]), "{name}");
         assert!(page.contains(name), "{name}");
     }
+    // The multiply-accumulates of a layer are those of its matrix commands.
+    let macs = tracks["matrix"].iter().map(|slice| number(&slice["args"]["macs"])).sum::<u64>();
+    assert_eq!(macs, number(&profile["macs"]));
     let all = profile["reasons"].as_object().expect("reasons").values().map(number).sum::<u64>();
     assert_eq!(all, cycles);
     assert!(page.starts_with("<!DOCTYPE html>\n") && page.ends_with("</html>\n"));
@@ -154,6 +157,13 @@ fn a_measured_run_is_told_in_every_way() {
     for (engine, counter) in [("load", "LOAD_BUSY"), ("matrix", "MATRIX_BUSY"), ("vector", "VECTOR_BUSY")] {
         let (busy, counted) = (busy(engine), counted(counter));
         assert!((busy - counted).abs() <= 0.03 * counted, "{engine}: {busy} recorded, {counted} counted");
+    }
+    for (reason, counter) in [("memory", "MATRIX_WAITS_LOAD"), ("vector", "MATRIX_WAITS_VECTOR")] {
+        let (charged, counted) = (number(&profile["reasons"][reason]) as f64, counted(counter));
+        assert!(
+            (charged - counted).abs() <= 0.02 * cycles as f64,
+            "{reason}: {charged} charged, {counted} counted"
+        );
     }
     // The cycle model is for people who wait for no simulation: it has to be near.
     let error = profile["estimate_error"].as_f64().expect("a number");

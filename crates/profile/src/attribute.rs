@@ -12,7 +12,7 @@
 //!    waited for is among them, only such engines count. The first that is left in the order load, vector, store is the reason:
 //!    [`memory`](Reason::Memory), [`vector`](Reason::Vector) or [`store`](Reason::Store). If none is left it is `fill`: commands are fetched,
 //!    dispatched or handed over.
-//!    - Where it was recorded when N was dispatched, and that is still to come, N waits for no token: it is not in its queue yet. Then
+//!    - Where it is known when N was dispatched, and that is still to come, N waits for no token: it is not in its queue yet. Then
 //!      only those engines count that hold dispatch back, because more of their commands ahead of N have not started than their
 //!      queue takes. If there is none it is `fill`: the command is still being fetched.
 //!    - With the reason `vector`, and a layer without matrix commands on the vector engine, the cycle is that layer's.

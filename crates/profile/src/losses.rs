@@ -294,8 +294,8 @@ impl Words<'_> {
         };
         let remedy = if between > within {
             format!(
-                "A command is {COMMAND_BYTES} bytes that come over the same bus as weights and activations, and waits behind long loads: fewer commands, \
-                 shorter loads or a faster bus help."
+                "A command is {COMMAND_BYTES} bytes that come over the same bus as weights and activations, and waits behind long loads and for the memory's \
+                 latency: fewer commands, shorter loads or a faster memory help."
             )
         } else if is_held && parts > 1 {
             format!(

@@ -81,7 +81,8 @@ fn cost_model(latency_cycles: u32) -> CostModel {
     let more = f64::from(latency_cycles) - f64::from(SimulationOptions::default().latency_cycles);
     CostModel {
         first_fetch: usual.first_fetch + more,
-        load_latency: usual.load_latency + more,
+        // Two loads are under way at a time.
+        load_latency: usual.load_latency + more / 2.0,
         store_latency: usual.store_latency + more,
         ..usual
     }
