@@ -1,6 +1,8 @@
 //! Commands, options and their help.
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use frugal_graph::zoo;
 use std::path::PathBuf;
 
 /// Frugal: an int8 neural-network accelerator written in Rust, simulated cycle by cycle.
@@ -20,6 +22,7 @@ Examples:
   frugal profile model.tflite --input image.npy --out profile
                                                      where the cycles went: a page, a trace, and a table
   frugal verilog --config base --out build           build/accelerator.v
+  frugal model mobilenet_v1_025_96 --out m.tflite    a network of a published shape with random weights
   frugal bench gemm --m 512 --k 512 --n 512 --config large --bus-bits 128
 
 The first run of a configuration compiles its simulator, which takes a while; later ones take it from the cache
@@ -38,6 +41,7 @@ pub enum Command {
     Profile(Profile),
     Compile(Compile),
     Disasm(Disasm),
+    Model(Model),
     #[command(subcommand)]
     Bench(Bench),
     Demo(Demo),
@@ -55,7 +59,7 @@ pub struct ConfigOptions {
 }
 
 /// The memory around a simulated accelerator.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Simulation")]
 pub struct SimulationArguments {
     /// Cycles from an address to the first data of a burst [default: 20]
@@ -228,6 +232,8 @@ pub struct Disasm {
 #[derive(Subcommand)]
 pub enum Bench {
     Gemm(BenchGemm),
+    Network(BenchNetwork),
+    All(BenchAll),
     Simulation(BenchSimulation),
 }
 
@@ -311,4 +317,88 @@ pub struct Demo {
     pub config: ConfigOptions,
     #[command(flatten)]
     pub simulation: SimulationArguments,
+}
+
+/// Write a network of a published shape with random weights
+///
+/// It takes as many cycles as the real one, and gives answers that mean nothing. The same name and seed give the same bytes
+/// every time.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  frugal model --list
+  frugal model mobilenet_v1_025_96 --out m.tflite --input-out x.npy
+  frugal run m.tflite --input x.npy")]
+pub struct Model {
+    /// The network
+    #[arg(value_name = "NAME", required_unless_present = "list", value_parser = network_names())]
+    pub name: Option<String>,
+    /// List the networks, and do nothing else
+    #[arg(long, conflicts_with_all = ["name", "out", "input_out"])]
+    pub list: bool,
+    /// The TensorFlow Lite file
+    #[arg(long, value_name = "FILE.tflite", required_unless_present = "list")]
+    pub out: Option<PathBuf>,
+    /// Write a random input for it, int8
+    #[arg(long, value_name = "X.npy")]
+    pub input_out: Option<PathBuf>,
+    /// What the random numbers begin with
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+fn network_names() -> PossibleValuesParser {
+    zoo::NETWORKS
+        .iter()
+        .map(|entry| PossibleValue::new(entry.name).help(entry.description))
+        .collect::<Vec<_>>()
+        .into()
+}
+
+/// Run a network on a random input, compared with the reference executor
+///
+/// Prints cycles, utilisation, bytes moved, the share of what the memory bus alone would allow, and what the compiler's cycle
+/// model predicts. Different outputs are a failure.
+#[derive(Args)]
+#[command(after_help = "\
+The bus limit: constants once, inputs and outputs, in bytes, over bytes a cycle; a layer whose weights are used only once
+cannot be faster.
+
+Examples:
+  frugal bench network mobilenet_v1_025_96
+  frugal bench network model.tflite --config large --bus-bits 128")]
+pub struct BenchNetwork {
+    /// A network of `frugal model --list`, or a full-integer int8 TensorFlow Lite file
+    #[arg(value_name = "NAME|FILE.tflite")]
+    pub network: String,
+    /// What the random numbers begin with
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    #[arg(long, value_enum, default_value = "verilator", hide = true)]
+    pub device: DeviceKind,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    #[command(flatten)]
+    pub report: BenchReport,
+    #[command(flatten)]
+    pub simulation: SimulationArguments,
+}
+
+/// Run the project's table of work, and compare with its targets
+///
+/// A missed target is no failure; a wrong result is.
+#[derive(Args)]
+#[command(after_help = "Example: frugal bench all --record")]
+pub struct BenchAll {
+    /// Folder with resnet8/resnet8.tflite, kws/kws.tflite and wakeword/wakeword.tflite; for a file that is not there, a network
+    /// of the same shape is made [default: ../shared/models, seen from this folder or one above it]
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
+    /// Only the work whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    #[arg(long, value_enum, default_value = "verilator", hide = true)]
+    pub device: DeviceKind,
+    #[command(flatten)]
+    pub report: BenchReport,
 }

@@ -20,6 +20,16 @@ pub fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
+/// How far a prediction is from what was measured, as a share of that.
+pub fn error(predicted: u64, measured: u64) -> f64 {
+    (predicted as f64 - measured as f64) / measured.max(1) as f64
+}
+
+/// `1,020 cycles, +2.0 %`.
+pub fn prediction(predicted: u64, measured: u64) -> String {
+    format!("{} cycles, {:+.1} %", thousands(predicted), 100.0 * error(predicted, measured))
+}
+
 pub fn seconds(seconds: f64) -> String {
     match seconds {
         s if s < 0.001 => format!("{:.0} us", s * 1e6),

@@ -158,6 +158,10 @@ fn outputs_that_cannot_be_written() {
     assert_says(&message, &["file/p.bin cannot be written"]);
     message = sandbox.fail(1, &["compile", &model, "--out", "."]);
     assert_says(&message, &[". cannot be written", "folder"]);
+    message = sandbox.fail(1, &["model", "lenet5", "--out", "file/m.tflite"]);
+    assert_says(&message, &["file/m.tflite cannot be written"]);
+    message = sandbox.fail(1, &["model", "lenet5", "--out", "m.tflite", "--input-out", "no/x.npy"]);
+    assert_says(&message, &["no/x.npy cannot be written"]);
     message = sandbox.fail(1, &["verilog", "--config", "nano", "--out", "file"]);
     assert_says(&message, &["the folder file cannot be made"]);
     message = sandbox.fail(2, &[&run[..], &["a.npy", "--output", "b.npy"]].concat());
@@ -183,6 +187,7 @@ fn a_missing_verilator() {
         &["profile", &model, "--input", &images, "--out", "deep/er"],
         &["bench", "gemm", "--m", "4", "--k", "4", "--n", "4"],
         &["bench", "simulation", "--config", "nano"],
+        &["bench", "network", "lenet5"],
         &["demo"],
     ] {
         let mut command = sandbox.command(arguments);
@@ -206,10 +211,23 @@ fn wrong_usage() {
             &["run", &model, "--input", &images, "--device", "golden", "--trace", "w.vcd"],
             "--device verilator",
         ),
+        (&["model"], "<NAME>"),
+        (&["model", "lenet5"], "--out"),
+        (&["model", "lenet", "--out", "m.tflite"], "possible values: mobilenet_v1_025_96"),
+        (&["model", "lenet5", "--out", "m", "--input-out", "m"], "the same file"),
+        (&["model", "lenet5", "--list"], "cannot be used with"),
+        (&["model", "lenet5", "--out", "m", "--seed", "x"], "--seed"),
+        (&["bench", "network"], "<NAME|FILE.tflite>"),
+        (&["bench", "all", "--models", "nowhere"], "nowhere: no such folder"),
+        (&["bench", "all", "--only", "everything"], "resnet8; kws; mobilenet_v1_025_96"),
         (&["bench", "gemm", "--m", "0", "--k", "1", "--n", "1"], "--m"),
     ] {
         assert_says(&sandbox.fail(2, arguments), &[says]);
     }
+    let network = |name: &str| sandbox.fail(1, &["bench", "network", name, "--device", "golden"]);
+    assert_says(&network("mobilenet"), &["no network 'mobilenet'", "mobilenet_v1_025_96", ".tflite file"]);
+    assert_says(&network("nowhere.tflite"), &["nowhere.tflite cannot be read"]);
+    assert_says(&network(&images), &["images.npy", "not a TensorFlow Lite file"]);
     let record = ["bench", "gemm", "--m", "4", "--k", "4", "--n", "4", "--record", "--device", "golden"];
     assert_says(&sandbox.fail(1, &record), &["--record", "docs/benchmarks.tsv", "in the checkout"]);
     // Too large for any accelerator: the error is the compiler's.

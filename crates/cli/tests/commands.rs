@@ -192,6 +192,89 @@ fn bench_gemm_checks_the_product() {
 }
 
 #[test]
+fn model_writes_a_network_and_an_input_for_it() {
+    let sandbox = Sandbox::new();
+    let list = sandbox.succeed(&["model", "--list"]);
+    for entry in frugal_graph::zoo::NETWORKS {
+        assert_says(&list, &[entry.name, entry.description]);
+    }
+    assert_says(&sandbox.succeed(&["model", "--help"]), &["mobilenet_v2_100_224", "--seed"]);
+    let text = sandbox.succeed(&["model", "ds_cnn", "--out", "m.tflite", "--input-out", "x.npy"]);
+    assert_says(&text, &["ds_cnn", "(1, 49, 10, 1)", "2,656,768", "m.tflite", "x.npy"]);
+    let graph = frugal_graph::tflite::read(&sandbox.read("m.tflite")).expect("a model");
+    assert_eq!(graph, frugal_graph::zoo::ds_cnn(1));
+    let (shape, image) = int8(&sandbox.read("x.npy"));
+    assert_eq!(shape, [1, 49, 10, 1]);
+    let ran = ["run", "m.tflite", "--input", "x.npy", "--output", "y.npy", "--device", "golden"];
+    sandbox.succeed(&ran);
+    let wanted = frugal_graph::reference::run(&graph, &image).unwrap().pop().unwrap();
+    assert_eq!(int8(&sandbox.read("y.npy")), (vec![1, 12], wanted));
+    sandbox.succeed(&["model", "ds_cnn", "--out", "again.tflite"]);
+    assert_eq!(sandbox.read("again.tflite"), sandbox.read("m.tflite"));
+    sandbox.succeed(&["model", "ds_cnn", "--out", "again.tflite", "--seed", "2"]);
+    assert_ne!(sandbox.read("again.tflite"), sandbox.read("m.tflite"));
+}
+
+#[test]
+fn bench_network_compares_with_the_reference() {
+    let sandbox = Sandbox::new();
+    let digits = digits("digits.tflite");
+    for (network, macs) in [("lenet5", 416_520), ("autoencoder", 165_888), (&digits, 1_327_424)] {
+        let arguments = ["bench", "network", network, "--device", "golden", "--config", "nano", "--json"];
+        let json = sandbox.succeed_with_json(&arguments);
+        assert_eq!(json["macs"], macs, "{network}");
+        assert_eq!(json["correct"], true, "{network}");
+        assert!(json["predicted_cycles"].as_u64() > Some(0), "{network}");
+        assert_eq!(json["cycles"], serde_json::Value::Null, "{network}");
+    }
+    let text = sandbox.succeed(&["bench", "network", "lenet5", "--device", "golden", "--seed", "4"]);
+    assert_says(&text, &["lenet5: every output is right", "cycle model", "on the host"]);
+}
+
+#[test]
+fn networks_of_the_zoo_cost_what_the_real_ones_cost() {
+    let sandbox = Sandbox::new();
+    for (zoo, file) in [
+        ("resnet8", "resnet8/resnet8.tflite"),
+        ("ds_cnn", "kws/kws.tflite"),
+        ("wakeword", "wakeword/wakeword.tflite"),
+    ] {
+        let path = checkout("../shared/models").join(file);
+        if !path.exists() {
+            println!("SKIPPED: no {}", path.display());
+            continue;
+        }
+        let measure = |network: &str| {
+            let json =
+                sandbox.succeed_with_json(&["bench", "network", network, "--device", "golden", "--json"]);
+            ["macs", "commands", "least_bytes", "bytes_written", "predicted_cycles"]
+                .map(|key| json[key].as_u64().expect(key))
+        };
+        assert_eq!(measure(zoo), measure(&path.to_string_lossy()), "{zoo}");
+    }
+}
+
+#[test]
+fn bench_all_is_one_table() {
+    let sandbox = Sandbox::new();
+    // A file in the folder of models takes the place of the network of the zoo.
+    std::fs::create_dir_all(sandbox.path("models/kws")).unwrap();
+    std::fs::copy(digits("digits.tflite"), sandbox.path("models/kws/kws.tflite")).unwrap();
+    let all = ["bench", "all", "--models", "models", "--device", "golden"];
+    let text = sandbox.succeed(&[&all[..], &["--only", "w"]].concat());
+    assert_says(&text, &["kws  ", "1,327,424", "wakeword *", "826,368", "* random weights", "70.0 %"]);
+    assert!(!text.contains("512"));
+    let json = sandbox.succeed_with_json(&[&all[..], &["--only", "64 x", "--json"]].concat());
+    let work = json["work"].as_array().expect("an array");
+    assert_eq!(work.len(), 2);
+    assert_eq!(
+        work[0]["command"],
+        "frugal bench gemm --m 64 --k 64 --n 64 --repeat 16 --config large --bus-bits 128"
+    );
+    assert_eq!(work[1]["target"]["value"], 0.55);
+}
+
+#[test]
 fn demo_shows_images_and_a_summary() {
     let sandbox = Sandbox::new();
     let text = sandbox.succeed(&["demo", "--device", "golden"]);
@@ -206,7 +289,17 @@ fn demo_shows_images_and_a_summary() {
 fn help_teaches() {
     let sandbox = Sandbox::new();
     assert_says(&sandbox.succeed(&["--help"]), &["Examples:", "frugal run", "FRUGAL_VERILATOR_ROOT"]);
-    for command in [&["verilog"][..], &["run"], &["profile"], &["compile"], &["disasm"], &["bench", "gemm"]] {
+    for command in [
+        &["verilog"][..],
+        &["run"],
+        &["profile"],
+        &["compile"],
+        &["disasm"],
+        &["model"],
+        &["bench", "gemm"],
+        &["bench", "network"],
+        &["bench", "all"],
+    ] {
         let help = sandbox.succeed(&[command, &["--help"]].concat());
         assert!(help.contains("Example"), "{command:?}");
     }

@@ -106,6 +106,30 @@ fn bench_gemm_records_a_row() {
 }
 
 #[test]
+fn bench_network_measures_and_records() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("docs")).unwrap();
+    // A table from before the last columns.
+    sandbox.write("docs/benchmarks.tsv", "date\tcommit\tcommand\n2020-01-01\t-\tfrugal bench old\n");
+    let text = sandbox.succeed(&["bench", "network", "autoencoder", "--config", "nano", "--record"]);
+    assert_says(&text, &["every output is right", "array utilisation", "of the bus limit", "cycle model"]);
+    let json = sandbox.succeed_with_json(&["bench", "network", "autoencoder", "--config", "nano", "--json"]);
+    let cycles = json["cycles"].as_u64().expect("cycles");
+    let share = json["least_bytes"].as_f64().unwrap() / (cycles as f64 * 8.0);
+    assert!((json["bus_share"].as_f64().unwrap() - share).abs() < 1e-9);
+    assert!(share > 0.5 && share <= 1.0, "{share}");
+    let table = String::from_utf8(sandbox.read("docs/benchmarks.tsv")).unwrap();
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows.len(), 3);
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()), "{table}");
+    assert_eq!(rows[0][11..], ["predicted_cycles", "bus_share"]);
+    assert_eq!(rows[1][2..5], ["frugal bench old", "-", "-"]);
+    assert_eq!(rows[2][2], "frugal bench network autoencoder --config nano");
+    assert_eq!(rows[2][4], cycles.to_string());
+    assert_eq!(rows[2][12], format!("{share:.4}"));
+}
+
+#[test]
 fn bench_simulation_compares_with_the_array_alone() {
     let sandbox = Sandbox::new();
     let json =

@@ -41,10 +41,11 @@ fn uses(network: &Network) -> Uses {
         readers: vec![Vec::new(); network.tensors.len()],
     };
     for (index, layer) in network.layers.iter().enumerate() {
-        uses.producers[layer.output] = Some(index);
+        uses.producers[network.storage(layer.output)] = Some(index);
         for input in &layer.inputs {
-            if uses.readers[*input].last() != Some(&index) {
-                uses.readers[*input].push(index);
+            let readers = &mut uses.readers[network.storage(*input)];
+            if readers.last() != Some(&index) {
+                readers.push(index);
             }
         }
     }
@@ -95,7 +96,7 @@ fn shortage(
 
 /// Makes one tensor leave the chip at a layer; false when none is there.
 fn give_way(network: &Network, uses: &Uses, stays: &mut [Option<Stay>], layer: usize) -> bool {
-    let used = &network.layers[layer];
+    let used = network.storages_of(layer);
     let size = |tensor: &usize| network.tensors[*tensor].place.vectors();
     let there: Vec<usize> = (0..stays.len())
         .filter(|t| stays[*t].is_some_and(|stay| stay.first <= layer && layer <= stay.last))
@@ -135,13 +136,15 @@ fn buffers(network: &Network, stays: &[Option<Stay>]) -> Vec<Buffer> {
     for tensor in order {
         let stay = stays[tensor].expect("only those that stay");
         let vectors = network.tensors[tensor].place.vectors();
-        let producer = network.layers.iter().position(|layer| layer.output == tensor);
+        let producer = network.layers.iter().position(|layer| network.storage(layer.output) == tensor);
         let replaced = producer.and_then(|index| {
-            let layer = &network.layers[index];
-            let ends_here = |t: &&usize| stays[**t].is_some_and(|s| s.first < index && s.last == index);
-            matches!(layer.operation, Operation::Add(_)).then(|| layer.inputs.iter().rev().find(ends_here))?
+            let Operation::Binary(binary) = &network.layers[index].operation else { return None };
+            let inputs = network.storages_of(index).inputs;
+            let ends_here = |t: usize| stays[t].is_some_and(|s| s.first < index && s.last == index);
+            let whole = |p: &usize| !binary.one_pixel[*p] && network.tensors[inputs[*p]].constant.is_none();
+            (0..2).rev().filter(whole).map(|position| inputs[position]).find(|t| ends_here(*t))
         });
-        match replaced.and_then(|operand| owner[*operand]) {
+        match replaced.and_then(|operand| owner[operand]) {
             Some(buffer) if buffers[buffer].last == stay.first => {
                 buffers[buffer].tensors.push(tensor);
                 buffers[buffer].last = stay.last;
@@ -241,14 +244,24 @@ fn plan_all(
                 here(tensor).map(|base| base..base + network.tensors[tensor].place.vectors())
             })
             .collect();
+        let flat = layer.operation.is_flat();
+        let image = |tensor: usize| {
+            let place = network.tensors[tensor].place;
+            if flat {
+                place.flat()
+            } else {
+                place
+            }
+        };
+        let storages = network.storages_of(index);
         let problem = Problem {
             config,
             operation: &layer.operation,
-            inputs: layer.inputs.iter().map(|t| &network.tensors[*t]).collect(),
-            output: &network.tensors[layer.output],
-            resident_inputs: layer.inputs.iter().map(|t| here(*t)).collect(),
-            resident_output: here(layer.output),
-            stored: in_workspace(network, uses, stays, layer.output),
+            inputs: layer.inputs.iter().map(|t| image(*t)).collect(),
+            output: image(layer.output),
+            resident_inputs: storages.inputs.iter().map(|t| here(*t)).collect(),
+            resident_output: here(storages.output),
+            stored: in_workspace(network, uses, stays, storages.output),
             gaps: free(used, config),
         };
         plans.push(plan(&problem).map_err(|lack| (index, lack))?);
@@ -258,8 +271,11 @@ fn plan_all(
 
 /// Whether a tensor has a place in the workspace: the host writes or reads it, or a layer finds it only there.
 fn in_workspace(network: &Network, uses: &Uses, stays: &[Option<Stay>], tensor: usize) -> bool {
+    if network.tensors[tensor].constant.is_some() {
+        return false;
+    }
     network.inputs.contains(&tensor)
-        || network.outputs.iter().any(|output| output.tensor == tensor)
+        || network.outputs.iter().any(|output| network.storage(output.tensor) == tensor)
         || match stays[tensor] {
             Some(stay) => uses.readers[tensor].iter().any(|reader| *reader > stay.last),
             None => true,
@@ -274,8 +290,11 @@ fn finish(
     plans: Vec<Plan>,
 ) -> Allocation {
     let mut workspace_bytes = 0usize;
-    let workspace = (0..network.tensors.len())
+    let mut workspace: Vec<Option<usize>> = (0..network.tensors.len())
         .map(|tensor| {
+            if network.tensors[tensor].alias_of.is_some() {
+                return None;
+            }
             in_workspace(network, uses, stays, tensor).then(|| {
                 let offset = workspace_bytes;
                 let bytes = network.tensors[tensor].place.vectors() * config.rows;
@@ -284,5 +303,8 @@ fn finish(
             })
         })
         .collect();
+    for tensor in 0..workspace.len() {
+        workspace[tensor] = workspace[network.storage(tensor)];
+    }
     Allocation { workspace, workspace_bytes, plans }
 }

@@ -12,10 +12,6 @@ use thiserror::Error;
 pub enum CompileError {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error(
-        "layer {layer}: batch {batch}; one image at a time is supported. Convert the model with batch 1"
-    )]
-    Batch { layer: String, batch: usize },
     #[error("layer {layer}: {problem}")]
     Unsupported { layer: String, problem: String },
     #[error("layer {layer} reads {producer}, which runs on the host. Only the end of a model may run there")]

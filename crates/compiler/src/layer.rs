@@ -2,7 +2,7 @@
 
 use frugal_graph::Window;
 use frugal_isa::{Config, TensorLayout};
-use frugal_quant::{ActivationRange, AddParameters, Multiplier};
+use frugal_quant::{ActivationRange, AddParameters, MulParameters, Multiplier, Table};
 
 /// A model as the accelerator sees it.
 #[derive(Clone, Debug)]
@@ -25,18 +25,45 @@ pub struct Output {
     pub shape: Vec<usize>,
 }
 
-/// An image: rows of pixels of channels.
+/// Images: rows of pixels of channels.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     pub name: String,
     pub shape: Vec<usize>,
     pub place: Placement,
+    /// The tensor whose bytes these are, under other dimensions.
+    pub alias_of: Option<usize>,
+    /// Elements of a constant, in the order of the shape.
+    pub constant: Option<Vec<i8>>,
+}
+
+/// See [`Network::storages_of`].
+#[derive(Clone, Debug)]
+pub struct Storages {
+    pub inputs: Vec<usize>,
+    pub output: usize,
+}
+
+impl Network {
+    /// The tensor that holds the bytes.
+    pub fn storage(&self, tensor: usize) -> usize {
+        self.tensors[tensor].alias_of.unwrap_or(tensor)
+    }
+
+    /// The tensors that hold what a layer reads and writes.
+    pub fn storages_of(&self, layer: usize) -> Storages {
+        let layer = &self.layers[layer];
+        let inputs = layer.inputs.iter().map(|tensor| self.storage(*tensor)).collect();
+        Storages { inputs, output: self.storage(layer.output) }
+    }
 }
 
 /// How an image lies in vectors, on the chip and behind the bus alike: pixel after pixel, row after row; the channels of a
 /// pixel fill whole vectors, and a row fills whole 16 bytes. In a *dense* image only rows begin with a vector of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
+    /// Images of a batch, one after another.
+    pub images: usize,
     pub height: usize,
     pub width: usize,
     pub channels: usize,
@@ -65,8 +92,69 @@ pub enum Operation {
     Depthwise(Product),
     /// A product whose windows are gathered from a dense image first.
     Packed(Packed),
-    Add(AddParameters),
+    Binary(Binary),
     Pool(Pool),
+    Map(Map),
+    Copy(Copy),
+}
+
+impl Operation {
+    /// Whether all rows of all images may be treated as those of one image.
+    pub fn is_flat(&self) -> bool {
+        match self {
+            Operation::Product(_) | Operation::Depthwise(_) | Operation::Packed(_) | Operation::Pool(_) => {
+                false
+            }
+            Operation::Binary(binary) => binary.one_pixel == [false; 2],
+            // A margin may also be below or to the right.
+            Operation::Map(map) => map.table.is_some(),
+            Operation::Copy(_) => true,
+        }
+    }
+}
+
+/// A function of two elements; an operand may be one pixel that meets all pixels of its image.
+#[derive(Clone, Debug)]
+pub struct Binary {
+    pub function: BinaryFunction,
+    pub one_pixel: [bool; 2],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinaryFunction {
+    Add(AddParameters),
+    Subtract(AddParameters),
+    Multiply(MulParameters),
+}
+
+/// A function of one element, or an image with a margin.
+#[derive(Clone, Debug)]
+pub struct Map {
+    pub table: Option<Table>,
+    /// Rows above and columns left of the image; what lies outside has the value `margin`.
+    pub top: usize,
+    pub left: usize,
+    pub margin: i8,
+}
+
+/// Elements at other places.
+#[derive(Clone, Debug)]
+pub struct Copy {
+    /// Value of elements that no part writes.
+    pub fill: Option<i8>,
+    pub parts: Vec<CopyPart>,
+}
+
+/// A box of elements of one input. Strides and offsets count elements in the order of the dimensions.
+#[derive(Clone, Debug)]
+pub struct CopyPart {
+    /// Position among the layer's inputs.
+    pub input: usize,
+    pub sizes: Vec<usize>,
+    pub source_offset: usize,
+    pub source_strides: Vec<usize>,
+    pub target_offset: usize,
+    pub target_strides: Vec<usize>,
 }
 
 /// A convolution of few channels: moves gather each window into consecutive bytes, over which the matrix engine then reduces.
@@ -132,17 +220,53 @@ pub fn vector_quantum(config: &Config) -> usize {
 }
 
 impl Placement {
-    pub fn new(height: usize, width: usize, channels: usize, config: &Config) -> Placement {
+    /// Images of these dimensions: images, height, width, channels.
+    pub fn new([images, height, width, channels]: [usize; 4], config: &Config) -> Placement {
         let quantum = vector_quantum(config);
         let chunks = channels.div_ceil(config.rows);
         let pixel = if chunks == 1 { 1 } else { chunks.next_multiple_of(quantum) };
-        Placement { height, width, channels, chunks, pixel, row: (width * pixel).next_multiple_of(quantum) }
+        let row = (width * pixel).next_multiple_of(quantum);
+        Placement { images, height, width, channels, chunks, pixel, row }
     }
 
     /// The same image without gaps between pixels.
     pub fn dense(self, config: &Config) -> Placement {
         let row = (self.width * self.channels).div_ceil(config.rows).next_multiple_of(vector_quantum(config));
         Placement { pixel: 0, row, ..self }
+    }
+
+    /// The same bytes with other dimensions, where that is possible.
+    pub fn under(&self, dimensions: [usize; 4], config: &Config) -> Option<Placement> {
+        let [images, height, width, channels] = dimensions;
+        if self.is_dense() || channels != self.channels {
+            return None;
+        }
+        let pixels = images * height * width;
+        if pixels != self.images * self.height * self.width {
+            return None;
+        }
+        let row = width * self.pixel;
+        let packed = self.row == self.width * self.pixel && row % vector_quantum(config) == 0;
+        if width == self.width {
+            return Some(Placement { images, height, ..*self });
+        }
+        packed.then_some(Placement { images, height, width, row, ..*self })
+    }
+
+    /// All rows of all images as one image.
+    pub fn flat(&self) -> Placement {
+        Placement { images: 1, height: self.images * self.height, ..*self }
+    }
+
+    pub fn dimensions(&self) -> [usize; 4] {
+        [self.images, self.height, self.width, self.channels]
+    }
+
+    /// Where an element lies: byte from the first vector on.
+    pub fn byte(&self, element: usize, config: &Config) -> usize {
+        let (pixel, channel) = (element / self.channels, element % self.channels);
+        let (row, x) = (pixel / self.width, pixel % self.width);
+        (row * self.row + x * self.pixel) * config.rows + channel
     }
 
     pub fn is_dense(&self) -> bool {
@@ -159,17 +283,17 @@ impl Placement {
 
     /// Vectors of the whole image.
     pub fn vectors(&self) -> usize {
-        self.height * self.row
+        self.images * self.height * self.row
     }
 
     pub fn elements(&self) -> usize {
-        self.height * self.width * self.channels
+        self.images * self.height * self.width * self.channels
     }
 
     /// Where the host finds the elements, under `shape` if its dimensions are those of the image.
     pub fn layout(&self, name: &str, shape: &[usize], offset: usize, config: &Config) -> TensorLayout {
         let bytes = config.rows;
-        let image = [1, self.height, self.width, self.channels];
+        let image = self.dimensions();
         let pixel = if self.is_dense() { self.channels } else { self.pixel * bytes };
         let strides = [self.height * self.row * bytes, self.row * bytes, pixel, 1];
         // Leading ones may be left out.

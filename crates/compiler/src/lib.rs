@@ -10,6 +10,7 @@ pub mod access;
 mod allocate;
 mod build;
 pub mod check;
+mod copies;
 mod emit;
 pub mod error;
 pub mod estimate;
@@ -26,10 +27,11 @@ mod tokens;
 pub use build::Value;
 pub use error::{ChipMemory, CompileError, Shortage};
 pub use estimate::{estimate_cycles, CostModel, Estimate};
-pub use legalise::{HostKind, HostSource, HostStep};
+pub use legalise::{HostInput, HostKind, HostSource, HostStep};
 
 use build::Planned;
-use frugal_graph::{host, Graph};
+use frugal_graph::npy::Elements;
+use frugal_graph::{host, Graph, Quantize};
 use frugal_isa::command::End;
 use frugal_isa::program::Layer;
 use frugal_isa::{Command, Config, Program};
@@ -59,6 +61,8 @@ pub struct CompileOptions {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compiled {
     pub program: Program,
+    /// What the host does with each input before the program.
+    pub host_inputs: Vec<HostInput>,
     /// Steps after the program, in order.
     pub host: Vec<HostStep>,
     /// Where each output of the model comes from.
@@ -76,11 +80,19 @@ pub struct LayerInfo {
     pub cut: String,
 }
 
-/// Why device outputs do not become model outputs.
+/// Why the host's part of a model cannot be computed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FinishError {
     #[error("the program has {expected} outputs, {given} were given")]
     Count { expected: usize, given: usize },
+    #[error("the model has {expected} inputs, {given} were given")]
+    InputCount { expected: usize, given: usize },
+    #[error("input {index} takes {wanted}, {given} was given")]
+    InputType { index: usize, wanted: &'static str, given: &'static str },
+    #[error("output {index} of the model is {given}, not int8")]
+    OutputType { index: usize, given: &'static str },
+    #[error("{name} reads {given}, which no host step makes")]
+    StepType { name: String, given: &'static str },
     #[error("output {name} has {expected} elements, {given} were given")]
     Length { name: String, expected: usize, given: usize },
 }
@@ -163,6 +175,7 @@ fn compile_for(graph: &Graph, config: &Config, options: &CompileOptions) -> Resu
     });
     Ok(Compiled {
         program,
+        host_inputs: legalised.host_inputs.clone(),
         host: legalised.host.clone(),
         results: legalised.results.clone(),
         layers: infos.collect(),
@@ -202,8 +215,51 @@ fn name_layer(error: check::CheckError, planned: &[Planned], network: &layer::Ne
 }
 
 impl Compiled {
-    /// Computes the model's outputs from the dense bytes of the program's outputs.
-    pub fn finish(&self, outputs: &[Vec<u8>]) -> Result<Vec<Vec<i8>>, FinishError> {
+    /// Names of the operators that the host computes, before and after the program.
+    pub fn host_operators(&self) -> impl Iterator<Item = &str> {
+        let before =
+            self.host_inputs.iter().filter_map(|input| input.step.as_ref()).map(|step| step.0.as_str());
+        before.chain(self.host.iter().map(|step| step.name.as_str()))
+    }
+
+    /// The program's inputs from the model's: what the host computes before the program.
+    pub fn prepare(&self, inputs: &[Elements]) -> Result<Vec<Vec<u8>>, FinishError> {
+        if inputs.len() != self.host_inputs.len() {
+            return Err(FinishError::InputCount { expected: self.host_inputs.len(), given: inputs.len() });
+        }
+        let mut prepared = Vec::new();
+        for (index, (input, host)) in inputs.iter().zip(&self.host_inputs).enumerate() {
+            let wrong = |wanted: &'static str| FinishError::InputType { index, wanted, given: input.descr() };
+            let elements = match (&host.step, input) {
+                (None, Elements::I8(elements)) => elements.clone(),
+                (None, _) => return Err(wrong("int8")),
+                (Some((_, step)), input) => match (step, input) {
+                    (Quantize::FromF32(_), Elements::F32(_)) | (Quantize::FromU8(_), Elements::U8(_)) => {
+                        match host::quantize(step, input) {
+                            Elements::I8(elements) => elements,
+                            _ => unreachable!("both give int8"),
+                        }
+                    }
+                    (Quantize::FromF32(_), _) => return Err(wrong("float32")),
+                    _ => return Err(wrong("uint8")),
+                },
+            };
+            prepared.push(elements.iter().map(|x| *x as u8).collect());
+        }
+        Ok(prepared)
+    }
+
+    /// [`Compiled::finish`] of a model whose outputs are int8.
+    pub fn finish_int8(&self, outputs: &[Vec<u8>]) -> Result<Vec<Vec<i8>>, FinishError> {
+        let int8 = |(index, output)| match output {
+            Elements::I8(elements) => Ok(elements),
+            other => Err(FinishError::OutputType { index, given: other.descr() }),
+        };
+        self.finish(outputs)?.into_iter().enumerate().map(int8).collect()
+    }
+
+    /// The model's outputs from the dense bytes of the program's outputs: what the host computes after the program.
+    pub fn finish(&self, outputs: &[Vec<u8>]) -> Result<Vec<Elements>, FinishError> {
         if outputs.len() != self.program.outputs.len() {
             return Err(FinishError::Count { expected: self.program.outputs.len(), given: outputs.len() });
         }
@@ -213,18 +269,25 @@ impl Compiled {
                 return Err(FinishError::Length { name: layout.name.clone(), expected, given });
             }
         }
-        let mut steps: Vec<Vec<i8>> = Vec::new();
-        let take = |source: HostSource, steps: &[Vec<i8>]| match source {
-            HostSource::Device(index) => outputs[index].iter().map(|byte| *byte as i8).collect(),
+        let mut steps: Vec<Elements> = Vec::new();
+        let take = |source: HostSource, steps: &[Elements]| match source {
+            HostSource::Device(index) => {
+                Elements::I8(outputs[index].iter().map(|byte| *byte as i8).collect())
+            }
             HostSource::Step(index) => steps[index].clone(),
         };
         for step in &self.host {
-            let input: Vec<i8> = take(step.source, &steps);
+            let input = take(step.source, &steps);
+            let Elements::I8(input) = input else {
+                return Err(FinishError::StepType { name: step.name.clone(), given: input.descr() });
+            };
             steps.push(match &step.kind {
                 HostKind::Softmax { parameters, row_length } => {
-                    host::softmax(parameters, *row_length, &input)
+                    Elements::I8(host::softmax(parameters, *row_length, &input))
                 }
-                HostKind::Reshape => host::reshape(&input),
+                HostKind::Reshape => Elements::I8(host::reshape(&input)),
+                HostKind::Quantize(quantize) => host::quantize(quantize, &Elements::I8(input)),
+                HostKind::Dequantize(quantisation) => Elements::F32(host::dequantize(*quantisation, &input)),
             });
         }
         Ok(self.results.iter().map(|source| take(*source, &steps)).collect())

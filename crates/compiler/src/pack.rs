@@ -17,6 +17,10 @@ pub fn pack(network: &mut Network, config: &Config) {
             continue;
         }
         let place = network.tensors[input].place;
+        let aliased = network.tensors.iter().any(|tensor| tensor.alias_of == Some(input));
+        if aliased {
+            continue;
+        }
         let Operation::Product(product) = &network.layers[index].operation else { continue };
         let Some(packed) = packed(product, place.channels, config) else { continue };
         // Bytes of a row are counted in 15 bits, a segment's place in 16, the way to the next segment in 8.

@@ -10,7 +10,7 @@ use crate::layer::{Network, Operation};
 pub fn sequence(network: &mut Network) {
     let mut position = 0;
     while position < network.layers.len() {
-        if matches!(network.layers[position].operation, Operation::Add(_)) {
+        if matches!(network.layers[position].operation, Operation::Binary(_)) {
             move_smaller_operand(network, position);
         }
         position += 1;
@@ -19,7 +19,9 @@ pub fn sequence(network: &mut Network) {
 
 fn move_smaller_operand(network: &mut Network, addition: usize) {
     let layers = &network.layers;
-    let producer = |tensor: usize| layers[..addition].iter().position(|layer| layer.output == tensor);
+    let storage = |tensor: usize| network.storage(tensor);
+    let producer =
+        |tensor: usize| layers[..addition].iter().position(|layer| storage(layer.output) == storage(tensor));
     let inputs = &layers[addition].inputs;
     let (Some(a), Some(b)) = (producer(inputs[0]), producer(inputs[1])) else { return };
     let (earlier, later) = (a.min(b), a.max(b));

@@ -71,7 +71,10 @@ fn check(name: &str, preset: &str) {
                 assert_eq!(compared + compiled.host.len(), graph.operators.len(), "every layer was compared");
             }
             let results = compiled.finish(&outputs).expect("the outputs fit");
-            assert!(results == [arrays["output"].clone()], "{name} {file} on {preset}: the output differs");
+            assert!(
+                results == [frugal_graph::npy::Elements::I8(arrays["output"].clone())],
+                "{name} {file} on {preset}: the output differs"
+            );
         }
         if !dump_layers {
             let estimate = frugal_compiler::estimate::estimate(&program, &CostModel::default());

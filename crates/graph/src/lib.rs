@@ -21,6 +21,7 @@
 //! | [`host`] | the operators that run on the host: softmax, reshape, the borders to float32 and uint8 |
 //! | [`window`], [`shape`] | kernels, strides and padding; broadcasting |
 //! | `random` | random networks for tests, with the feature `random` |
+//! | `zoo` | networks of published shapes with random weights, with the feature `zoo` |
 //! | [`npy`], `npz` | NumPy arrays; archives of them with the feature `npz` |
 
 pub mod error;
@@ -36,6 +37,8 @@ pub mod reference;
 pub mod shape;
 pub mod tflite;
 pub mod window;
+#[cfg(feature = "zoo")]
+pub mod zoo;
 
 pub use error::{GraphError, LayerProblem, TensorProblem};
 pub use graph::{Constant, DataType, Graph, Operator, Quantisation, Tensor, TensorId};

@@ -35,7 +35,7 @@ pub fn run(arguments: &Demo) -> anyhow::Result<()> {
     for (index, (image, label)) in images.iter().zip(&labels).enumerate() {
         let bytes: Vec<u8> = image.iter().map(|x| *x as u8).collect();
         let result = runner.run(&compiled.program, &[bytes], &format!("image {index}"))?;
-        let outputs = compiled.finish(&result.outputs)?;
+        let outputs = compiled.finish_int8(&result.outputs)?;
         let statistics = &result.statistics;
         let (answer, score) = text::top(&outputs[0], 1)[0];
         let is_right = i32::try_from(answer) == Ok(*label);

@@ -6,6 +6,7 @@ use crate::device::{self, Runner};
 use crate::{config, text};
 use anyhow::{bail, ensure};
 use frugal_compiler::gemm::{self, Gemm, GemmOptions};
+use frugal_compiler::{estimate_cycles, CostModel};
 use frugal_device::Statistics;
 use frugal_isa::{Config, Program};
 use frugal_testbench::random::Random;
@@ -16,6 +17,8 @@ use std::io::{self, Write};
 pub struct Measured {
     pub macs: u64,
     pub commands: usize,
+    /// Cycles by the compiler's cycle model.
+    pub predicted_cycles: u64,
     pub statistics: Statistics,
 }
 
@@ -26,6 +29,21 @@ impl Measured {
 
     pub fn kilohertz(&self) -> Option<f64> {
         self.statistics.cycles.map(|cycles| text::kilohertz(cycles, self.statistics.wall_seconds))
+    }
+
+    /// A row of the table of benchmarks, where the device has cycles.
+    pub fn row(&self, command: String, config: &Config) -> Option<Row> {
+        Some(Row {
+            command,
+            cycles: self.statistics.cycles?,
+            macs: self.macs,
+            utilisation: self.utilisation(config)?,
+            bytes_read: self.statistics.bytes_read,
+            bytes_written: self.statistics.bytes_written,
+            simulated_khz: self.kilohertz()?,
+            predicted_cycles: Some(self.predicted_cycles),
+            ..Row::default()
+        })
     }
 }
 
@@ -76,7 +94,12 @@ impl Product {
         }
         let GemmOptions { m, k, n, repeat, .. } = self.options;
         let macs = [m, k, n, repeat].iter().map(|size| *size as u64).product();
-        Ok(Measured { macs, commands: self.built.program.commands.len(), statistics: result.statistics })
+        Ok(Measured {
+            macs,
+            commands: self.built.program.commands.len(),
+            predicted_cycles: estimate_cycles(&self.built.program, &CostModel::default()),
+            statistics: result.statistics,
+        })
     }
 
     fn compare(&self, output: &[u8]) -> anyhow::Result<()> {
@@ -108,19 +131,7 @@ pub fn run(arguments: &BenchGemm) -> anyhow::Result<()> {
     };
     let measured = Product::new(&options, arguments.device, &config, &arguments.simulation)?.measure()?;
     let statistics = &measured.statistics;
-    if let (Some(table), Some(cycles), Some(utilisation), Some(speed)) =
-        (&table, statistics.cycles, measured.utilisation(&config), measured.kilohertz())
-    {
-        let row = Row {
-            command: record::command_line(),
-            cycles,
-            macs: measured.macs,
-            utilisation,
-            bytes_read: statistics.bytes_read,
-            bytes_written: statistics.bytes_written,
-            simulated_khz: speed,
-            array_khz: None,
-        };
+    if let (Some(table), Some(row)) = (&table, measured.row(record::command_line(), &config)) {
         record::append(table, &config, &row)?;
     }
     let text = if arguments.report.json {
@@ -140,6 +151,7 @@ pub fn run(arguments: &BenchGemm) -> anyhow::Result<()> {
             "wall_seconds": statistics.wall_seconds,
             "simulated_khz": measured.kilohertz(),
             "commands": measured.commands,
+            "predicted_cycles": measured.predicted_cycles,
             "correct": true,
         });
         format!("{object:#}\n")
@@ -164,6 +176,7 @@ fn to_text(options: &GemmOptions, kind: DeviceKind, config: &Config, measured: &
         rows.push(("cycles", text::thousands(cycles)));
         rows.push(("MACs", text::thousands(measured.macs)));
         rows.push(("array utilisation", format!("{} = {formula}", text::percent(utilisation))));
+        rows.push(("cycle model", text::prediction(measured.predicted_cycles, cycles)));
     } else {
         rows.push(("MACs", text::thousands(measured.macs)));
     }

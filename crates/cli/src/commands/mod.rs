@@ -1,9 +1,12 @@
 //! One file a command.
 
+mod all;
 mod compile;
 mod demo;
 mod disasm;
 mod gemm;
+mod model;
+mod network;
 mod profile;
 mod record;
 mod run;
@@ -19,7 +22,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Compile(arguments) => compile::run(&arguments),
         Command::Disasm(arguments) => disasm::run(&arguments),
+        Command::Model(arguments) => model::run(&arguments),
         Command::Bench(Bench::Gemm(arguments)) => gemm::run(&arguments),
+        Command::Bench(Bench::Network(arguments)) => network::run(&arguments),
+        Command::Bench(Bench::All(arguments)) => all::run(&arguments),
         Command::Bench(Bench::Simulation(arguments)) => simulation::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     }

@@ -113,7 +113,7 @@ fn measure(
             "the outputs are not those of the functional simulator, please report this: nothing is written"
         );
     }
-    Ok((run, compiled.finish(&result.outputs)?))
+    Ok((run, compiled.finish_int8(&result.outputs)?))
 }
 
 impl Told<'_> {
@@ -127,7 +127,7 @@ impl Told<'_> {
 
     /// How far the cycle model is off, as a share of the measured cycles.
     fn error(estimated: u64, measured: u64) -> Option<f64> {
-        (measured > 0).then(|| (estimated as f64 - measured as f64) / measured as f64)
+        (measured > 0).then(|| text::error(estimated, measured))
     }
 
     fn share(&self, cycles: u64) -> f64 {

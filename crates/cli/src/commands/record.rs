@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The table's columns; what a benchmark has no number for is `-`.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 13] = [
     "date",
     "commit",
     "command",
@@ -20,6 +20,8 @@ const COLUMNS: [&str; 11] = [
     "bytes_written",
     "simulated_khz",
     "array_khz",
+    "predicted_cycles",
+    "bus_share",
 ];
 
 /// The numbers of one benchmark.
@@ -33,6 +35,10 @@ pub struct Row {
     pub bytes_written: Option<u64>,
     pub simulated_khz: f64,
     pub array_khz: Option<f64>,
+    /// By the compiler's cycle model.
+    pub predicted_cycles: Option<u64>,
+    /// The memory bus' least cycles as a share of those measured.
+    pub bus_share: Option<f64>,
 }
 
 /// The table of the checkout around the current folder.
@@ -47,12 +53,7 @@ pub fn find() -> anyhow::Result<PathBuf> {
 /// Appends a row.
 pub fn append(path: &Path, config: &Config, row: &Row) -> anyhow::Result<()> {
     let mut table = String::from_utf8(files::read(path)?).with_context(|| files::show(path))?;
-    if table.trim().is_empty() {
-        table = COLUMNS.join("\t") + "\n";
-    }
-    if !table.ends_with('\n') {
-        table.push('\n');
-    }
+    table = with_all_columns(&table);
     let optional = |value: Option<String>| value.unwrap_or_else(|| "-".into());
     let cells: [String; COLUMNS.len()] = [
         today(),
@@ -66,10 +67,21 @@ pub fn append(path: &Path, config: &Config, row: &Row) -> anyhow::Result<()> {
         optional(row.bytes_written.map(|bytes| bytes.to_string())),
         format!("{:.0}", row.simulated_khz),
         optional(row.array_khz.map(|speed| format!("{speed:.0}"))),
+        optional(row.predicted_cycles.map(|cycles| cycles.to_string())),
+        optional(row.bus_share.map(|share| format!("{share:.4}"))),
     ];
     table += &cells.map(|cell| cell.replace(['\t', '\n'], " ")).join("\t");
     table.push('\n');
     files::write(path, table.as_bytes())
+}
+
+/// The table with a header, and with `-` in columns that came after a row.
+fn with_all_columns(table: &str) -> String {
+    let rows = table.lines().filter(|line| !line.trim().is_empty()).skip(1).map(|line| {
+        let missing = COLUMNS.len().saturating_sub(line.split('\t').count());
+        line.to_owned() + &"\t-".repeat(missing)
+    });
+    std::iter::once(COLUMNS.join("\t")).chain(rows).map(|line| line + "\n").collect()
 }
 
 /// The arguments of this process, as a person would type them.
@@ -112,7 +124,16 @@ fn date(days: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::date;
+    use super::{date, with_all_columns, COLUMNS};
+
+    #[test]
+    fn rows_of_fewer_columns_stay_readable() {
+        assert_eq!(with_all_columns(""), COLUMNS.join("\t") + "\n");
+        let before = format!("{}\n{}", COLUMNS[..11].join("\t"), ["7"; 11].join("\t"));
+        let after = with_all_columns(&before);
+        assert_eq!(after, format!("{}\n{}\t-\t-\n", COLUMNS.join("\t"), ["7"; 11].join("\t")));
+        assert_eq!(with_all_columns(&after), after);
+    }
 
     #[test]
     fn dates() {

@@ -81,7 +81,7 @@ pub fn run(arguments: &Run) -> anyhow::Result<()> {
     for (index, inputs) in batch.iter().enumerate() {
         let label = format!("image {} of {}", index + 1, batch.len());
         let result = runner.run(&compiled.program, inputs, &label)?;
-        images.push(Image { outputs: compiled.finish(&result.outputs)?, statistics: result.statistics });
+        images.push(Image { outputs: compiled.finish_int8(&result.outputs)?, statistics: result.statistics });
     }
     // Closes the waveform.
     drop(runner);

@@ -55,6 +55,7 @@ pub fn run(arguments: &BenchSimulation) -> anyhow::Result<()> {
             bytes_written: measured.statistics.bytes_written,
             simulated_khz: accelerator_khz,
             array_khz: Some(array_khz),
+            ..Row::default()
         };
         record::append(table, &config, &row)?;
     }

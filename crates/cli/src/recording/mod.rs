@@ -201,8 +201,10 @@ fn share_macs(program: &Program, commands: &mut [CommandSpan]) {
 
 /// What a layer computes, for people: `convolution 3 x 3, stride 2`.
 fn operator(graph: &Graph, layer: &str) -> String {
+    // `op03_HARD_SWISH`
+    let plain = || layer.split_once('_').map_or(layer, |(_, name)| name).replace('_', " ").to_lowercase();
     let Some(operator) = graph.operators.iter().find(|operator| operator.name == layer) else {
-        return layer.to_owned();
+        return plain();
     };
     let windowed = |what: &str, window: &Window| {
         let mut text = format!("{what} {} x {}", window.kernel_height, window.kernel_width);
@@ -229,8 +231,7 @@ fn operator(graph: &Graph, layer: &str) -> String {
         OperatorKind::AveragePool2d(pool) => pooling("average pooling", &pool.window),
         OperatorKind::MaxPool2d(pool) => pooling("maximum pooling", &pool.window),
         OperatorKind::Add(_) => "addition".to_owned(),
-        // `op03_HARD_SWISH`
-        _ => layer.split_once('_').map_or(layer, |(_, name)| name).replace('_', " ").to_lowercase(),
+        _ => plain(),
     }
 }
 

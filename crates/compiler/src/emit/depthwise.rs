@@ -1,6 +1,6 @@
 //! Depthwise convolutions: the engine walks down columns or along rows of the image, a vector of channels at a time.
 
-use super::{field, BlockKey, Buffers, Emitter, Region, View};
+use super::{field, window_columns, window_rows, BlockKey, Buffers, Emitter, Region, View};
 use crate::build::Value;
 use crate::layer::{Product, Weights};
 use crate::taps::{self, Direction, TapPart};
@@ -55,10 +55,8 @@ impl Emitter<'_> {
         let (_, walk_stride, _) = direction.sides(&window);
         let overread = parts.iter().map(|part| part.overread(walk_stride)).max().unwrap_or(0);
         let mut wanted = Region {
-            y: window.rows(region.y.start, input.height).start
-                ..window.rows(region.y.end - 1, input.height).end.max(1),
-            x: window.columns(region.x.start, input.width).start
-                ..window.columns(region.x.end - 1, input.width).end.max(1),
+            y: window_rows(&window, &region.y, input.height),
+            x: window_columns(&window, &region.x, input.width),
             c: chunks.clone(),
         };
         match direction {

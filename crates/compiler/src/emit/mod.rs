@@ -4,6 +4,7 @@
 //! out which commands do not need each other's results. This file stages tensors and blocks of constants; each kind of layer has a
 //! file of its own.
 
+mod copy;
 mod depthwise;
 mod packed;
 mod product;
@@ -13,8 +14,11 @@ use crate::allocate::Allocation;
 use crate::build::{group_quantum, pack_parameters, ChannelParameters, Constants, Planned, Ring, Value};
 use crate::layer::{vector_quantum, Network, Operation, Placement, Product};
 use crate::tile::{ranges, transferable, Cut, Operand};
-use frugal_isa::command::{space, Load, Store};
+use frugal_graph::Window;
+use frugal_isa::command::{layout, space, Load, Store};
 use frugal_isa::{Command, Config};
+use frugal_quant::Table;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Base registers.
@@ -54,6 +58,18 @@ impl View {
 /// A value of 16 bits, modulo 2^16.
 fn field(value: i64) -> u32 {
     (value & 0xffff) as u32
+}
+
+/// Rows of the input that rows `y` of the output read; at least one, also where all of them lie in the padding.
+fn window_rows(window: &Window, y: &Range<usize>, height: usize) -> Range<usize> {
+    let end = window.rows(y.end - 1, height).end.max(1);
+    window.rows(y.start, height).start.min(end - 1)..end
+}
+
+/// The same for columns.
+fn window_columns(window: &Window, x: &Range<usize>, width: usize) -> Range<usize> {
+    let end = window.columns(x.end - 1, width).end.max(1);
+    window.columns(x.start, width).start.min(end - 1)..end
 }
 
 /// Identifies a block of weights or parameters.
@@ -112,9 +128,14 @@ struct Emitter<'a> {
     weights: Ring<BlockKey>,
     parameters: Ring<BlockKey>,
     next_value: u32,
-    /// For each input of the model, the rows that are on the chip.
-    loaded_rows: Vec<usize>,
+    /// For each tensor that begins in memory, whether each of its vectors is on the chip.
+    loaded: HashMap<usize, Vec<bool>>,
+    tables: Ring<usize>,
     layer: usize,
+    /// The image of the batch that is computed.
+    image: usize,
+    /// All rows of all images count as one image.
+    flat: bool,
     accumulator_turn: usize,
 }
 
@@ -129,20 +150,30 @@ pub fn emit(network: &Network, config: &Config, allocation: &Allocation) -> Emit
         weights: Ring::new(config.weight_depth),
         parameters: Ring::new(config.parameter_depth),
         next_value: network.tensors.len() as u32,
-        loaded_rows: vec![0; network.tensors.len()],
+        loaded: HashMap::new(),
+        tables: Ring::new(config.tables),
         layer: 0,
+        image: 0,
+        flat: false,
         accumulator_turn: 0,
     };
     for (index, layer) in network.layers.iter().enumerate() {
         emitter.layer = index;
+        emitter.flat = layer.operation.is_flat();
+        let images = if emitter.flat { 1 } else { network.tensors[layer.output].place.images };
         let plan = &allocation.plans[index];
-        match (&layer.operation, &plan.cut) {
-            (Operation::Product(product), Cut::Product(cut)) => emitter.product(product, plan, cut),
-            (Operation::Depthwise(product), Cut::Depthwise(cut)) => emitter.depthwise(product, plan, cut),
-            (Operation::Packed(packed), Cut::Packed { tiles }) => emitter.packed(packed, plan, *tiles),
-            (Operation::Add(parameters), Cut::Vector { chunks }) => emitter.add(parameters, plan, *chunks),
-            (Operation::Pool(pool), Cut::Vector { chunks }) => emitter.pool(pool, plan, *chunks),
-            _ => unreachable!("the pass tile cuts products and vector layers as such"),
+        for image in 0..images {
+            emitter.image = image;
+            match (&layer.operation, &plan.cut) {
+                (Operation::Product(product), Cut::Product(cut)) => emitter.product(product, plan, cut),
+                (Operation::Depthwise(product), Cut::Depthwise(cut)) => emitter.depthwise(product, plan, cut),
+                (Operation::Packed(packed), Cut::Packed { tiles }) => emitter.packed(packed, plan, *tiles),
+                (Operation::Binary(binary), Cut::Vector { chunks }) => emitter.binary(binary, plan, *chunks),
+                (Operation::Pool(pool), Cut::Vector { chunks }) => emitter.pool(pool, plan, *chunks),
+                (Operation::Map(map), Cut::Vector { chunks }) => emitter.map(map, plan, *chunks),
+                (Operation::Copy(copy), Cut::Copy) => emitter.copy(copy, plan),
+                _ => unreachable!("the pass tile cuts every kind of layer as such"),
+            }
         }
     }
     Emitted { planned: emitter.planned, constants: emitter.constants.bytes }
@@ -161,11 +192,23 @@ impl Emitter<'_> {
     }
 
     fn tensor_value(&self, tensor: usize) -> Value {
-        Value(tensor as u32)
+        Value(self.network.storage(tensor) as u32)
     }
 
+    /// The image of a tensor, or all of them as one.
     fn place(&self, tensor: usize) -> Placement {
-        self.network.tensors[tensor].place
+        let place = self.network.tensors[tensor].place;
+        if self.flat {
+            place.flat()
+        } else {
+            place
+        }
+    }
+
+    /// Rows of a tensor before the image that is computed. A tensor of one image serves all.
+    fn first_row(&self, tensor: usize) -> usize {
+        let place = self.network.tensors[tensor].place;
+        self.image.min(place.images - 1) * place.height
     }
 
     fn output(&self) -> usize {
@@ -183,6 +226,7 @@ impl Emitter<'_> {
 
     fn resident_view(&self, tensor: usize, base: usize) -> View {
         let place = self.lines(tensor);
+        let base = base + self.first_row(tensor) * place.row;
         View { base, y: 0, x: 0, c: 0, row: place.row, pixel: place.pixel }
     }
 
@@ -218,15 +262,22 @@ impl Emitter<'_> {
     }
 
     fn load_region(&mut self, tensor: usize, region: &Region, view: &View) {
-        let offset = self.allocation.workspace[tensor].expect("a staged tensor is in the workspace");
         let bytes = self.config.rows;
         let value = self.tensor_value(tensor);
+        let (base_register, offset) = match self.constant_tensor(tensor) {
+            Some(offset) => (CONSTANTS, offset),
+            None => {
+                let offset = self.allocation.workspace[tensor];
+                (WORKSPACE, offset.expect("a staged tensor is in the workspace"))
+            }
+        };
+        let offset = offset + self.first_row(tensor) * self.lines(tensor).row * bytes;
         for [rows, length, first, memory_stride, address, stride] in
             self.transfers(&self.lines(tensor), region, view)
         {
             let load = Load {
                 space: space::ACTIVATION,
-                base_register: WORKSPACE,
+                base_register,
                 memory_offset: (offset + first * bytes) as u32,
                 rows: rows as u32,
                 row_bytes: (length * bytes) as u32,
@@ -235,13 +286,15 @@ impl Emitter<'_> {
                 stride: field(stride as i64),
                 ..Load::default()
             };
-            self.push(load, vec![value], Some(value));
+            let reads = if base_register == WORKSPACE { vec![value] } else { vec![] };
+            self.push(load, reads, Some(value));
         }
     }
 
     fn store_region(&mut self, tensor: usize, region: &Region, view: &View) {
-        let offset = self.allocation.workspace[tensor].expect("a stored tensor is in the workspace");
         let bytes = self.config.rows;
+        let offset = self.allocation.workspace[tensor].expect("a stored tensor is in the workspace")
+            + self.first_row(tensor) * self.lines(tensor).row * bytes;
         let value = self.tensor_value(tensor);
         for [rows, length, first, memory_stride, address, stride] in
             self.transfers(&self.lines(tensor), region, view)
@@ -261,6 +314,45 @@ impl Emitter<'_> {
         }
     }
 
+    /// Offset of a constant tensor's bytes among the constants, if it is one.
+    fn constant_tensor(&mut self, tensor: usize) -> Option<usize> {
+        let storage = self.network.storage(tensor);
+        let tensor = &self.network.tensors[storage];
+        let elements = tensor.constant.as_ref()?;
+        let key = BlockKey { layer: usize::MAX, tiles: storage..storage + 1, ky: 0..0, kx: 0..0, c: 0..0 };
+        let config = self.config;
+        Some(self.constants.offset(key, || {
+            let mut bytes = vec![0; tensor.place.vectors() * config.rows];
+            for (element, value) in elements.iter().enumerate() {
+                bytes[tensor.place.byte(element, config)] = *value as u8;
+            }
+            bytes
+        }))
+    }
+
+    /// Number of a table on the chip, which is loaded unless it is there.
+    fn table(&mut self, table: &Table) -> (u32, Value) {
+        let bytes: Vec<u8> = table.0.iter().map(|entry| *entry as u8).collect();
+        let key = BlockKey { layer: usize::MAX - 1 - self.layer, tiles: 0..0, ky: 0..0, kx: 0..0, c: 0..0 };
+        let offset = self.constants.offset(key, || bytes);
+        if let Some((number, value)) = self.tables.find(&offset) {
+            return (number as u32, value);
+        }
+        let value = self.value();
+        let number = self.tables.place(offset, 1, value);
+        let load = Load {
+            space: space::PARAMETER,
+            layout: layout::TABLE,
+            base_register: CONSTANTS,
+            memory_offset: offset as u32,
+            row_bytes: Config::TABLE_BYTES as u32,
+            address: number as u32,
+            ..Load::default()
+        };
+        self.push(load, vec![], Some(value));
+        (number as u32, value)
+    }
+
     /// Makes a region of an input readable and says where.
     fn stage(&mut self, position: usize, operand: &Operand, buffers: &mut Buffers, region: Region) -> View {
         let tensor = self.input(position);
@@ -268,11 +360,13 @@ impl Emitter<'_> {
         match operand {
             Operand::Resident(base) => {
                 let view = self.resident_view(tensor, *base);
-                let loaded = self.loaded_rows[tensor];
-                if self.network.inputs.contains(&tensor) && loaded < region.y.end {
-                    let missing = Region { y: loaded..region.y.end, x: 0..place.width, c: 0..place.pixel };
-                    self.load_region(tensor, &missing, &view);
-                    self.loaded_rows[tensor] = region.y.end;
+                let storage = self.network.storage(tensor);
+                let in_memory = self.network.inputs.contains(&storage)
+                    || self.network.tensors[storage].constant.is_some();
+                if in_memory {
+                    for y in self.missing_rows(tensor, &region.y) {
+                        self.load_region(tensor, &Region { y, x: 0..place.width, c: 0..place.pixel }, &view);
+                    }
                 }
                 view
             }
@@ -293,6 +387,27 @@ impl Emitter<'_> {
                 view
             }
         }
+    }
+
+    /// Runs of rows that are not on the chip yet; from now on they are.
+    fn missing_rows(&mut self, tensor: usize, rows: &Range<usize>) -> Vec<Range<usize>> {
+        let (first, row) = (self.first_row(tensor), self.lines(tensor).row);
+        let storage = self.network.storage(tensor);
+        let vectors = self.network.tensors[storage].place.vectors();
+        let loaded = self.loaded.entry(storage).or_insert_with(|| vec![false; vectors]);
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for y in rows.clone() {
+            let line = &mut loaded[(first + y) * row..(first + y + 1) * row];
+            if line.iter().all(|vector| *vector) {
+                continue;
+            }
+            line.fill(true);
+            match runs.last_mut() {
+                Some(run) if run.end == y => run.end += 1,
+                _ => runs.push(y..y + 1),
+            }
+        }
+        runs
     }
 
     /// Where a region of the output goes.

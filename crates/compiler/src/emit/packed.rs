@@ -1,6 +1,6 @@
 //! Packed products: gather windows by moves, then reduce over the gathered bytes.
 
-use super::{field, BlockKey, Buffers, Emitter, Region, View};
+use super::{field, window_rows, BlockKey, Buffers, Emitter, Region, View};
 use crate::build::Value;
 use crate::layer::{Packed, Placement, Weights};
 use crate::tile::{ranges, Operand, Plan};
@@ -44,8 +44,7 @@ impl Emitter<'_> {
     ) {
         let window = packed.product.window;
         let input = self.place(self.input(0));
-        let rows = window.rows(region.y.start, input.height).start
-            ..window.rows(region.y.end - 1, input.height).end.max(1);
+        let rows = window_rows(&window, &region.y, input.height);
         let wanted = Region { y: rows, x: 0..input.row, c: 0..1 };
         let source = self.stage(0, operand, images, wanted);
         for segment in &packed.segments {

@@ -1,6 +1,6 @@
 //! Products: boxes of outputs, blocks of column tiles, blocks of the reduction.
 
-use super::{field, BlockKey, Buffers, Emitter, Reduction, Region, View};
+use super::{field, window_columns, window_rows, BlockKey, Buffers, Emitter, Reduction, Region, View};
 use crate::build::Value;
 use crate::layer::{Placement, Product};
 use crate::tile::{chunks_of_tiles, output_chunks, ranges, transferable, Operand, Plan, ProductCut};
@@ -82,10 +82,8 @@ impl Emitter<'_> {
                 }
             }
         }
-        let rows = window.rows(region.y.start, input.height).start
-            ..window.rows(region.y.end - 1, input.height).end.max(1);
-        let columns = window.columns(region.x.start, input.width).start
-            ..window.columns(region.x.end - 1, input.width).end.max(1);
+        let rows = window_rows(&window, &region.y, input.height);
+        let columns = window_columns(&window, &region.x, input.width);
         let groups = self.config.cols / self.config.lanes;
         let results = region.y.len() * region.x.len();
         let rows_needed = results * block.len() * groups;

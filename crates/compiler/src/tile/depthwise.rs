@@ -5,7 +5,7 @@ use super::*;
 pub(super) fn plan_depthwise(problem: &Problem<'_>, product: &Product) -> Result<Plan, Lack> {
     let config = problem.config;
     let quantum = vector_quantum(config);
-    let (input, output) = (&problem.inputs[0].place, &problem.output.place);
+    let (input, output) = (&problem.inputs[0], &problem.output);
     let window = &product.window;
     let groups = config.rows / config.lanes;
     if groups.next_multiple_of(group_quantum(config)) > config.parameter_depth {

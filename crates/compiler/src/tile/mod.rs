@@ -4,6 +4,7 @@
 //! chip are staged: loaded into, or stored from, buffers that live as long as the layer. All cuts that fit are compared with
 //! a simple model of cycles.
 
+mod copy;
 mod depthwise;
 mod packed;
 mod product;
@@ -11,7 +12,7 @@ mod vector;
 
 use crate::build::group_quantum;
 use crate::error::ChipMemory;
-use crate::layer::{vector_quantum, Operation, Packed, Placement, Product, Tensor};
+use crate::layer::{vector_quantum, Operation, Packed, Placement, Product};
 use crate::taps::{self, Direction};
 use frugal_graph::Window;
 use frugal_isa::Config;
@@ -45,6 +46,8 @@ pub enum Cut {
     Packed {
         tiles: usize,
     },
+    /// Rows of the output at a time.
+    Copy,
     /// Vectors of a pixel that a vector layer works on at a time.
     Vector {
         chunks: usize,
@@ -83,8 +86,9 @@ pub struct Lack {
 pub struct Problem<'a> {
     pub config: &'a Config,
     pub operation: &'a Operation,
-    pub inputs: Vec<&'a Tensor>,
-    pub output: &'a Tensor,
+    /// Images as the layer sees them.
+    pub inputs: Vec<Placement>,
+    pub output: Placement,
     /// Addresses of operands on the chip.
     pub resident_inputs: Vec<Option<usize>>,
     pub resident_output: Option<usize>,
@@ -237,8 +241,10 @@ pub fn plan(problem: &Problem<'_>) -> Result<Plan, Lack> {
         Operation::Product(product) => product::plan_product(problem, product),
         Operation::Depthwise(product) => depthwise::plan_depthwise(problem, product),
         Operation::Packed(packed) => packed::plan_packed(problem, packed),
-        Operation::Add(_) => vector::plan_vector(problem, None),
+        Operation::Binary(binary) => vector::plan_binary(problem, binary),
         Operation::Pool(pool) => vector::plan_vector(problem, Some(&pool.window)),
+        Operation::Map(map) => vector::plan_map(problem, map),
+        Operation::Copy(copy) => copy::plan_copy(problem, copy),
     }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 pub(super) fn plan_packed(problem: &Problem<'_>, packed: &Packed) -> Result<Plan, Lack> {
     let config = problem.config;
     let quantum = vector_quantum(config);
-    let (input, output) = (&problem.inputs[0].place, &problem.output.place);
+    let (input, output) = (&problem.inputs[0], &problem.output);
     let window = &packed.product.window;
     let groups = config.cols / config.lanes;
     let all_tiles = packed.product.bias.len().div_ceil(config.cols);

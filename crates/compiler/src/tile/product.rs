@@ -15,7 +15,7 @@ fn reduction_blocks(window: &Window, chunks: usize, step: usize) -> Vec<(usize, 
 pub(super) fn plan_product(problem: &Problem<'_>, product: &Product) -> Result<Plan, Lack> {
     let config = problem.config;
     let quantum = vector_quantum(config);
-    let (input, output) = (&problem.inputs[0].place, &problem.output.place);
+    let (input, output) = (&problem.inputs[0], &problem.output);
     let window = &product.window;
     let groups_per_tile = config.cols / config.lanes;
     if groups_per_tile.next_multiple_of(group_quantum(config)) > config.parameter_depth {

@@ -2,11 +2,53 @@
 
 use super::*;
 
+/// An operand of one pixel stays whole beside the boxes.
+pub(super) fn plan_binary(problem: &Problem<'_>, binary: &crate::layer::Binary) -> Result<Plan, Lack> {
+    let Some(position) = binary.one_pixel.iter().position(|one| *one) else {
+        return plan_vector(problem, None);
+    };
+    // The other operand is planned with the output; the pixel takes what is left of a gap.
+    let pixel = problem.inputs[position].vectors();
+    let other = 1 - position;
+    let mut gaps = problem.gaps.clone();
+    let mut place = problem.resident_inputs[position];
+    if place.is_none() {
+        let quantum = vector_quantum(problem.config);
+        let gap = gaps
+            .iter_mut()
+            .find(|gap| gap.start.next_multiple_of(quantum) + pixel <= gap.end)
+            .ok_or(Lack { memory: ChipMemory::Activation, needs: pixel })?;
+        let start = gap.start.next_multiple_of(quantum);
+        gap.start = start + pixel;
+        place = Some(start);
+    }
+    let rest = Problem {
+        inputs: vec![problem.inputs[other]],
+        resident_inputs: vec![problem.resident_inputs[other]],
+        gaps,
+        ..*problem
+    };
+    let mut plan = plan_vector(&rest, None)?;
+    let operand = match problem.resident_inputs[position] {
+        Some(base) => Operand::Resident(base),
+        None => Operand::Staged(place.into_iter().collect()),
+    };
+    plan.inputs.insert(position, operand);
+    Ok(plan)
+}
+
+/// A map with a margin reads the image shifted.
+pub(super) fn plan_map(problem: &Problem<'_>, map: &crate::layer::Map) -> Result<Plan, Lack> {
+    let padding = frugal_graph::Padding { top: map.top, left: map.left, ..Default::default() };
+    let window = Window { kernel_height: 1, kernel_width: 1, stride_height: 1, stride_width: 1, padding };
+    plan_vector(problem, Some(&window))
+}
+
 pub(super) fn plan_vector(problem: &Problem<'_>, window: Option<&Window>) -> Result<Plan, Lack> {
     let config = problem.config;
     let quantum = vector_quantum(config);
-    let output = &problem.output.place;
-    let input = &problem.inputs[0].place;
+    let output = &problem.output;
+    let input = &problem.inputs[0];
     let bus_vectors = config.rows as f64 / config.rows.min(config.bus_bytes()) as f64;
     let mut search = Search { problem, best: None, least: usize::MAX };
     let staged = problem.resident_output.is_none() || problem.resident_inputs.contains(&None);
@@ -49,9 +91,12 @@ pub(super) fn plan_vector(problem: &Problem<'_>, window: Option<&Window>) -> Res
                 };
                 overlapped + if staged || stored { 0.25 * compute / pieces } else { 0.0 }
             };
-            search.consider(&vec![input_size; problem.inputs.len()], output_size, cost, |inputs, output| {
-                Plan { rows, columns, inputs, output, cut: Cut::Vector { chunks } }
-            });
+            search.consider(
+                &vec![input_size; problem.resident_inputs.len()],
+                output_size,
+                cost,
+                |inputs, output| Plan { rows, columns, inputs, output, cut: Cut::Vector { chunks } },
+            );
         }
     }
     search.finish()

@@ -162,6 +162,7 @@ fn values(elements: &Elements) -> Vec<f32> {
 }
 
 /// A number that the environment may change.
+#[allow(dead_code)] // Not every test binary has one.
 pub fn number_from_environment(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
