@@ -19,6 +19,8 @@ Examples:
   frugal demo                                        classify handwritten digits on the simulated accelerator
   frugal run model.tflite --input image.npy          result, cycles, utilisation and bytes moved
   frugal run model.tflite --input image.npy --trace wave.fst
+  frugal profile model.tflite --input image.npy --out profile
+                                                     where the cycles went: a page, a trace, and a table
   frugal verilog --config base --out build           build/accelerator.v
   frugal model mobilenet_v1_025_96 --out m.tflite    a network of a published shape with random weights
   frugal bench gemm --m 512 --k 512 --n 512 --config large --bus-bits 128
@@ -36,6 +38,7 @@ pub struct Arguments {
 pub enum Command {
     Verilog(Verilog),
     Run(Run),
+    Profile(Profile),
     Compile(Compile),
     Disasm(Disasm),
     Model(Model),
@@ -93,8 +96,8 @@ pub struct Verilog {
 
 /// Run a model and say what it cost
 ///
-/// Prints the result, clock cycles, multiply-accumulates of the model, the share of the array's peak that they are, and the
-/// bytes that crossed the memory bus.
+/// Prints the result, clock cycles, multiply-accumulates of the model, the share of the array's peak that they are, the
+/// bytes that crossed the memory bus, and the performance counters. Where the cycles went, layer by layer: `frugal profile`.
 #[derive(Args)]
 #[command(after_help = "\
 Inputs are NumPy arrays (numpy.save) in C order:
@@ -131,6 +134,73 @@ pub struct Run {
     pub trace: Option<PathBuf>,
     #[command(flatten)]
     pub simulation: SimulationArguments,
+}
+
+/// Show where the cycles of a run went
+///
+/// Runs one image on the Verilated accelerator and records when each command was at work.
+/// Every cycle is then given to one layer and to one of these reasons, as the MAC array sees it:
+///
+///   computing  the array is given a step; multipliers that channels do not fill are idle
+///   memory     it waits for a load: weights or activations from memory
+///   vector     it waits for the vector unit: additions, pooling, gathering of windows
+///   storing    it waits for results to be written to memory
+///   fill       commands are fetched and begun, pipelines fill and drain,
+///              the output stage holds the array back
+///
+/// Prints a line for each layer, the biggest losses with what could be done about them, and how
+/// far the compiler's cycle model is off. Written into the folder:
+///
+///   report.html   the same as a page with plots, for any browser; loads nothing from elsewhere
+///   trace.json    every command on a time line, for https://ui.perfetto.dev (1 cycle is 1 us)
+///   profile.json  all numbers, as --json prints them; those of single commands: trace.json
+#[derive(Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Utilisation is the share of the array's peak: MACs of the layer / (cycles x rows x cols).
+The memory is part of what is measured: try --memory-latency 100, or --bus-bits 128.
+
+Examples:
+  frugal profile models/digits/digits.tflite --input models/digits/images.npy --out build/profile
+  frugal profile model.tflite --input x.npy --out build/slow --memory-latency 100
+  frugal profile model.tflite --input x.npy --out build/profile --json | jq '.layers[].cycles'
+  frugal profile model.tflite --estimate --config large --out build/guess
+
+--estimate needs no input, no Verilator, and no time."
+)]
+pub struct Profile {
+    /// Full-integer int8 TensorFlow Lite file
+    #[arg(value_name = "MODEL.tflite")]
+    pub model: PathBuf,
+    /// Input of the model, as for `frugal run`; once for each, in their order. Of several images the first is profiled
+    #[arg(long, value_name = "X.npy", required_unless_present = "estimate")]
+    pub input: Vec<PathBuf>,
+    /// Folder for report.html, trace.json and profile.json; made if it is not there. Files of these names are replaced only if
+    /// this command wrote them
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// Clock at which inferences a second are stated, in MHz
+    #[arg(long, value_name = "F", default_value = "75", value_parser = parse_megahertz)]
+    pub clock_mhz: f64,
+    /// Simulate nothing: show what the compiler's cycle model expects, which is some percent off, and more with a
+    /// --memory-latency in the hundreds
+    #[arg(long)]
+    pub estimate: bool,
+    /// Print what is in profile.json instead of text
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub simulation: SimulationArguments,
+}
+
+fn parse_megahertz(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(megahertz) if (1e-3..=1e6).contains(&megahertz) => Ok(megahertz),
+        _ => Err("a clock is a number of MHz, from 0.001 to 1000000".to_owned()),
+    }
 }
 
 /// Compile a model into a program

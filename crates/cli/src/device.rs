@@ -5,9 +5,9 @@ use crate::text;
 use anyhow::Context;
 use frugal_device::{Device, GoldenDevice, Progress, RunOptions, RunResult};
 use frugal_isa::{Config, Program};
-use frugal_testbench::accelerator::verilated_device;
+use frugal_testbench::accelerator::{verilated_device, VerilatedDevice};
 use frugal_testbench::axi::Stalls;
-use frugal_testbench::device::SimulationOptions;
+use frugal_testbench::device::{Recording, SimulationOptions};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -15,8 +15,22 @@ use std::time::{Duration, Instant};
 
 /// A device and how to run on it.
 pub struct Runner {
-    device: Box<dyn Device>,
+    device: Kind,
     max_cycles: Option<u64>,
+}
+
+enum Kind {
+    Golden(Box<GoldenDevice>),
+    Verilated(Box<VerilatedDevice>),
+}
+
+impl Kind {
+    fn device(&mut self) -> &mut dyn Device {
+        match self {
+            Kind::Golden(device) => device.as_mut(),
+            Kind::Verilated(device) => device.as_mut(),
+        }
+    }
 }
 
 impl DeviceKind {
@@ -29,6 +43,8 @@ impl DeviceKind {
 }
 
 impl SimulationArguments {
+    const ALL: [&'static str; 3] = ["--memory-latency", "--stall-seed", "--max-cycles"];
+
     pub fn options(&self) -> SimulationOptions {
         let mut options =
             SimulationOptions { stalls: self.stall_seed.map(Stalls::new), ..Default::default() };
@@ -40,14 +56,22 @@ impl SimulationArguments {
         options
     }
 
+    /// Says which options do nothing without a simulation in cycles.
+    pub fn note_unused(&self, unused: &[&str], why: &str) {
+        for option in self.used().into_iter().filter(|option| unused.contains(option)) {
+            let _ = writeln!(io::stderr(), "note: {option} does nothing {why}");
+        }
+    }
+
     /// The options in use that only a simulation in cycles has.
     fn used(&self) -> Vec<&'static str> {
-        let all = [
-            ("--memory-latency", self.memory_latency.is_some()),
-            ("--stall-seed", self.stall_seed.is_some()),
-            ("--max-cycles", self.max_cycles.is_some()),
-        ];
-        all.into_iter().filter(|(_, used)| *used).map(|(name, _)| name).collect()
+        let used = [self.memory_latency.is_some(), self.stall_seed.is_some(), self.max_cycles.is_some()];
+        SimulationArguments::ALL
+            .into_iter()
+            .zip(used)
+            .filter(|(_, used)| *used)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
@@ -58,23 +82,23 @@ pub fn open(
     simulation: &SimulationArguments,
     trace: Option<&Path>,
 ) -> anyhow::Result<Runner> {
-    let device: Box<dyn Device> = match kind {
+    let device = match kind {
         DeviceKind::Golden => {
-            for option in simulation.used() {
-                let _ = writeln!(
-                    io::stderr(),
-                    "note: {option} does nothing on the golden device, which has no cycles"
-                );
-            }
-            Box::new(GoldenDevice::new(config)?)
+            simulation.note_unused(&SimulationArguments::ALL, "on the golden device, which has no cycles");
+            Kind::Golden(Box::new(GoldenDevice::new(config)?))
         }
         DeviceKind::Verilator => {
             let message = format!("building the simulator of '{}' (the first time only)", config.name);
             let _spinner = Spinner::start(&message);
-            Box::new(verilated_device(config, &simulation.options(), trace)?)
+            Kind::Verilated(Box::new(verilated_device(config, &simulation.options(), trace)?))
         }
     };
     Ok(Runner { device, max_cycles: simulation.max_cycles })
+}
+
+/// The functional simulator, to compare with.
+pub fn open_golden(config: &Config) -> anyhow::Result<Runner> {
+    Ok(Runner { device: Kind::Golden(Box::new(GoldenDevice::new(config)?)), max_cycles: None })
 }
 
 impl Runner {
@@ -87,9 +111,28 @@ impl Runner {
             keep_workspace: false,
             progress: bar.bar.is_some().then_some(&show as &dyn Fn(Progress)),
         };
-        let result = self.device.run(program, inputs, &options);
+        let device = self.device.device();
+        let result = device.run(program, inputs, &options);
         drop(bar);
-        result.with_context(|| format!("{} on '{}'", program.name, self.device.config().name))
+        result.with_context(|| format!("{} on '{}'", program.name, device.config().name))
+    }
+
+    /// Runs a program on the Verilated accelerator and records when each command was at work; `None` on other devices.
+    pub fn run_recorded(
+        &mut self,
+        program: &Program,
+        inputs: &[Vec<u8>],
+        label: &str,
+    ) -> anyhow::Result<(RunResult, Option<Recording>)> {
+        if let Kind::Verilated(device) = &mut self.device {
+            device.record(true);
+        }
+        let result = self.run(program, inputs, label)?;
+        let recording = match &mut self.device {
+            Kind::Verilated(device) => device.take_recording(),
+            Kind::Golden(_) => None,
+        };
+        Ok((result, recording))
     }
 }
 

@@ -50,6 +50,13 @@ pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         return file.write_all(bytes).with_context(context);
     }
     let (target, folder) = place(path);
+    let file = temporary(&folder, bytes).with_context(context)?;
+    file.persist(target).map_err(|error| error.error).with_context(context)?;
+    Ok(())
+}
+
+/// A file without its final name; gone when dropped.
+fn temporary(folder: &Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".frugal-");
     #[cfg(unix)]
@@ -58,10 +65,88 @@ pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         // Less the umask, as for any other new file.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder).with_context(context)?;
-    file.write_all(bytes).with_context(context)?;
-    file.persist(target).map_err(|error| error.error).with_context(context)?;
-    Ok(())
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// Files that belong together, in one folder.
+pub struct Folder<'a> {
+    path: &'a Path,
+    /// The folders that have to be made, the outermost first.
+    missing: Vec<PathBuf>,
+}
+
+impl Folder<'_> {
+    /// Finds out before the work whether these files could be written, and leaves no trace. A file of such a name that is there already
+    /// may be replaced only if it holds `mark`: then it was written by the same command.
+    pub fn check<'a>(path: &'a Path, names: &[&str], mark: &str) -> anyhow::Result<Folder<'a>> {
+        let mut missing = Vec::new();
+        let mut there = path;
+        while let Err(error) = fs::symlink_metadata(there) {
+            match (error.kind(), there.parent()) {
+                (std::io::ErrorKind::NotFound, Some(parent)) => {
+                    missing.insert(0, there.to_owned());
+                    there = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+                }
+                _ => {
+                    return Err(error)
+                        .with_context(|| format!("the folder {} cannot be made", path.display()))
+                }
+            }
+        }
+        if !there.is_dir() {
+            let problem = anyhow::anyhow!("{} is a file; name a folder", there.display());
+            return Err(problem.context(format!("{} cannot be written to", path.display())));
+        }
+        tempfile::tempfile_in(there).with_context(|| format!("{} cannot be written to", path.display()))?;
+        for name in names {
+            let file = path.join(name);
+            let Ok(data) = fs::symlink_metadata(&file) else { continue };
+            // Through a link something else would be replaced, somewhere else.
+            let is_own = data.is_file() && contains(&fs::read(&file).unwrap_or_default(), mark.as_bytes());
+            if !is_own {
+                anyhow::bail!(
+                    "{} is there already and was not written by this command: it is left alone. Move it away, or name another folder",
+                    file.display()
+                );
+            }
+        }
+        Ok(Folder { path, missing })
+    }
+
+    /// Writes all of the files or none of them: under other names first, then renamed.
+    pub fn write(&self, files: &[(&str, &[u8])]) -> anyhow::Result<()> {
+        let written = fs::create_dir_all(self.path)
+            .with_context(|| format!("the folder {} cannot be made", self.path.display()))
+            .and_then(|()| self.write_files(files));
+        if written.is_err() {
+            // Only what is empty can be removed in this way.
+            for folder in self.missing.iter().rev() {
+                let _ = fs::remove_dir(folder);
+            }
+        }
+        written
+    }
+
+    fn write_files(&self, files: &[(&str, &[u8])]) -> anyhow::Result<()> {
+        let mut ready = Vec::with_capacity(files.len());
+        for (name, bytes) in files {
+            let target = self.path.join(name);
+            let file = temporary(self.path, bytes)
+                .with_context(|| format!("{} cannot be written", target.display()))?;
+            ready.push((file, target));
+        }
+        for (file, target) in ready {
+            let context = || format!("{} cannot be written", target.display());
+            file.persist(&target).map_err(|error| error.error).with_context(context)?;
+        }
+        Ok(())
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len().max(1)).any(|window| window == part)
 }
 
 /// The first folder, from `start` upwards, in which `name` exists.
@@ -93,6 +178,33 @@ mod tests {
             assert!(result.unwrap_err().to_string().ends_with(" cannot be written"));
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_gets_all_files_or_none() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("deep/er");
+        let count = || fs::read_dir(root.path()).unwrap().count();
+        let folder = Folder::check(&path, &["a", "b"], "mark").unwrap();
+        assert_eq!(count(), 0);
+        folder.write(&[("a", b"a mark"), ("b/c", b"")]).unwrap_err();
+        assert_eq!(fs::read_dir(&path).map_or(0, Iterator::count), 1, "no temporary file is left");
+        folder.write(&[("a", b"a mark"), ("b", b"b")]).unwrap();
+        // Its own file may be replaced, another one may not.
+        Folder::check(&path, &["a"], "mark").unwrap();
+        let error = Folder::check(&path, &["a", "b"], "mark").err().unwrap().to_string();
+        assert!(error.contains("er/b is there already"), "{error}");
+        let error = Folder::check(&path.join("a/in"), &["a"], "mark").err().unwrap();
+        assert!(format!("{error:#}").contains("cannot be"), "{error:#}");
+    }
+
+    #[test]
+    fn folders_that_were_made_for_nothing_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("deep/er");
+        let folder = Folder::check(&path, &["a"], "mark").unwrap();
+        folder.write(&[("no/such/a", b"")]).unwrap_err();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
     #[cfg(unix)]

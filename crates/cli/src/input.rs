@@ -1,7 +1,10 @@
 //! NumPy arrays as inputs of a model.
 
-use frugal_graph::npy::{Array, Elements};
-use frugal_graph::Tensor;
+use crate::{files, UsageError};
+use anyhow::Context;
+use frugal_graph::npy::{self, Array, Elements};
+use frugal_graph::{Graph, Tensor};
+use std::path::PathBuf;
 
 /// Why an array is no input of the model.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -54,6 +57,34 @@ pub fn images(array: &Array, tensor: &Tensor) -> Result<Vec<Vec<i8>>, InputError
     }
     let elements = quantise(&array.data, tensor)?;
     Ok(elements.chunks_exact(tensor.element_count()).map(<[i8]>::to_vec).collect())
+}
+
+/// The bytes of each input of each image, from one file an input.
+pub fn read_batch(paths: &[PathBuf], graph: &Graph) -> anyhow::Result<Vec<Vec<Vec<u8>>>> {
+    let (given, needed) = (paths.len(), graph.inputs.len());
+    if given != needed {
+        let names: Vec<&str> = graph.inputs.iter().map(|id| graph[*id].name.as_str()).collect();
+        let message =
+            format!("the model has {needed} inputs ({}), --input was given {given} times", names.join(", "));
+        return Err(UsageError(message).into());
+    }
+    let mut batch: Vec<Vec<Vec<u8>>> = Vec::new();
+    for (number, (path, id)) in paths.iter().zip(&graph.inputs).enumerate() {
+        let array = npy::read(&files::read(path)?).with_context(|| files::show(path))?;
+        let images = images(&array, &graph[*id]).with_context(|| files::show(path))?;
+        if number == 0 {
+            batch.resize(images.len(), Vec::new());
+        } else if images.len() != batch.len() {
+            let before = paths[0].display();
+            let message =
+                format!("{} holds {} images, {before} {}", path.display(), images.len(), batch.len());
+            return Err(UsageError(message).into());
+        }
+        for (inputs, image) in batch.iter_mut().zip(images) {
+            inputs.push(image.iter().map(|x| *x as u8).collect());
+        }
+    }
+    Ok(batch)
 }
 
 fn quantise(data: &Elements, tensor: &Tensor) -> Result<Vec<i8>, InputError> {

@@ -6,6 +6,7 @@
 //! | `commands` | one file a command |
 //! | `config`, `model`, `input`, `files` | what comes in and goes out, with errors that name it |
 //! | `device` | the device to run on, with progress |
+//! | `recording` | what happened in a run, command by command |
 //! | `text` | numbers and results for people |
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
@@ -17,6 +18,7 @@ mod device;
 mod files;
 mod input;
 mod model;
+mod recording;
 mod text;
 
 use clap::Parser;

@@ -184,6 +184,7 @@ fn a_missing_verilator() {
     let (model, images) = (digits("digits.tflite"), digits("images.npy"));
     for arguments in [
         &["run", &model, "--input", &images, "--output", "y.npy", "--trace", "w.vcd"][..],
+        &["profile", &model, "--input", &images, "--out", "deep/er"],
         &["bench", "gemm", "--m", "4", "--k", "4", "--n", "4"],
         &["bench", "simulation", "--config", "nano"],
         &["bench", "network", "lenet5"],

@@ -82,6 +82,7 @@ fn run_prints_the_result_and_the_cost() {
             "y.npy",
         ],
     );
+    assert!(!text.contains("counters"), "the functional simulator has none: {text}");
     let (shape, scores) = int8(&sandbox.read("y.npy"));
     assert_eq!(shape, [1, 10]);
     assert_eq!(scores.iter().max(), Some(&scores[8]));
@@ -112,6 +113,7 @@ fn run_gives_the_bits_of_the_reference_for_every_image() {
         assert_eq!(int8(&sandbox.read("y.npy")), (vec![20, 10], wanted.clone()), "{config}");
         assert_eq!(json["cycles"], serde_json::Value::Null);
         assert_eq!(json["utilisation"], serde_json::Value::Null);
+        assert_eq!(json["counters"], serde_json::Value::Null);
         assert_eq!(json["macs"], 20 * 1_327_424);
         assert!(json["bytes_read"].as_u64() > Some(0) && json["bytes_written"].as_u64() > Some(0));
         assert!(json["wall_seconds"].as_f64() > Some(0.0));
@@ -290,6 +292,7 @@ fn help_teaches() {
     for command in [
         &["verilog"][..],
         &["run"],
+        &["profile"],
         &["compile"],
         &["disasm"],
         &["model"],

@@ -38,7 +38,12 @@ fn run_gives_the_same_bits_and_more_cycles_with_a_worse_memory() {
     }
     // The same seed, the same cycles.
     assert_eq!(run(&["--stall-seed", "3"]).0["cycles"], run(&["--stall-seed", "3"]).0["cycles"]);
+    let counter = |name: &str| plain["counters"][name].as_u64().unwrap_or_else(|| panic!("{name}: {plain}"));
+    assert!(counter("MATRIX_BUSY") > cycles / 2 && counter("MATRIX_BUSY") < cycles);
+    assert_eq!(plain["bytes_read"], 8 * counter("READ_BEATS"));
+    assert_eq!(plain["counters"], plain["images"][0]["counters"]);
     let text = sandbox.succeed(&["run", &model, "--input", &image, "--config", "nano"]);
+    assert_says(&text, &["performance counters", "matrix busy", "bus waits", "matrix waits load"]);
     assert_says(
         &text,
         &["class 8", "verilator, nano (8 x 8, 64-bit bus)", "= MACs / (cycles x 8 x 8)", "kHz"],

@@ -12,6 +12,9 @@
 //!    waited for is among them, only such engines count. The first that is left in the order load, vector, store is the reason:
 //!    [`memory`](Reason::Memory), [`vector`](Reason::Vector) or [`store`](Reason::Store). If none is left it is `fill`: commands are fetched,
 //!    dispatched or handed over.
+//!    - Where it is known when N was dispatched, and that is still to come, N waits for no token: it is not in its queue yet. Then
+//!      only those engines count that hold dispatch back, because more of their commands ahead of N have not started than their
+//!      queue takes. If there is none it is `fill`: the command is still being fetched.
 //!    - With the reason `vector`, and a layer without matrix commands on the vector engine, the cycle is that layer's.
 //!    - Otherwise it is the layer of N. After the last such command it is the layer of the command that finishes last.
 //!
@@ -103,6 +106,8 @@ pub struct Segment {
 pub struct Attribution {
     /// For each layer of the run.
     pub layers: Vec<Breakdown>,
+    /// For each layer, as many of its [`fill`](Reason::Fill) cycles as passed with no matrix command at work: commands were fetched or begun.
+    pub between: Vec<u64>,
     /// Cycles of a run without commands, which have no layer.
     pub outside: u64,
     /// The layers that the cycles were given to, in order of time, without gaps.
@@ -148,8 +153,12 @@ pub fn attribute(run: &Run) -> Result<Attribution, RunError> {
 }
 
 pub(crate) fn attribute_valid(run: &Run) -> Attribution {
-    let mut result =
-        Attribution { layers: vec![Breakdown::default(); run.layers.len()], ..Attribution::default() };
+    let count = run.layers.len();
+    let mut result = Attribution {
+        layers: vec![Breakdown::default(); count],
+        between: vec![0; count],
+        ..Attribution::default()
+    };
     if run.commands.is_empty() {
         result.outside = run.cycles;
         return result;
@@ -194,12 +203,15 @@ struct Gaps<'a> {
     run: &'a Run,
     /// Whether a layer has no matrix command.
     vector_only: Vec<bool>,
-    /// Starts and ends of everything, each once, in order.
+    /// When commands were dispatched, started and finished, each cycle once, in order.
     events: Vec<u64>,
     /// Places of the loads, vector commands and stores, by start, and how many have been made active.
     others: Vec<usize>,
     started: usize,
     active: BTreeSet<usize>,
+    /// For each engine the places of its commands in program order, which is the order in which they start, and how many have started.
+    queued: [Vec<usize>; 4],
+    left: [usize; 4],
     /// Places of the commands that can be N, by start, and how many have started.
     work: Vec<usize>,
     worked: usize,
@@ -222,9 +234,13 @@ impl Gaps<'_> {
         let others = by_start(&|c| c.engine != Engine::Matrix);
         let work =
             by_start(&|c| c.engine == Engine::Matrix || (c.engine == Engine::Vector && vector_only[c.layer]));
-        let mut events: Vec<u64> = run.commands.iter().flat_map(|c| [c.start, c.finish]).collect();
+        let mut events: Vec<u64> =
+            run.commands.iter().flat_map(|c| [c.start, c.finish].into_iter().chain(c.dispatched)).collect();
         events.sort_unstable();
         events.dedup();
+        let queued = Engine::ALL.map(|engine| {
+            (0..run.commands.len()).filter(|place| run.commands[*place].engine == engine).collect()
+        });
         let last_layer = run.commands.iter().max_by_key(|c| c.finish).map_or(0, |c| c.layer);
         Gaps {
             run,
@@ -233,6 +249,8 @@ impl Gaps<'_> {
             others,
             started: 0,
             active: BTreeSet::new(),
+            queued,
+            left: [0; 4],
             work,
             worked: 0,
             last_layer,
@@ -243,11 +261,14 @@ impl Gaps<'_> {
     fn charge(&mut self, from: u64, to: u64, result: &mut Attribution) {
         let mut now = from;
         while now < to {
-            // Nothing starts or ends between two events.
+            // Nothing changes between two events.
             let next = self.events.partition_point(|event| *event <= now);
             let end = self.events.get(next).copied().unwrap_or(to).min(to);
             let (layer, reason) = self.charged(now);
             result.layers[layer].add(reason, end - now);
+            if reason == Reason::Fill {
+                result.between[layer] += end - now;
+            }
             result.segment(layer, now, end);
             now = end;
         }
@@ -274,7 +295,16 @@ impl Gaps<'_> {
             }
         }
         let mut waited = [true; 4];
-        if let Some(next) = next {
+        if let Some(next) = next.filter(|next| next.dispatched.is_some_and(|dispatched| now < dispatched)) {
+            for (engine, waited) in waited.iter_mut().enumerate() {
+                let (queued, left) = (&self.queued[engine], &mut self.left[engine]);
+                while queued.get(*left).is_some_and(|place| commands[*place].start <= now) {
+                    *left += 1;
+                }
+                let ahead = queued.partition_point(|place| commands[*place].index < next.index);
+                *waited = ahead.saturating_sub(*left) > self.run.config.queue_depth;
+            }
+        } else if let Some(next) = next {
             let mut waits = next.waited_for.map(|cycles| cycles > 0);
             if next.engine == Engine::Vector && running[Engine::Vector as usize].is_some() {
                 waits = Engine::ALL.map(|engine| engine == Engine::Vector);

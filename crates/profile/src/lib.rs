@@ -11,6 +11,9 @@
 //!
 //! This crate knows of the accelerator only what `frugal-isa` says.
 
+/// What traces and reports say of who made them.
+pub const GENERATOR: &str = "frugal profile";
+
 pub mod attribute;
 mod bytes;
 mod losses;
@@ -27,3 +30,4 @@ pub use occupancy::Level;
 pub use run::{
     BusFacts, CommandSpan, Counter, Engine, LayerFacts, OccupancyInterval, OnChip, Run, RunError, Source,
 };
+pub use text::short;

@@ -5,6 +5,7 @@ use crate::bytes::LayerBytes;
 use crate::occupancy::Level;
 use crate::run::{Engine, OnChip, Run, RunError};
 use crate::text::{bytes, count, percent, share, thousands};
+use frugal_isa::COMMAND_BYTES;
 use serde::Serialize;
 
 /// A kind of loss.
@@ -142,18 +143,15 @@ impl Words<'_> {
             self.who(layers, ("fills", "fill")),
             percent(share(macs, offered)),
         );
-        let depthwise = layers.first().is_some_and(|(layer, _)| {
-            let facts = &self.run.layers[*layer];
-            [&facts.name, &facts.operator].iter().any(|text| text.to_lowercase().contains("depthwise"))
-        });
-        let remedy = match depthwise {
+        let taps = self.run.config.depthwise_taps;
+        let remedy = match layers.first().is_some_and(|(layer, _)| self.is_depthwise(*layer)) {
             true => format!(
-                "A depthwise convolution uses each input channel for one output channel only, where the array computes with {rows} input \
-                 channels for {cols} output channels. A smaller array, or another kind of layer, wastes less."
+                "A depthwise convolution sums each channel alone: a step computes {rows} channels with the taps of one column of the kernel, \
+                 at most {taps}, so a kernel of 3 rows uses 3 of {cols} columns. Other kernels, or a narrower array, waste less."
             ),
             false => format!(
                 "The array takes {rows} input channels and {cols} output channels at a time. Channel counts that are multiples of these fill \
-                 it, which an image of three colours cannot; a smaller array wastes less."
+                 it; an image of three colours, or a short window, cannot. A smaller array wastes less."
             ),
         };
         (what, remedy)
@@ -228,8 +226,8 @@ impl Words<'_> {
             false => format!("{} for the vector unit: {of_run}.", self.who(layers, ("waits", "wait"))),
         };
         let remedy = format!(
-            "The vector unit handles {lanes} values a cycle: more lanes make it faster. Cut into pieces, its work can overlap with the \
-             computing before and after it."
+            "The vector unit adds, pools and gathers windows, {lanes} values or one window a cycle: more lanes make additions and pooling \
+             faster. Cut into pieces, its work can overlap with the computing before and after it."
         );
         (what, remedy)
     }
@@ -264,23 +262,60 @@ impl Words<'_> {
         } else {
             self.who(layers, ("spends", "spend"))
         };
+        let between = layers.iter().map(|(layer, _)| self.attribution.between[*layer]).sum::<u64>();
+        let within = cycles.saturating_sub(between);
+        let each = share(within, commands).round() as u64;
         let mut what = format!("{who} {of_run}, on filling and draining pipelines and on handling commands");
-        let each = share(cycles, commands).round() as u64;
         if commands > 0 {
-            what += &format!(": {} for each of {}", thousands(each), count(commands, "matrix command"));
+            what += &format!(
+                ": {} while {} at work ({} each), {} between them",
+                thousands(within),
+                if commands == 1 {
+                    "1 matrix command is".to_owned()
+                } else {
+                    format!("{} matrix commands are", thousands(commands))
+                },
+                thousands(each),
+                thousands(between)
+            );
         }
         what.push('.');
         let config = &self.run.config;
-        let (parts, lanes) = (config.cols / config.lanes, config.lanes);
-        let remedy = if each > USUAL_FILL && parts > 1 {
+        let lanes = config.lanes;
+        // The layer that waits longest for its results to leave the array.
+        let slowest = layers
+            .iter()
+            .max_by_key(|(layer, cycles)| cycles - self.attribution.between[*layer].min(*cycles));
+        let is_depthwise = slowest.is_some_and(|(layer, _)| self.is_depthwise(*layer));
+        let parts = if is_depthwise { config.rows } else { config.cols } / lanes;
+        let is_held = match self.counter("MATRIX_WAITS_OUTPUT") {
+            Some(held) => 2 * held.min(within) > within,
+            None => is_depthwise || each > USUAL_FILL,
+        };
+        let remedy = if between > within {
             format!(
-                "That is more than the pipeline needs. Most likely sums of fewer than {parts} steps are finished faster than the {lanes} lanes of the \
-                 output stage take them: more lanes help."
+                "A command is {COMMAND_BYTES} bytes that come over the same bus as weights and activations, and waits behind long loads and for the memory's \
+                 latency: fewer commands, shorter loads or a faster memory help."
+            )
+        } else if is_held && parts > 1 {
+            format!(
+                "Most likely the output stage holds the array back: a result leaves the array {lanes} values at a time, which takes {parts} cycles, and sums of \
+                 fewer than {parts} steps are ready before that. More lanes help."
             )
         } else {
             "Fewer and larger matrix commands fill the pipeline less often.".to_owned()
         };
         (what, remedy)
+    }
+
+    /// What the hardware counted, in a run that has counters.
+    fn counter(&self, name: &str) -> Option<u64> {
+        self.run.counters.iter().find(|counter| counter.name == name).map(|counter| counter.value)
+    }
+
+    fn is_depthwise(&self, layer: usize) -> bool {
+        let facts = &self.run.layers[layer];
+        [&facts.name, &facts.operator].iter().any(|text| text.to_lowercase().contains("depthwise"))
     }
 
     /// Whether the run's first cycles are the layer's.
@@ -327,6 +362,6 @@ mod tests {
         );
         assert!(told[0].what.ends_with("Most of it in a (900), b (900), c (900)."), "{}", told[0].what);
         assert_eq!((told[1].kind, told[1].layer, told[1].cycles), (LossKind::Fill, None, 297));
-        assert!(told[1].remedy.contains("more lanes"), "{}", told[1].remedy);
+        assert!(told[1].remedy.contains("More lanes"), "{}", told[1].remedy);
     }
 }

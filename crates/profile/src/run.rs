@@ -98,7 +98,7 @@ pub struct CommandSpan {
     pub layer: usize,
     /// The command for people, as the disassembler shows it. May be empty.
     pub label: String,
-    /// Cycle in which it entered its engine's queue, where that was recorded.
+    /// Cycle in which it entered its engine's queue, where that is known.
     pub dispatched: Option<u64>,
     /// Cycle in which its engine took it from the queue and began.
     pub start: u64,

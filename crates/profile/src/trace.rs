@@ -15,6 +15,7 @@
 use crate::attribute::attribute_valid;
 use crate::occupancy::Level;
 use crate::run::{CommandSpan, Engine, OnChip, Run, RunError, Source};
+use crate::GENERATOR;
 use serde_json::{json, Value};
 
 /// There is one process.
@@ -56,15 +57,16 @@ pub fn value(run: &Run) -> Result<Value, RunError> {
         }
     }
     Ok(json!({
-        "traceEvents": events,
         "displayTimeUnit": "ns",
         "otherData": {
+            "generator": GENERATOR,
             "time": "1 cycle is shown as 1 us",
             "model": run.model,
             "source": run.source,
             "cycles": run.cycles,
             "config": run.config,
         },
+        "traceEvents": events,
     }))
 }
 

@@ -57,6 +57,29 @@ fn fetching_ahead_is_no_reason_to_wait() {
 }
 
 #[test]
+fn a_command_that_is_not_in_its_queue_waits_for_no_data() {
+    let mut run = run(&[("conv", 0)]);
+    run.config.queue_depth = 2;
+    run.commands = vec![
+        command(0, Engine::Load, 0, 0, 200),
+        command(1, Engine::Load, 0, 200, 300),
+        command(2, Engine::Load, 0, 300, 400),
+        command(3, Engine::Load, 0, 400, 500),
+        matrix(4, 0, 700, 1000, 300),
+    ];
+    run.commands[4].dispatched = Some(600);
+    // Until cycle 200 three loads are left, one more than the queue takes: they hold dispatch back.
+    let expected = Breakdown { compute: 300, memory: 200, fill: 500, ..Breakdown::default() };
+    assert_eq!(layers(&run), [expected]);
+    assert_eq!(attribute(&run).unwrap().between, [500]);
+    // From the dispatch on a wait for data is one.
+    run.commands[3] = command(3, Engine::Load, 0, 400, 700);
+    run.commands[4].waited_for = [100, 0, 0, 0];
+    let expected = Breakdown { compute: 300, memory: 300, fill: 400, ..Breakdown::default() };
+    assert_eq!(layers(&run), [expected]);
+}
+
+#[test]
 fn recorded_waits_decide_between_engines() {
     let mut run = run(&[("conv", 0), ("next", 0)]);
     run.commands = vec![

@@ -7,6 +7,7 @@ mod disasm;
 mod gemm;
 mod model;
 mod network;
+mod profile;
 mod record;
 mod run;
 mod simulation;
@@ -18,6 +19,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Verilog(arguments) => verilog::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
         Command::Compile(arguments) => compile::run(&arguments),
         Command::Disasm(arguments) => disasm::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),

@@ -2,9 +2,8 @@
 
 use crate::arguments::{DeviceKind, Run};
 use crate::{config, device, files, input, model, text, UsageError};
-use anyhow::Context;
 use frugal_compiler::Compiled;
-use frugal_device::Statistics;
+use frugal_device::{Counter, Statistics};
 use frugal_graph::npy::{self, Array, Elements};
 use frugal_graph::{Graph, Tensor};
 use frugal_isa::Config;
@@ -25,6 +24,8 @@ struct Total {
     utilisation: Option<f64>,
     bytes_read: Option<u64>,
     bytes_written: Option<u64>,
+    /// Empty where the device has none.
+    counters: Vec<Counter>,
     wall_seconds: f64,
 }
 
@@ -41,9 +42,22 @@ impl Total {
             utilisation: cycles.map(|cycles| text::utilisation(macs, cycles, config)),
             bytes_read: sum(|statistics| statistics.bytes_read),
             bytes_written: sum(|statistics| statistics.bytes_written),
+            counters: counters(images),
             wall_seconds: images.iter().map(|image| image.statistics.wall_seconds).sum(),
         }
     }
+}
+
+/// Every counter summed over the images.
+fn counters(images: &[Image]) -> Vec<Counter> {
+    let mut images = images.iter().map(|image| &image.statistics.counters);
+    let mut sums = images.next().cloned().unwrap_or_default();
+    for counters in images {
+        for (sum, counter) in sums.iter_mut().zip(counters) {
+            sum.value += counter.value;
+        }
+    }
+    sums
 }
 
 pub fn run(arguments: &Run) -> anyhow::Result<()> {
@@ -55,7 +69,7 @@ pub fn run(arguments: &Run) -> anyhow::Result<()> {
     let config = config::load(&arguments.config)?;
     let graph = model::read(&arguments.model)?;
     check_outputs(arguments, &graph)?;
-    let batch = read_inputs(arguments, &graph)?;
+    let batch = input::read_batch(&arguments.input, &graph)?;
     let compiled = model::compile(&arguments.model, &graph, &config)?;
     if let Some(trace) = &arguments.trace {
         Trace::for_path(trace)?;
@@ -91,34 +105,6 @@ fn check_outputs(arguments: &Run, graph: &Graph) -> anyhow::Result<()> {
     arguments.output.iter().try_for_each(|path| files::check_writable(path))
 }
 
-/// For each image, the bytes of each input.
-fn read_inputs(arguments: &Run, graph: &Graph) -> anyhow::Result<Vec<Vec<Vec<u8>>>> {
-    let (given, needed) = (arguments.input.len(), graph.inputs.len());
-    if given != needed {
-        let names: Vec<&str> = graph.inputs.iter().map(|id| graph[*id].name.as_str()).collect();
-        let message =
-            format!("the model has {needed} inputs ({}), --input was given {given} times", names.join(", "));
-        return Err(UsageError(message).into());
-    }
-    let mut batch: Vec<Vec<Vec<u8>>> = Vec::new();
-    for (number, (path, id)) in arguments.input.iter().zip(&graph.inputs).enumerate() {
-        let array = npy::read(&files::read(path)?).with_context(|| files::show(path))?;
-        let images = input::images(&array, &graph[*id]).with_context(|| files::show(path))?;
-        if number == 0 {
-            batch.resize(images.len(), Vec::new());
-        } else if images.len() != batch.len() {
-            let before = arguments.input[0].display();
-            let message =
-                format!("{} holds {} images, {before} {}", path.display(), images.len(), batch.len());
-            return Err(UsageError(message).into());
-        }
-        for (inputs, image) in batch.iter_mut().zip(images) {
-            inputs.push(image.iter().map(|x| *x as u8).collect());
-        }
-    }
-    Ok(batch)
-}
-
 /// The shape of an output for a number of images.
 fn output_shape(tensor: &Tensor, images: usize) -> Vec<usize> {
     match (images, tensor.shape.split_first()) {
@@ -140,19 +126,6 @@ fn write_outputs(arguments: &Run, graph: &Graph, images: &[Image]) -> anyhow::Re
 fn to_json(arguments: &Run, graph: &Graph, compiled: &Compiled, images: &[Image], total: &Total) -> Value {
     let config = &compiled.program.config;
     let macs = compiled.program.macs();
-    let outputs = |image: &Image| -> Vec<Value> {
-        let pairs = graph.outputs.iter().zip(&image.outputs);
-        pairs
-            .map(|(id, values)| {
-                let tensor = &graph[*id];
-                let mut output = json!({ "name": tensor.name, "shape": tensor.shape, "values": values });
-                if text::is_scores(tensor) {
-                    output["class"] = json!(text::top(values, 1)[0].0);
-                }
-                output
-            })
-            .collect()
-    };
     let each: Vec<Value> = images
         .iter()
         .map(|image| {
@@ -162,8 +135,9 @@ fn to_json(arguments: &Run, graph: &Graph, compiled: &Compiled, images: &[Image]
                 "utilisation": cycles.map(|cycles| text::utilisation(macs, cycles, config)),
                 "bytes_read": image.statistics.bytes_read,
                 "bytes_written": image.statistics.bytes_written,
+                "counters": counters_json(&image.statistics.counters),
                 "wall_seconds": image.statistics.wall_seconds,
-                "outputs": outputs(image),
+                "outputs": outputs_json(graph, &image.outputs),
             })
         })
         .collect();
@@ -177,12 +151,58 @@ fn to_json(arguments: &Run, graph: &Graph, compiled: &Compiled, images: &[Image]
         "utilisation": total.utilisation,
         "bytes_read": total.bytes_read,
         "bytes_written": total.bytes_written,
+        "counters": counters_json(&total.counters),
         "wall_seconds": total.wall_seconds,
         "simulated_khz": total.cycles.map(|cycles| text::kilohertz(cycles, total.wall_seconds)),
         "commands": compiled.program.commands.len(),
         "host_steps": host,
         "images": each,
     })
+}
+
+/// Name, shape and elements of each output of a model.
+pub(super) fn outputs_json(graph: &Graph, outputs: &[Vec<i8>]) -> Vec<Value> {
+    let pairs = graph.outputs.iter().zip(outputs);
+    pairs
+        .map(|(id, values)| {
+            let tensor = &graph[*id];
+            let mut output = json!({ "name": tensor.name, "shape": tensor.shape, "values": values });
+            if text::is_scores(tensor) {
+                output["class"] = json!(text::top(values, 1)[0].0);
+            }
+            output
+        })
+        .collect()
+}
+
+/// `{"MATRIX_BUSY": 15000, ...}`, or null where there are none.
+fn counters_json(counters: &[Counter]) -> Value {
+    if counters.is_empty() {
+        return Value::Null;
+    }
+    Value::Object(counters.iter().map(|counter| (counter.name.to_owned(), counter.value.into())).collect())
+}
+
+/// The counters and their shares of the cycles, those of the matrix engine on the left.
+fn counters_text(counters: &[Counter], cycles: u64) -> String {
+    let (left, right): (Vec<&Counter>, Vec<&Counter>) =
+        counters.iter().partition(|counter| counter.name.starts_with("MATRIX"));
+    let cell = |counter: Option<&&Counter>| {
+        counter.map_or(String::new(), |counter| {
+            let name = counter.name.replace('_', " ").to_lowercase();
+            let share = text::percent(counter.value as f64 / cycles.max(1) as f64);
+            format!("{name:<22}{:>14}{share:>9}", text::thousands(counter.value))
+        })
+    };
+    let mut out = String::from(
+        "\nperformance counters, and their shares of the cycles (docs/isa.md says what they count)\n",
+    );
+    for row in 0..left.len().max(right.len()) {
+        let line = format!("  {:<45}    {}", cell(left.get(row)), cell(right.get(row)));
+        out += line.trim_end();
+        out.push('\n');
+    }
+    out
 }
 
 fn to_text(arguments: &Run, graph: &Graph, compiled: &Compiled, images: &[Image], total: &Total) -> String {
@@ -222,11 +242,15 @@ fn to_text(arguments: &Run, graph: &Graph, compiled: &Compiled, images: &[Image]
     for path in arguments.output.iter().chain(&arguments.trace) {
         rows.push(("written", path.display().to_string()));
     }
-    out + &text::table(&rows)
+    out += &text::table(&rows);
+    if let (Some(cycles), false) = (total.cycles, total.counters.is_empty()) {
+        out += &counters_text(&total.counters, cycles);
+    }
+    out
 }
 
 /// The shape, and the best classes or the first elements.
-fn show_result(tensor: &Tensor, values: &[i8]) -> String {
+pub(super) fn show_result(tensor: &Tensor, values: &[i8]) -> String {
     let shape = input::show_shape(&tensor.shape);
     if text::is_scores(tensor) {
         let classes =

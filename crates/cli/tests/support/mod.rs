@@ -1,6 +1,8 @@
 //! Runs the built `frugal` in a folder of its own.
 #![allow(dead_code)] // Each test binary uses a part of it.
 
+pub mod browser;
+
 use frugal_graph::npy::{self, Array, Elements};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -15,7 +15,11 @@ pub const CYCLE_PARTS: [Part; 6] = [
         meaning: "channels do not fill the array",
     },
     Part { class: "c-memory", name: "waiting for memory", meaning: "data is still being loaded" },
-    Part { class: "c-vector", name: "vector unit", meaning: "additions and pooling that nothing hides" },
+    Part {
+        class: "c-vector",
+        name: "vector unit",
+        meaning: "additions, pooling and gathering that nothing hides",
+    },
     Part { class: "c-store", name: "storing", meaning: "results on their way to memory" },
     Part { class: "c-fill", name: "fill and overhead", meaning: "pipelines fill and drain, commands start" },
 ];
@@ -45,7 +49,7 @@ pub fn whole_run(context: &Context<'_>) -> String {
     let parts = cycle_parts(&context.attribution.sum(), least.sum());
     let mut svg = Svg::new(WIDTH, TOP + 34.0);
     let mut x = 0.0;
-    let mut free_from = 0.0;
+    let mut labels: Vec<(u64, f64, f64, String)> = Vec::new();
     for (part, cycles) in CYCLE_PARTS.iter().zip(parts) {
         let part_share = share(cycles, run.cycles);
         let width = part_share * WIDTH;
@@ -54,12 +58,19 @@ pub fn whole_run(context: &Context<'_>) -> String {
         let label = percent(part_share);
         // Bold, so wider.
         let half = text_width(&label) / 2.0 + 4.0;
-        let middle = (x + width / 2.0).clamp(half, WIDTH - half);
-        if width > 3.0 && middle - half >= free_from {
-            svg.text((middle, TOP - 7.0), Anchor::Middle, "strong", &label);
-            free_from = middle + half + 6.0;
+        if width > 3.0 {
+            labels.push((cycles, (x + width / 2.0).clamp(half, WIDTH - half), half, label));
         }
         x += width;
+    }
+    // Where labels would overlap, the biggest part has its own.
+    labels.sort_by_key(|(cycles, ..)| std::cmp::Reverse(*cycles));
+    let mut placed: Vec<(f64, f64)> = Vec::new();
+    for (_, middle, half, label) in labels {
+        if placed.iter().all(|(other, width)| (middle - other).abs() >= half + width + 6.0) {
+            svg.text((middle, TOP - 7.0), Anchor::Middle, "strong", &label);
+            placed.push((middle, half));
+        }
     }
     legend(&CYCLE_PARTS) + &svg.finish("Where the cycles of the whole run went")
 }

@@ -13,6 +13,7 @@ use crate::attribute::{attribute_valid, Attribution};
 use crate::bytes::LayerBytes;
 use crate::run::{Run, RunError};
 use crate::text::{escape, short_names};
+use crate::GENERATOR;
 
 /// Width of every plot in pixels.
 const WIDTH: f64 = 1180.0;
@@ -57,7 +58,8 @@ pub fn html(run: &Run, options: &Options) -> Result<String, RunError> {
         Context { run, attribution: &attribution, bytes: LayerBytes::of(run), short: short_names(&names) };
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n<title>{} on {}</title>\n<style>\n{STYLE}</style>\n</head>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n\
+         <meta name=\"generator\" content=\"{GENERATOR}\" />\n<title>{} on {}</title>\n<style>\n{STYLE}</style>\n</head>\n\
          <body>\n<main>\n",
         escape(&run.model),
         escape(&run.config.name)

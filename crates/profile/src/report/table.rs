@@ -57,13 +57,18 @@ pub fn layers(context: &Context<'_>) -> String {
     out + "</tfoot>\n</table></div>\n</section>\n"
 }
 
-/// The name, after the short name that stands for it in the plots where that is not its beginning.
+/// The name, after the short name that stands for it in the plots where that is not its beginning. Beside an operator the short
+/// name will do: the table is wide.
 fn name(context: &Context<'_>, layer: usize) -> String {
-    let (short, name) = (&context.short[layer], escape(&context.run.layers[layer].name));
+    let facts = &context.run.layers[layer];
+    let (short, name) = (&context.short[layer], escape(&facts.name));
     if short.starts_with('#') {
         return format!("<small>{short}</small> {name}");
     }
-    name
+    match facts.operator.is_empty() {
+        true => name,
+        false => format!("<span title=\"{name}\">{}</span>", escape(short)),
+    }
 }
 
 struct Row {
@@ -106,8 +111,9 @@ pub fn counters(context: &Context<'_>) -> String {
         return String::new();
     }
     let mut out = String::from(
-        "<section id=\"counters\"><h2>Performance counters</h2>\n<p class=\"how\">What the hardware itself counted.</p>\n<div class=\"wide\"><table>\n\
-         <thead><tr><th class=\"name\">counter</th><th>value</th><th class=\"name\">meaning</th></tr></thead>\n<tbody>\n",
+        "<section id=\"counters\"><h2>Performance counters</h2>\n<p class=\"how\">What the hardware itself counted, and its share of the cycles of the run. \
+         Engines work at the same time, so the shares do not add up to the whole.</p>\n<div class=\"wide\"><table>\n\
+         <thead><tr><th class=\"name\">counter</th><th>value</th><th>share</th><th class=\"name\">meaning</th></tr></thead>\n<tbody>\n",
     );
     for counter in counters {
         let meaning = match counter.meaning.as_str() {
@@ -116,9 +122,10 @@ pub fn counters(context: &Context<'_>) -> String {
         };
         let _ = writeln!(
             out,
-            "<tr><td class=\"name\">{}</td><td>{}</td><td class=\"name wrap\">{}</td></tr>",
+            "<tr><td class=\"name\">{}</td><td>{}</td><td>{}</td><td class=\"name wrap\">{}</td></tr>",
             escape(&counter.name),
             thousands(counter.value),
+            percent(share(counter.value, context.run.cycles)),
             escape(meaning)
         );
     }

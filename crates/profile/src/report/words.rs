@@ -40,7 +40,7 @@ pub fn head(context: &Context<'_>, options: &Options) -> String {
         &format!("{} MACs / (cycles x {})", thousands(run.macs()), config.peak()),
     );
     let (per_second, milliseconds) = speed(run.cycles, options.clock_megahertz);
-    let detail = format!("{milliseconds} ms each, at {} MHz", short(options.clock_megahertz));
+    let detail = format!("{milliseconds} ms each, at {} MHz", plain(options.clock_megahertz));
     tile(&per_second, "inferences a second", &detail);
     let moved = run.bus.bytes_read.saturating_add(run.bus.bytes_written);
     let detail =
@@ -57,6 +57,14 @@ fn speed(cycles: u64, megahertz: f64) -> (String, String) {
     }
     let seconds = cycles as f64 / (megahertz * 1e6);
     (short(1.0 / seconds), short(seconds * 1e3))
+}
+
+/// `75`, `66.7`.
+fn plain(number: f64) -> String {
+    match number.is_finite() {
+        true => format!("{}", (number * 1e3).round() / 1e3),
+        false => "-".to_owned(),
+    }
 }
 
 pub fn overview(context: &Context<'_>) -> String {
@@ -95,11 +103,12 @@ pub fn glossary(context: &Context<'_>) -> String {
     let config = &context.run.config;
     let entries = [
         ("MAC", "A multiplication and an addition: the work that a neural network is counted in.".to_owned()),
+        ("layer", "An operator of the model. The number in names such as op03_ADD is its place in the model, from 0; numbers that are missing move no data, or run on the host.".to_owned()),
         ("MAC array", format!("The {} x {} multipliers, fed by the matrix engine. Once a cycle it takes a vector of {} input channels and computes with it for {} output channels.", config.rows, config.cols, config.rows, config.cols)),
         ("utilisation", "MACs that the network needs, as a share of what the array could do in the cycles of the run.".to_owned()),
-        ("engine", "One of four machines that work at the same time: load reads memory, matrix multiplies, vector adds and pools, store writes memory.".to_owned()),
+        ("engine", "One of four machines that work at the same time: load reads memory, matrix multiplies, vector adds, pools and gathers the pixels of windows, store writes memory.".to_owned()),
         ("command", "What an engine does in one go, such as the convolution of some rows of an image. A command waits until those that it depends on are finished.".to_owned()),
-        ("fill and overhead", "A result leaves the array some cycles after its last multiplication; a command takes some cycles to be fetched and begun; and the output stage holds the array back when sums are short.".to_owned()),
+        ("fill and overhead", "A result leaves the array some cycles after its last multiplication; a command takes some cycles to be fetched, more when loads fill the bus, and to be begun; and the output stage holds the array back when sums are short.".to_owned()),
         ("scratchpad", format!("Memory on the chip that the program manages itself: {} for activations, {} for weights.", plain_bytes(config.activation_bytes()), plain_bytes(config.weight_bytes()))),
         ("weights", "The constants of the network. Biases and scales, which the parameter memory holds, are counted with them.".to_owned()),
         ("memory latency", format!("Cycles from a request to its first data: {} as the memory was set in this run.", context.run.bus.latency_cycles)),
