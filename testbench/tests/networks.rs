@@ -85,7 +85,7 @@ fn check(folder: &Path, config: &Config, stall_seed: Option<u64>) -> u64 {
             }
             let results = compiled.finish(&result.outputs).expect("the outputs fit");
             assert!(
-                results == [arrays["output"].clone()],
+                results == [frugal_graph::npy::Elements::I8(arrays["output"].clone())],
                 "{name} {file} on {}: the output differs",
                 config.name
             );

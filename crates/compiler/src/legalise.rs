@@ -46,7 +46,7 @@ pub enum HostKind {
     },
     Reshape,
     /// int8 to uint8.
-    Quantize(Quantize),
+    Quantize(Box<Quantize>),
     /// int8 to float32.
     Dequantize(Affine),
 }
@@ -343,7 +343,7 @@ impl Pass<'_> {
                 self.host_step(operator, HostKind::Dequantize(*quantisation))
             }
             OperatorKind::Quantize(quantize @ Quantize::ToU8(_)) => {
-                self.host_step(operator, HostKind::Quantize(*quantize))
+                self.host_step(operator, HostKind::Quantize(Box::new(*quantize)))
             }
             // The input's holder did it.
             OperatorKind::Quantize(_) => match self.holders[output_id.0] {
