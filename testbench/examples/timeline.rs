@@ -1,7 +1,9 @@
 //! Prints when each command of a compiled model started and finished on the Verilated accelerator, beside the cycle model:
-//! `timeline MODEL.tflite CONFIG`.
+//! `timeline MODEL.tflite CONFIG`, or `timeline gemm:SIZExREPEAT CONFIG` for products of square matrices.
+//! `BUS_BITS` in the environment sets the width of the bus.
 
 use frugal_compiler::estimate::estimate;
+use frugal_compiler::gemm::{self, GemmOptions};
 use frugal_compiler::{compile, CompileOptions, CostModel};
 use frugal_device::{Device, RunOptions};
 use frugal_isa::{Config, Engine};
@@ -11,10 +13,22 @@ use frugal_testbench::device::SimulationOptions;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, model, config] = &arguments[..] else { return Err("usage: timeline MODEL.tflite CONFIG".into()) };
-    let graph = frugal_graph::tflite::read(&std::fs::read(model)?)?;
-    let config = Config::preset(config)?;
-    let compiled = compile(&graph, &config, &CompileOptions::default())?;
-    let program = &compiled.program;
+    let mut config = Config::preset(config)?;
+    if let Ok(bits) = std::env::var("BUS_BITS") {
+        config = config.with_bus_bits(bits.parse()?);
+    }
+    let program = &match model.strip_prefix("gemm:") {
+        Some(size) => {
+            let (size, repeat) = size.split_once('x').unwrap_or((size, "1"));
+            let size = size.parse()?;
+            let options = GemmOptions { m: size, k: size, n: size, repeat: repeat.parse()?, resident: false };
+            gemm::build(&options, &config)?.program
+        }
+        None => {
+            let graph = frugal_graph::tflite::read(&std::fs::read(model)?)?;
+            compile(&graph, &config, &CompileOptions::default())?.program
+        }
+    };
     let model = estimate(program, &CostModel::default());
     let mut device = verilated_device(&config, &SimulationOptions::default(), None)?;
     device.record(true);

@@ -457,11 +457,11 @@ fn mac_array() -> Result<(), CompareError> {
                 let context = format!("cycle {cycle}, seed {SEED}, {rows} rows, {cols} columns");
                 let (totals, part_totals, valid, by_part) = &history[cycle as usize];
                 assert_eq!(block.total_valid.val(), *valid, "{context}");
-                for column in 0..cols {
-                    for part in 0..if *by_part { parts } else { 1 } {
-                        let expected = if *by_part { part_totals[column][part] } else { totals[column] };
+                for (column, (total, part_totals)) in totals.iter().zip(part_totals).enumerate() {
+                    let expected = if *by_part { &part_totals[..] } else { std::slice::from_ref(total) };
+                    for (part, expected) in expected.iter().enumerate() {
                         let native = block.total[part * cols + column].val().to_u32() as i32;
-                        assert_eq!(native, expected, "{context}, column {column}, part {part}");
+                        assert_eq!(native, *expected, "{context}, column {column}, part {part}");
                     }
                 }
                 let mut words = |count: usize| (0..count).map(|_| int8_word(random)).collect::<Vec<_>>();

@@ -225,6 +225,27 @@ impl Blocks {
     }
 }
 
+/// Pieces of a product that is computed once: rows and column tiles. Half of B and a quarter of A begin, so that computing begins soon; then the
+/// other half of B, and rows of A no faster than they are used; a few rows end, so that little is left to store.
+fn single_product(m: usize, all_tiles: usize, quantum: usize) -> Vec<(Range<usize>, Range<usize>)> {
+    let half = all_tiles.div_ceil(2).next_multiple_of(quantum).min(all_tiles);
+    let quarter = m.div_ceil(4);
+    let first = [0..quarter, quarter..(2 * quarter).min(m)];
+    let mut pieces = Vec::new();
+    for tiles in [0..half, half..all_tiles] {
+        pieces.extend(first.iter().map(|rows| (rows.clone(), tiles.clone())));
+    }
+    let mut start = first[1].end;
+    while start < m {
+        // Half of the rest, until a sixteenth is left.
+        let size = (m - start).div_ceil(2).max(m.div_ceil(16)).min(m - start);
+        pieces.push((start..start + size, 0..all_tiles));
+        start += size;
+    }
+    pieces.retain(|(rows, tiles)| !rows.is_empty() && !tiles.is_empty());
+    pieces
+}
+
 /// Builds the programs of a product.
 pub fn build(options: &GemmOptions, config: &Config) -> Result<Gemm, CompileError> {
     config.validate()?;
@@ -333,6 +354,9 @@ impl Builder<'_> {
         let mut pieces = Vec::new();
         if blocks.whole {
             let mut rows: Vec<Range<usize>> = ranges(m, blocks.rows).collect();
+            if self.options.repeat == 1 && rows.len() == 1 && all_tiles <= blocks.tiles {
+                return single_product(m, all_tiles, Blocks::tile_quantum(self.config));
+            }
             if product == 0 {
                 // Few columns at first, then twice as many each time.
                 let first = rows.remove(0);
@@ -593,8 +617,9 @@ impl Builder<'_> {
         self.parameters(tiles.len());
         let (output, vectors) = self.block_c(rows.len(), tiles.len());
         for (index, depth) in depths.iter().enumerate() {
-            let a = self.block_a(product, &rows, depth);
+            // Rows of A may follow while the first of them are used.
             let b = self.block_b(product, &tiles, depth);
+            let a = self.block_a(product, &rows, depth);
             let matrix = Matrix {
                 accumulate: index > 0,
                 to_accumulator: index < last,

@@ -7,8 +7,11 @@
 
 use crate::access::Access;
 use crate::build::Planned;
-use crate::estimate::{simulate, CostModel, Dispatch, Needs};
+use crate::estimate::{simulate, CostModel, Dispatch, Estimate, Needs};
 use frugal_isa::{Command, Config, Engine};
+
+/// Cycles by which a load is listed before it has to start.
+const LOAD_SLACK: f64 = 1500.0;
 
 /// How far an engine looks ahead for a command that can start.
 const WINDOW: usize = 32;
@@ -86,7 +89,33 @@ pub fn by_earliest_start(planned: Vec<Planned>, config: &Config) -> Vec<Planned>
     let needs = needs(&commands, config);
     let dispatch = Dispatch::Immediate { window: WINDOW };
     let estimate = simulate(&commands, &needs, config, &CostModel::default(), dispatch);
-    let mut keyed: Vec<(f64, Planned)> = estimate.starts.into_iter().zip(planned).collect();
+    let keys = places(&commands, &needs, &estimate);
+    let mut keyed: Vec<(f64, Planned)> = keys.into_iter().zip(planned).collect();
     keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
     keyed.into_iter().map(|(_, planned)| planned).collect()
+}
+
+/// Where each command belongs: at its start; but a load that nobody waits for yet only somewhat before it has to start. Loads that
+/// are listed much earlier would fill their queue, and dispatch would wait with everything behind them.
+fn places(commands: &[&Command], needs: &[Needs], estimate: &Estimate) -> Vec<f64> {
+    let mut due = vec![f64::INFINITY; commands.len()];
+    for (index, needs) in needs.iter().enumerate() {
+        for earlier in needs.finished.iter().chain(&needs.started) {
+            let due = &mut due[*earlier as usize];
+            *due = due.min(estimate.starts[index]);
+        }
+    }
+    let mut keys = estimate.starts.clone();
+    let mut loads: Vec<usize> =
+        (0..commands.len()).filter(|index| commands[*index].engine() == Engine::Load).collect();
+    loads.sort_by(|a, b| keys[*a].total_cmp(&keys[*b]));
+    let mut next_start = f64::INFINITY;
+    for index in loads.into_iter().rev() {
+        let duration = estimate.ends[index] - estimate.starts[index];
+        next_start = due[index].min(next_start) - duration;
+        if next_start.is_finite() {
+            keys[index] = keys[index].max(next_start - LOAD_SLACK);
+        }
+    }
+    keys
 }

@@ -274,7 +274,7 @@ fn a_command_must_not_read_its_own_results() {
     let rows = Vector { source: 1, destination: 1, outputs_x: 4, ..Vector::default() };
     let operands = Vector { destination: 1, add_operand: true, outputs_x: 4, ..Vector::default() };
     let lanes = Vector {
-        groups: 4,
+        groups: 2,
         outputs_x: 4,
         stride_x: 1,
         output_stride_x: 1,

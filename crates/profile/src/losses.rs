@@ -334,6 +334,7 @@ mod tests {
     fn what_is_spread_over_layers_is_one_loss() {
         let mut run = empty();
         run.cycles = 3000;
+        run.config.lanes = 4;
         let facts = |name: &str, macs| LayerFacts { name: name.into(), macs, ..LayerFacts::default() };
         run.layers = vec![facts("a", 128), facts("b", 128), facts("c", 128)];
         let command = |layer: usize| CommandSpan {

@@ -36,7 +36,7 @@ enum Step {
 /// Registered outputs, like the real one.
 struct Scripted {
     script: Script,
-    registers: [u32; 32],
+    registers: [u32; 48],
     step: Step,
     outputs: AcceleratorPins,
     write_address: Option<u32>,
@@ -45,7 +45,7 @@ struct Scripted {
 
 impl Scripted {
     fn new(script: Script) -> Scripted {
-        let mut registers = [0; 32];
+        let mut registers = [0; 48];
         let c = Config::preset("nano").unwrap();
         registers[0] = register::IDENTITY_VALUE;
         registers[1] = 1;
@@ -302,7 +302,7 @@ fn broken_rules_are_errors_of_the_run() {
 fn another_accelerator_is_noticed() {
     let base = Config::preset("base").unwrap();
     let error = SimulatedDevice::new(&base, Scripted::new(Script::Copy), &SimulationOptions::default()).err();
-    assert_eq!(error.unwrap().to_string(), "register SHAPE reads 0x8040808; 'base' has 0x8040810");
+    assert_eq!(error.unwrap().to_string(), "register SHAPE reads 0x8040808; 'base' has 0x8080810");
     let nano = Config::preset("nano").unwrap();
     let error = SimulatedDevice::new(&nano, Scripted::new(Script::Deaf), &SimulationOptions::default()).err();
     assert_eq!(error.unwrap().to_string(), "register 0x00: no answer on AXI4-Lite within 10000 cycles");

@@ -6,11 +6,11 @@
 //! ```no_run
 //! # use frugal_testbench::verilated::{BuildOptions, VerilatedModel};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let block = frugal_hdl::leaves::Multiplier::default();
-//! let file = frugal_hdl::emit::emit(&block, "multiplier", "")?;
+//! # let block = frugal_hdl::leaves::SignedProduct::default();
+//! let file = frugal_hdl::emit::emit(&block, "product", "")?;
 //! let mut model = VerilatedModel::new(&file, &BuildOptions::default())?;
-//! let (activation, product) = (model.port("activation"), model.port("product"));
-//! model.set(activation, 7);
+//! let (a, product) = (model.port("a"), model.port("product"));
+//! model.set(a, 7);
 //! model.cycle();
 //! println!("{}", model.get(product));
 //! # Ok(())
