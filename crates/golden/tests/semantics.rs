@@ -392,23 +392,26 @@ impl Naive {
         let r = self.config.rows;
         for y in 0..m.outputs_y as i64 {
             for x in 0..m.outputs_x as i64 {
+                // A segment is read before it is written.
+                let mut segment = Vec::new();
                 for i in 0..m.bytes as i64 {
                     let row = signed(m.start_y as i64 + y * m.step_y as i64);
                     let column = signed(m.start_x as i64 + x * m.step_x as i64 + i);
                     let inside = (0..m.input_height as i64).contains(&row)
                         && (0..m.input_width as i64).contains(&column);
-                    let value = if inside {
-                        let vector = m.source_address as i64 + y * m.stride_y as i64 + column / r as i64;
-                        self.activation_lane(vector, column as usize % r)?
-                    } else {
-                        m.pad_value
-                    };
-                    let to = sixteen(
-                        m.destination_address as i64
-                            + y * m.output_stride_y as i64
-                            + x * m.output_stride_x as i64,
-                    );
-                    self.put(space::ACTIVATION, to, m.first_lane as usize + i as usize, value as u8)?;
+                    segment.push(match inside {
+                        true => {
+                            let vector = m.source_address as i64 + y * m.stride_y as i64 + column / r as i64;
+                            self.activation_lane(vector, column as usize % r)?
+                        }
+                        false => m.pad_value,
+                    });
+                }
+                let to = m.destination_address as i64
+                    + y * m.output_stride_y as i64
+                    + x * m.output_stride_x as i64;
+                for (i, value) in segment.into_iter().enumerate() {
+                    self.put(space::ACTIVATION, sixteen(to), m.first_lane as usize + i, value as u8)?;
                 }
             }
         }
