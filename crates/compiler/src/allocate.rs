@@ -307,22 +307,57 @@ fn finish(
     stays: &[Option<Stay>],
     plans: Vec<Plan>,
 ) -> Allocation {
-    let mut workspace_bytes = 0usize;
-    let mut workspace: Vec<Option<usize>> = (0..network.tensors.len())
-        .map(|tensor| {
-            if network.tensors[tensor].alias_of.is_some() {
-                return None;
-            }
-            in_workspace(network, uses, stays, tensor).then(|| {
-                let offset = workspace_bytes;
-                let bytes = network.tensors[tensor].place.vectors() * config.rows;
-                workspace_bytes = (offset + bytes).next_multiple_of(64);
-                offset
-            })
-        })
-        .collect();
+    let (workspace, workspace_bytes) = place_workspace(network, config, uses, stays);
+    let mut workspace = workspace;
     for tensor in 0..workspace.len() {
         workspace[tensor] = workspace[network.storage(tensor)];
     }
     Allocation { workspace, workspace_bytes, plans }
+}
+
+/// Bytes of the workspace: each tensor has its place from its producer (inputs from the beginning) to its last reader (outputs to the
+/// end), the largest first, each where there is room.
+fn place_workspace(
+    network: &Network,
+    config: &Config,
+    uses: &Uses,
+    stays: &[Option<Stay>],
+) -> (Vec<Option<usize>>, usize) {
+    let is_output =
+        |tensor: usize| network.outputs.iter().any(|output| network.storage(output.tensor) == tensor);
+    let life = |tensor: usize| {
+        let first = uses.producers[tensor].unwrap_or(0);
+        let last = uses.readers[tensor].last().copied().unwrap_or(first);
+        if is_output(tensor) {
+            (first, usize::MAX)
+        } else {
+            (first, last)
+        }
+    };
+    let bytes = |tensor: usize| (network.tensors[tensor].place.vectors() * config.rows).next_multiple_of(64);
+    let mut tensors: Vec<usize> = (0..network.tensors.len())
+        .filter(|t| network.tensors[*t].alias_of.is_none() && in_workspace(network, uses, stays, *t))
+        .collect();
+    tensors.sort_by_key(|tensor| (std::cmp::Reverse(bytes(*tensor)), *tensor));
+    let mut places: Vec<Option<usize>> = vec![None; network.tensors.len()];
+    let mut end = 0;
+    for (index, tensor) in tensors.iter().enumerate() {
+        let (first, last) = life(*tensor);
+        let mut taken: Vec<Range<usize>> = tensors[..index]
+            .iter()
+            .filter(|other| life(**other).0 <= last && first <= life(**other).1)
+            .filter_map(|other| places[*other].map(|place| place..place + bytes(*other)))
+            .collect();
+        taken.sort_by_key(|range| range.start);
+        let mut place = 0;
+        for range in taken {
+            if place + bytes(*tensor) <= range.start {
+                break;
+            }
+            place = place.max(range.end);
+        }
+        places[*tensor] = Some(place);
+        end = end.max(place + bytes(*tensor));
+    }
+    (places, end)
 }
