@@ -95,7 +95,10 @@ fn layers_after_the_host_are_named() {
     let softmax = model.softmax(TensorId(0));
     model.conv(softmax, 8, (1, 1));
     let text = model.error("base");
-    assert!(text.contains("op01_CONV_2D reads op00_SOFTMAX"), "{text}");
+    assert!(
+        text.contains("op01_CONV_2D reads op00_SOFTMAX") && text.contains("cut the model after it"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -108,7 +111,14 @@ fn a_memory_that_is_too_small_is_named_with_a_preset_that_would_do() {
     let error = failure(compile(&model.0, &config, &CompileOptions::default()));
     let text = error.to_string();
     assert!(text.contains("layer op00_CONV_2D: the activation scratchpad needs"), "{text}");
-    assert!(text.contains("vectors, 'tiny' has 16. Use --config nano"), "{text}");
+    assert!(text.contains(" vectors of 16 bytes, 'tiny' has 16: "), "{text}");
+    assert!(
+        text.contains(" bytes) are missing. Use --config nano, or a configuration with activation_depth "),
+        "{text}"
+    );
+    let CompileError::DoesNotFit(shortage) = error else { panic!("{text}") };
+    let missing = shortage.needs - shortage.has;
+    assert!(text.contains(&format!(": {missing} ({} bytes) are missing", 16 * missing)), "{text}");
 }
 
 #[test]
