@@ -122,6 +122,18 @@ fn a_memory_that_is_too_small_is_named_with_a_preset_that_would_do() {
 }
 
 #[test]
+fn where_no_preset_is_large_enough_the_depth_is_named() {
+    let mut model = Model::new(&[1, 200, 200, 1024]);
+    model.conv(TensorId(0), 8, (200, 200));
+    let text = model.error("base");
+    assert!(
+        text.contains(" are missing. No preset is large enough: make the layer smaller, or use"),
+        "{text}"
+    );
+    assert!(text.contains("_depth "), "{text}");
+}
+
+#[test]
 fn kernels_beyond_a_command_are_named() {
     let mut model = Model::new(&[1, 300, 1, 4]);
     model.conv(TensorId(0), 4, (300, 1));
