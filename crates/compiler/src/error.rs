@@ -66,13 +66,17 @@ impl fmt::Display for Shortage {
             Some(preset) => {
                 write!(f, "Use --config {preset}, or a configuration with {field} {depth} at least")
             }
-            None => write!(
+            None if depth <= MAX_DEPTH => write!(
                 f,
                 "No preset is large enough: make the layer smaller, or use a configuration with {field} {depth} at least"
             ),
+            None => f.write_str("No configuration is large enough: make the layer smaller"),
         }
     }
 }
+
+/// The deepest memory of a configuration.
+const MAX_DEPTH: usize = 1 << 16;
 
 /// An on-chip memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

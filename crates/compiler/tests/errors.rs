@@ -123,14 +123,19 @@ fn a_memory_that_is_too_small_is_named_with_a_preset_that_would_do() {
 
 #[test]
 fn where_no_preset_is_large_enough_the_depth_is_named() {
-    let mut model = Model::new(&[1, 200, 200, 1024]);
-    model.conv(TensorId(0), 8, (200, 200));
-    let text = model.error("base");
+    let mut model = Model::new(&[1, 200, 200, 64]);
+    model.conv(TensorId(0), 1, (200, 200));
+    let error = failure(model.compile("base"));
+    let text = error.to_string();
+    assert!(text.contains("No preset is large enough: make the layer smaller, or use"), "{text}");
+    assert!(text.contains("activation_depth 65536 at least"), "{text}");
+    let CompileError::DoesNotFit(mut shortage) = error else { panic!("{text}") };
+    shortage.needs = 65537;
+    let text = CompileError::DoesNotFit(shortage).to_string();
     assert!(
-        text.contains(" are missing. No preset is large enough: make the layer smaller, or use"),
+        text.ends_with(" are missing. No configuration is large enough: make the layer smaller"),
         "{text}"
     );
-    assert!(text.contains("_depth "), "{text}");
 }
 
 #[test]

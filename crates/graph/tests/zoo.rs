@@ -3,7 +3,6 @@
 
 mod tflm;
 
-use frugal_graph::npy::Elements;
 use frugal_graph::{reference, tflite, zoo, Graph, OperatorKind};
 use tflm::Interpreter;
 
