@@ -100,11 +100,13 @@ pub struct Verilog {
 /// bytes that crossed the memory bus, and the performance counters. Where the cycles went, layer by layer: `frugal profile`.
 #[derive(Args)]
 #[command(after_help = "\
-Inputs are NumPy arrays (numpy.save) in C order. A float32 or uint8 input of the model takes that type alone; an int8 one
+Inputs are NumPy arrays (numpy.save) in C order. A float32 or uint8 input of the model takes that type alone; an int8 one:
   int8     taken as they are
   uint8    the same scale with a zero point 128 higher: 128 is subtracted
   float32  real numbers: divided by the input's scale, rounded, its zero point added, clamped to int8
-Outputs have the model's own types. The shape of an input is the model's own; with one more image dimension in front of it, or more than one image in it where the model
+Outputs have the model's own types.
+
+The shape is the input's own; with one more image dimension in front of it, or more than one image in it where the model
 has a batch of 1, the images run one after another.
 
 Examples:
