@@ -100,10 +100,12 @@ pub struct Verilog {
 /// bytes that crossed the memory bus, and the performance counters. Where the cycles went, layer by layer: `frugal profile`.
 #[derive(Args)]
 #[command(after_help = "\
-Inputs are NumPy arrays (numpy.save) in C order:
+Inputs are NumPy arrays (numpy.save) in C order. A float32 or uint8 input of the model takes that type alone; an int8 one:
   int8     taken as they are
   uint8    the same scale with a zero point 128 higher: 128 is subtracted
   float32  real numbers: divided by the input's scale, rounded, its zero point added, clamped to int8
+Outputs have the model's own types.
+
 The shape is the input's own; with one more image dimension in front of it, or more than one image in it where the model
 has a batch of 1, the images run one after another.
 
@@ -112,13 +114,13 @@ Examples:
   frugal run model.tflite --input x.npy --output y.npy --config large --memory-latency 100
   frugal run model.tflite --input x.npy --device golden --json")]
 pub struct Run {
-    /// Full-integer int8 TensorFlow Lite file
+    /// Full-integer int8 TensorFlow Lite file; its inputs and outputs may be float32 or uint8
     #[arg(value_name = "MODEL.tflite")]
     pub model: PathBuf,
     /// Input of the model; once for each, in their order
     #[arg(long, value_name = "X.npy", required = true)]
     pub input: Vec<PathBuf>,
-    /// Write the int8 outputs; once for each output of the model
+    /// Write the outputs; once for each output of the model
     #[arg(long, value_name = "Y.npy")]
     pub output: Vec<PathBuf>,
     /// What to run on
@@ -170,7 +172,7 @@ Examples:
 --estimate needs no input, no Verilator, and no time."
 )]
 pub struct Profile {
-    /// Full-integer int8 TensorFlow Lite file
+    /// Full-integer int8 TensorFlow Lite file; its inputs and outputs may be float32 or uint8
     #[arg(value_name = "MODEL.tflite")]
     pub model: PathBuf,
     /// Input of the model, as for `frugal run`; once for each, in their order. Of several images the first is profiled
@@ -207,7 +209,7 @@ fn parse_megahertz(text: &str) -> Result<f64, String> {
 #[derive(Args)]
 #[command(after_help = "Example: frugal compile models/digits/digits.tflite --config nano --out digits.bin")]
 pub struct Compile {
-    /// Full-integer int8 TensorFlow Lite file
+    /// Full-integer int8 TensorFlow Lite file; its inputs and outputs may be float32 or uint8
     #[arg(value_name = "MODEL.tflite")]
     pub model: PathBuf,
     #[command(flatten)]
@@ -339,7 +341,7 @@ pub struct Model {
     /// The TensorFlow Lite file
     #[arg(long, value_name = "FILE.tflite", required_unless_present = "list")]
     pub out: Option<PathBuf>,
-    /// Write a random input for it, int8
+    /// Write a random input for it
     #[arg(long, value_name = "X.npy")]
     pub input_out: Option<PathBuf>,
     /// What the random numbers begin with

@@ -3,7 +3,7 @@
 use crate::{files, UsageError};
 use anyhow::Context;
 use frugal_graph::npy::{self, Array, Elements};
-use frugal_graph::{Graph, Tensor};
+use frugal_graph::{DataType, Graph, Tensor};
 use std::path::PathBuf;
 
 /// Why an array is no input of the model.
@@ -11,15 +11,15 @@ use std::path::PathBuf;
 pub enum InputError {
     #[error("shape {found}; input '{tensor}' of the model takes {wanted}{}", if *batch { ", or any number of images in place of the 1" } else { "" })]
     Shape { tensor: String, found: String, wanted: String, batch: bool },
-    #[error("elements are int32; input '{tensor}' takes int8, uint8 or float32. Convert with array.astype('int8')")]
-    ElementType { tensor: String },
+    #[error("elements are {found}; input '{tensor}' of the model takes {takes}. {advice}")]
+    ElementType { tensor: String, found: &'static str, takes: &'static str, advice: &'static str },
     #[error("shape {0}: it holds no elements")]
     Empty(String),
     #[error(
         "float32 elements, and input '{tensor}' of the model has no scale to quantise them with. Pass int8"
     )]
     NoScale { tensor: String },
-    #[error("element {index} is {value}; only finite numbers can be quantised")]
+    #[error("element {index} is {value}; only finite numbers can be taken")]
     NotFinite { index: usize, value: f32 },
 }
 
@@ -31,11 +31,11 @@ pub fn show_shape(shape: &[usize]) -> String {
     }
 }
 
-/// The images of an array, quantised as the input `tensor` of a model is.
+/// The images of an array, as elements of the type that the input `tensor` of a model has.
 ///
 /// An array of the tensor's own shape is one image. Where the tensor's first dimension is 1, the array may lack it, or have any
 /// other number of images in it.
-pub fn images(array: &Array, tensor: &Tensor) -> Result<Vec<Vec<i8>>, InputError> {
+pub fn images(array: &Array, tensor: &Tensor) -> Result<Vec<Elements>, InputError> {
     let name = || tensor.name.clone();
     let (found, wanted) = (array.shape.as_slice(), tensor.shape.as_slice());
     let is_one = found == wanted || wanted.split_first() == Some((&1, found));
@@ -55,20 +55,28 @@ pub fn images(array: &Array, tensor: &Tensor) -> Result<Vec<Vec<i8>>, InputError
     if array.data.is_empty() {
         return Err(InputError::Empty(show_shape(found)));
     }
-    let elements = quantise(&array.data, tensor)?;
-    Ok(elements.chunks_exact(tensor.element_count()).map(<[i8]>::to_vec).collect())
+    Ok(convert(&array.data, tensor)?.chunks(tensor.element_count()))
 }
 
-/// The bytes of each input of each image, from one file an input.
-pub fn read_batch(paths: &[PathBuf], graph: &Graph) -> anyhow::Result<Vec<Vec<Vec<u8>>>> {
+/// The inputs of each image, from one file an input.
+pub fn read_batch(paths: &[PathBuf], graph: &Graph) -> anyhow::Result<Vec<Vec<Elements>>> {
     let (given, needed) = (paths.len(), graph.inputs.len());
     if given != needed {
-        let names: Vec<&str> = graph.inputs.iter().map(|id| graph[*id].name.as_str()).collect();
-        let message =
-            format!("the model has {needed} inputs ({}), --input was given {given} times", names.join(", "));
+        let inputs: Vec<String> = graph
+            .inputs
+            .iter()
+            .map(|id| &graph[*id])
+            .map(|tensor| {
+                format!("{}: {}, shape {}", tensor.name, tensor.data_type, show_shape(&tensor.shape))
+            })
+            .collect();
+        let message = format!(
+            "the model has {needed} inputs ({}), --input was given {given} times. Give one file for each, in this order",
+            inputs.join("; ")
+        );
         return Err(UsageError(message).into());
     }
-    let mut batch: Vec<Vec<Vec<u8>>> = Vec::new();
+    let mut batch: Vec<Vec<Elements>> = Vec::new();
     for (number, (path, id)) in paths.iter().zip(&graph.inputs).enumerate() {
         let array = npy::read(&files::read(path)?).with_context(|| files::show(path))?;
         let images = images(&array, &graph[*id]).with_context(|| files::show(path))?;
@@ -81,39 +89,58 @@ pub fn read_batch(paths: &[PathBuf], graph: &Graph) -> anyhow::Result<Vec<Vec<Ve
             return Err(UsageError(message).into());
         }
         for (inputs, image) in batch.iter_mut().zip(images) {
-            inputs.push(image.iter().map(|x| *x as u8).collect());
+            inputs.push(image);
         }
     }
     Ok(batch)
 }
 
-fn quantise(data: &Elements, tensor: &Tensor) -> Result<Vec<i8>, InputError> {
-    let name = || tensor.name.clone();
-    match data {
-        Elements::I8(elements) => Ok(elements.clone()),
-        // q + 128 with zero point + 128 stands for the same real number.
-        Elements::U8(elements) => Ok(elements.iter().map(|x| (i16::from(*x) - 128) as i8).collect()),
-        Elements::F32(elements) => {
-            let (scale, zero_point) =
-                tensor.per_tensor().ok_or_else(|| InputError::NoScale { tensor: name() })?;
-            let quantise = |(index, &value): (usize, &f32)| {
-                if !value.is_finite() {
-                    return Err(InputError::NotFinite { index, value });
-                }
-                // The division in float32 and half away from zero, as TensorFlow Lite's QUANTIZE does it.
-                let steps = (value / scale).round() + zero_point as f32;
-                Ok(steps.clamp(-128.0, 127.0) as i8)
-            };
-            elements.iter().enumerate().map(quantise).collect()
+/// The elements of the input's own type. Only for an int8 input there is a choice: the others come before the model's own
+/// QUANTIZE, which says what numbers they are.
+fn convert(data: &Elements, tensor: &Tensor) -> Result<Elements, InputError> {
+    let refuse = |takes, advice| {
+        let (tensor, found) = (tensor.name.clone(), data.type_name());
+        Err(InputError::ElementType { tensor, found, takes, advice })
+    };
+    match (tensor.data_type, data) {
+        (DataType::F32, Elements::F32(elements)) => {
+            check_finite(elements)?;
+            Ok(data.clone())
         }
-        Elements::I32(_) => Err(InputError::ElementType { tensor: name() }),
+        (DataType::F32, _) => refuse(
+            "float32",
+            "Pass the real numbers that the model was trained with, array.astype('float32')",
+        ),
+        (DataType::U8, Elements::U8(_)) => Ok(data.clone()),
+        (DataType::U8, _) => refuse("uint8", "Pass numbers from 0 to 255, array.astype('uint8')"),
+        (_, Elements::I8(_)) => Ok(data.clone()),
+        // q + 128 with zero point + 128 stands for the same real number.
+        (_, Elements::U8(elements)) => {
+            Ok(Elements::I8(elements.iter().map(|x| (i16::from(*x) - 128) as i8).collect()))
+        }
+        (_, Elements::I32(_)) => refuse("int8, uint8 or float32", "Convert with array.astype('int8')"),
+        (_, Elements::F32(elements)) => {
+            let no_scale = || InputError::NoScale { tensor: tensor.name.clone() };
+            let (scale, zero_point) = tensor.per_tensor().ok_or_else(no_scale)?;
+            check_finite(elements)?;
+            // The division in float32 and half away from zero, as TensorFlow Lite's QUANTIZE does it.
+            let steps = |value: &f32| (value / scale).round() + zero_point as f32;
+            Ok(Elements::I8(elements.iter().map(|value| steps(value).clamp(-128.0, 127.0) as i8).collect()))
+        }
+    }
+}
+
+fn check_finite(elements: &[f32]) -> Result<(), InputError> {
+    match elements.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(InputError::NotFinite { index, value: elements[index] }),
+        None => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use frugal_graph::{DataType, Quantisation};
+    use frugal_graph::Quantisation;
 
     fn tensor(shape: &[usize]) -> Tensor {
         Tensor {
@@ -134,9 +161,13 @@ mod tests {
     fn one_image_or_many() {
         let input = tensor(&[1, 2, 3]);
         for (shape, count) in [(&[1, 2, 3][..], 1), (&[2, 3], 1), (&[5, 2, 3], 5)] {
-            assert_eq!(images(&array(shape), &input).unwrap(), vec![vec![1; 6]; count], "{shape:?}");
+            assert_eq!(
+                images(&array(shape), &input).unwrap(),
+                vec![Elements::I8(vec![1; 6]); count],
+                "{shape:?}"
+            );
         }
-        assert_eq!(images(&array(&[4, 2]), &tensor(&[4, 2])).unwrap(), vec![vec![1; 8]]);
+        assert_eq!(images(&array(&[4, 2]), &tensor(&[4, 2])).unwrap(), vec![Elements::I8(vec![1; 8])]);
         for shape in [&[1, 3, 2][..], &[1, 1, 2, 3], &[6], &[]] {
             assert!(matches!(images(&array(shape), &input), Err(InputError::Shape { .. })), "{shape:?}");
         }
@@ -147,11 +178,42 @@ mod tests {
     #[test]
     fn every_element_type() {
         let input = tensor(&[1, 4]);
-        let read = |data| images(&Array { shape: vec![1, 4], data }, &input).map(|images| images.concat());
-        assert_eq!(read(Elements::U8(vec![0, 127, 128, 255])), Ok(vec![-128, -1, 0, 127]));
-        assert_eq!(read(Elements::F32(vec![0.0, 0.25, -1.25, 1e9])), Ok(vec![-2, -1, -5, 127]));
+        let read =
+            |data| images(&Array { shape: vec![1, 4], data }, &input).map(|mut images| images.remove(0));
+        let int8 = |elements: [i8; 4]| Ok(Elements::I8(elements.to_vec()));
+        assert_eq!(read(Elements::U8(vec![0, 127, 128, 255])), int8([-128, -1, 0, 127]));
+        assert_eq!(read(Elements::F32(vec![0.0, 0.25, -1.25, 1e9])), int8([-2, -1, -5, 127]));
         let infinite = read(Elements::F32(vec![0.0, f32::INFINITY, 0.0, 0.0]));
         assert_eq!(infinite, Err(InputError::NotFinite { index: 1, value: f32::INFINITY }));
         assert!(matches!(read(Elements::I32(vec![0; 4])), Err(InputError::ElementType { .. })));
+    }
+
+    #[test]
+    fn inputs_before_a_quantize_take_their_own_type_alone() {
+        let each = [
+            Elements::I8(vec![1; 4]),
+            Elements::U8(vec![1; 4]),
+            Elements::I32(vec![1; 4]),
+            Elements::F32(vec![1.5; 4]),
+        ];
+        for (data_type, takes) in [(DataType::F32, "float32"), (DataType::U8, "uint8")] {
+            let input = Tensor { data_type, quantisation: None, ..tensor(&[1, 2]) };
+            for data in &each {
+                let read = images(&Array { shape: vec![2, 2], data: data.clone() }, &input);
+                match read {
+                    Ok(images) => {
+                        assert_eq!(data.type_name(), takes);
+                        assert_eq!(images, data.chunks(2));
+                    }
+                    Err(error) => {
+                        assert_ne!(data.type_name(), takes);
+                        let advice = format!("astype('{takes}')");
+                        assert!(error.to_string().contains(&advice), "{error}");
+                    }
+                }
+            }
+            let infinite = Array { shape: vec![2], data: Elements::F32(vec![0.0, f32::NAN]) };
+            assert!(images(&infinite, &input).is_err());
+        }
     }
 }

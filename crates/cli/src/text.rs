@@ -1,6 +1,7 @@
 //! Numbers and results for people.
 
-use frugal_graph::Tensor;
+use frugal_graph::npy::Elements;
+use frugal_graph::{DataType, Tensor};
 use frugal_isa::Config;
 
 /// `1234567` as `1,234,567`.
@@ -56,10 +57,13 @@ pub fn config(config: &Config) -> String {
     format!("{} ({} x {}, {}-bit bus)", config.name, config.rows, config.cols, config.bus_bits)
 }
 
-/// A real number, where the tensor's elements stand for some.
-pub fn real(tensor: &Tensor, element: i8) -> Option<f64> {
+/// A real number, where the tensor's elements are such or stand for some.
+pub fn real(tensor: &Tensor, element: f64) -> Option<f64> {
+    if tensor.data_type == DataType::F32 {
+        return Some(element);
+    }
     let (scale, zero_point) = tensor.per_tensor()?;
-    Some(f64::from(scale) * f64::from(i32::from(element) - zero_point))
+    Some(f64::from(scale) * (element - f64::from(zero_point)))
 }
 
 /// Whether the tensor is one score for each of some classes: a single vector of two or more.
@@ -69,9 +73,9 @@ pub fn is_scores(tensor: &Tensor) -> bool {
 }
 
 /// Indices and elements of the `count` highest scores, the highest first.
-pub fn top(scores: &[i8], count: usize) -> Vec<(usize, i8)> {
-    let mut ranked: Vec<(usize, i8)> = scores.iter().copied().enumerate().collect();
-    ranked.sort_by_key(|(_, score)| std::cmp::Reverse(*score));
+pub fn top(scores: &Elements, count: usize) -> Vec<(usize, f64)> {
+    let mut ranked: Vec<(usize, f64)> = scores.to_f64().into_iter().enumerate().collect();
+    ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     ranked.truncate(count);
     ranked
 }
@@ -138,6 +142,8 @@ mod tests {
 
     #[test]
     fn the_highest_score_wins_and_the_first_of_equals() {
-        assert_eq!(top(&[-128, 5, 7, 5], 3), [(2, 7), (1, 5), (3, 5)]);
+        let scores = Elements::I8(vec![-128, 5, 7, 5]);
+        assert_eq!(top(&scores, 3), [(2, 7.0), (1, 5.0), (3, 5.0)]);
+        assert_eq!(top(&Elements::F32(vec![0.25, 0.75]), 1), [(1, 0.75)]);
     }
 }

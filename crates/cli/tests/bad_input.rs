@@ -4,7 +4,9 @@
 mod support;
 
 use frugal_graph::npy::Elements;
-use support::{assert_says, checkout, digits, Sandbox};
+use frugal_graph::{tflite, zoo, DataType, Graph};
+use support::models::{self, OneLayer};
+use support::{assert_says, digits, Sandbox};
 
 fn model_bytes() -> Vec<u8> {
     std::fs::read(digits("digits.tflite")).expect("the model is there")
@@ -47,9 +49,54 @@ fn truncated_and_corrupt_models() {
 #[test]
 fn models_that_the_accelerator_cannot_take() {
     let sandbox = Sandbox::new();
-    let operators = checkout("models/operators/operators.tflite").to_string_lossy().into_owned();
-    let message = sandbox.fail(1, &["compile", &operators, "--out", "p.bin"]);
-    assert_says(&message, &["operators.tflite: layer", "batch 2", "Convert the model with batch 1"]);
+    let fail = |bytes: &[u8], says: &[&str]| {
+        sandbox.write("m.tflite", bytes);
+        let message = sandbox.fail(1, &["compile", "m.tflite", "--out", "p.bin"]);
+        assert_says(&message, &["m.tflite: "]);
+        assert_says(&message, says);
+    };
+    // Unbroken, it can be compiled.
+    sandbox.write("good.tflite", OneLayer::default().build());
+    sandbox.succeed(&["compile", "good.tflite", "--out", "/dev/null"]);
+    let transpose = OneLayer { operator: models::TRANSPOSE, ..OneLayer::default() };
+    fail(
+        &transpose.build(),
+        &["layer op00_TRANSPOSE", "operator TRANSPOSE is not supported", "Supported: CONV_2D"],
+    );
+    let dynamic = OneLayer { image: vec![1, -1, 8, 4], ..OneLayer::default() };
+    fail(
+        &dynamic.build(),
+        &[
+            "tensor 0 \"image\", which layer op00_CONV_2D reads",
+            "dynamic shape [1, -1, 8, 4]",
+            "fixed input shape",
+        ],
+    );
+    let float = OneLayer { image_type: models::FLOAT32, ..OneLayer::default() };
+    fail(&float.build(), &["layer op00_CONV_2D", "input of type float32", "full-integer int8 quantisation"]);
+    let dilated = OneLayer { dilation: 2, ..OneLayer::default() };
+    fail(
+        &dilated.build(),
+        &["layer op00_CONV_2D", "dilation 2x2", "only 1x1 is supported", "dilation_rate=1"],
+    );
+    let grouped = OneLayer { weight_depth: 2, ..OneLayer::default() };
+    fail(
+        &grouped.build(),
+        &["layer op00_CONV_2D", "grouped convolution: 4 input channels", "take 2", "DepthwiseConv2D"],
+    );
+    // Numbers that are not int8 between two layers.
+    let mut graph = zoo::lenet5(1);
+    let middle = graph.operators[2].outputs[0].0;
+    graph.tensors[middle].data_type = DataType::F32;
+    fail(
+        &tflite::write(&graph).unwrap(),
+        &["layer op02_CONV_2D", "float32", "full-integer int8 quantisation"],
+    );
+    let softmax = models::with_softmax_in_the_middle();
+    fail(
+        &tflite::write(&softmax).unwrap(),
+        &["reads op", "_SOFTMAX, which runs on the host", "cut the model after it"],
+    );
     // A layer that does not fit, whatever the tiling.
     let mut config = serde_json::to_value(frugal_isa::Config::preset("nano").unwrap()).unwrap();
     config["name"] = "tiny".into();
@@ -59,7 +106,14 @@ fn models_that_the_accelerator_cannot_take() {
         sandbox.fail(1, &["compile", &digits("digits.tflite"), "--config", "tiny.json", "--out", "p.bin"]);
     assert_says(
         &message,
-        &["digits.tflite", "layer op", "activation scratchpad", "'tiny' has 16", "Use --config nano"],
+        &[
+            "digits.tflite",
+            "layer op",
+            "activation scratchpad",
+            "vectors of 8 bytes, 'tiny' has 16: ",
+            "bytes) are missing",
+            "Use --config nano, or a configuration with activation_depth ",
+        ],
     );
 }
 
@@ -88,7 +142,43 @@ fn wrong_inputs() {
     assert_says(&fail(&short), &["short.npy", "cut short"]);
     assert_says(&fail("nowhere.npy"), &["nowhere.npy cannot be read", "No such file"]);
     let twice = ["run", &model, "--input", &shape, "--input", &shape, "--device", "golden"];
-    assert_says(&sandbox.fail(2, &twice), &["has 1 inputs", "given 2 times"]);
+    assert_says(&sandbox.fail(2, &twice), &["has 1 inputs", "int8, shape (1, 16, 16, 1)", "given 2 times"]);
+}
+
+#[test]
+fn inputs_that_are_not_of_the_type_of_the_model() {
+    let sandbox = Sandbox::new();
+    for (data_type, advice) in
+        [(DataType::F32, "array.astype('float32')"), (DataType::U8, "array.astype('uint8')")]
+    {
+        let is_wanted = |graph: &Graph| match graph.inputs[..] {
+            [id] => graph[id].data_type == data_type,
+            _ => false,
+        };
+        let network = models::bordered().find(|network| is_wanted(&network.graph)).expect("there is one");
+        sandbox.write("m.tflite", tflite::write(&network.graph).unwrap());
+        let tensor = &network.graph[network.graph.inputs[0]];
+        let count = tensor.element_count();
+        let mut refused = vec![Elements::I8(vec![0; count]), Elements::I32(vec![0; count])];
+        refused.push(match data_type {
+            DataType::F32 => Elements::U8(vec![0; count]),
+            _ => Elements::F32(vec![0.0; count]),
+        });
+        for data in refused {
+            let says = format!("elements are {}", data.type_name());
+            let input = sandbox.write_array("x.npy", &tensor.shape, data);
+            let run = ["run", "m.tflite", "--input", &input, "--output", "y.npy", "--device", "golden"];
+            let takes = format!("input '{}' of the model takes {data_type}", tensor.name);
+            assert_says(&sandbox.fail(1, &run), &["x.npy", &says, &takes, advice]);
+        }
+    }
+    let two = models::bordered().find(|network| network.graph.inputs.len() == 2).expect("there is one");
+    sandbox.write("m.tflite", tflite::write(&two.graph).unwrap());
+    let ids = &two.graph.inputs;
+    let first = sandbox.write_array("a.npy", &two.graph[ids[0]].shape, two.inputs[0].clone());
+    let message = sandbox.fail(2, &["run", "m.tflite", "--input", &first, "--device", "golden"]);
+    let names = format!("{}: {}", two.graph[ids[1]].name, two.graph[ids[1]].data_type);
+    assert_says(&message, &["has 2 inputs", &names, "given 1 times", "one file for each, in this order"]);
 }
 
 #[test]

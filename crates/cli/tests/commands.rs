@@ -3,7 +3,10 @@
 mod support;
 
 use frugal_graph::npy::{self, Elements};
-use support::{assert_says, checkout, digits, Sandbox};
+use frugal_graph::random::Network;
+use frugal_graph::{tflite, OperatorKind};
+use std::collections::BTreeSet;
+use support::{assert_says, checkout, digits, models, Sandbox};
 
 /// The int8 elements of an array file, and its shape.
 fn int8(bytes: &[u8]) -> (Vec<usize>, Vec<i8>) {
@@ -152,6 +155,84 @@ fn inputs_of_every_type_are_the_same_image() {
         results.push(sandbox.read("y.npy"));
     }
     assert!(results[0] == results[1] && results[0] == results[2]);
+}
+
+/// Random networks with every element type at their borders: each input takes its own type, each output has its own, one
+/// image or two, and what the host does is listed, before the program and after it.
+#[test]
+fn inputs_and_outputs_have_the_types_of_the_model() {
+    let sandbox = Sandbox::new();
+    // Types of inputs and outputs, and numbers of inputs and outputs, that were not met yet.
+    let mut missing = BTreeSet::from(
+        [
+            "input int8",
+            "input uint8",
+            "input float32",
+            "output int8",
+            "output uint8",
+            "output float32",
+            "2 inputs",
+        ]
+        .map(str::to_owned),
+    );
+    for Network { seed, graph, inputs } in models::bordered() {
+        let kinds = |role: &str, elements: &[Elements]| -> Vec<String> {
+            elements.iter().map(|elements| format!("{role} {}", elements.type_name())).collect()
+        };
+        let mut met = kinds("input", &inputs);
+        met.extend(kinds("output", &models::expected(&graph, &inputs)));
+        met.push(format!("{} inputs", inputs.len()));
+        if !met.iter().any(|kind| missing.contains(kind)) {
+            continue;
+        }
+        sandbox.write("m.tflite", tflite::write(&graph).unwrap());
+        let second: Vec<Elements> = inputs.iter().map(models::reversed).collect();
+        let wanted = [&inputs, &second].map(|inputs| models::expected(&graph, inputs));
+        for count in 1..=2 {
+            let mut arguments: Vec<String> =
+                ["run", "m.tflite", "--device", "golden", "--json"].map(str::to_owned).to_vec();
+            for (index, id) in graph.inputs.iter().enumerate() {
+                let mut shape = graph[*id].shape.clone();
+                assert_eq!(shape[0], 1, "seed {seed}");
+                shape[0] = count;
+                let mut data = inputs[index].clone();
+                if count == 2 {
+                    assert!(data.append(&second[index]));
+                }
+                let path = sandbox.write_array(&format!("x{index}.npy"), &shape, data);
+                arguments.extend(["--input".to_owned(), path]);
+            }
+            for index in 0..graph.outputs.len() {
+                arguments.extend(["--output".to_owned(), format!("y{index}.npy")]);
+            }
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let json = sandbox.succeed_with_json(&arguments);
+            for (index, id) in graph.outputs.iter().enumerate() {
+                let mut data = wanted[0][index].clone();
+                if count == 2 {
+                    assert!(data.append(&wanted[1][index]));
+                }
+                let array = npy::read(&sandbox.read(&format!("y{index}.npy"))).expect("an array");
+                assert_eq!(array.data, data, "seed {seed}, output {index}");
+                assert_eq!(array.shape.iter().product::<usize>(), count * graph[*id].element_count());
+                assert_eq!(json["images"][count - 1]["outputs"][index]["type"], data.type_name());
+            }
+            let host: Vec<&str> =
+                json["host_steps"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+            for operator in &graph.operators {
+                let is_border =
+                    matches!(operator.kind, OperatorKind::Quantize(_) | OperatorKind::Dequantize(_));
+                assert!(!is_border || host.contains(&operator.name.as_str()), "seed {seed}: {host:?}");
+            }
+        }
+        let text = sandbox.succeed(&["bench", "network", "m.tflite", "--device", "golden"]);
+        assert_says(&text, &["every output is right"]);
+        missing.retain(|kind| !met.contains(kind));
+        if missing.is_empty() {
+            return;
+        }
+    }
+    panic!("no network with {missing:?}");
 }
 
 #[test]

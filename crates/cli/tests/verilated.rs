@@ -3,7 +3,9 @@
 mod support;
 
 use frugal_graph::npy::{self, Elements};
-use support::{assert_says, digits, Sandbox};
+use frugal_graph::random::Network;
+use frugal_graph::{tflite, DataType, Graph, TensorId};
+use support::{assert_says, digits, models, Sandbox};
 
 /// One image of the digits.
 fn one_image(sandbox: &Sandbox) -> String {
@@ -152,4 +154,37 @@ fn demo_classifies_on_the_simulated_accelerator() {
             "cycles an image",
         ],
     );
+}
+
+/// The host's steps before and after the program, on the Verilated accelerator.
+#[test]
+fn real_numbers_in_and_out_of_run_and_profile() {
+    let sandbox = Sandbox::new();
+    let is_float = |id: &TensorId, graph: &Graph| graph[*id].data_type == DataType::F32;
+    let network = models::bordered()
+        .find(|Network { graph, .. }| {
+            graph.inputs.len() == 1
+                && graph.inputs.iter().all(|id| is_float(id, graph))
+                && graph.outputs.iter().any(|id| is_float(id, graph))
+        })
+        .expect("there is one");
+    sandbox.write("m.tflite", tflite::write(&network.graph).unwrap());
+    let shape = &network.graph[network.graph.inputs[0]].shape;
+    let input = sandbox.write_array("x.npy", shape, network.inputs[0].clone());
+    let wanted = models::expected(&network.graph, &network.inputs);
+    let ran = ["m.tflite", "--input", &input, "--config", "nano", "--json"];
+    for command in [&["run"][..], &["profile", "--out", "profile"]] {
+        let json = sandbox.succeed_with_json(&[command, &ran].concat());
+        let outputs = if command[0] == "run" { &json["images"][0]["outputs"] } else { &json["outputs"] };
+        for (output, wanted) in outputs.as_array().expect("outputs").iter().zip(&wanted) {
+            // The parser of the JSON may be off by a bit of a float64; each of these numbers is a float32.
+            let values = output["values"].as_array().expect("numbers");
+            let values: Vec<f32> = values.iter().map(|value| value.as_f64().unwrap() as f32).collect();
+            let wanted: Vec<f32> = wanted.to_f64().iter().map(|value| *value as f32).collect();
+            assert!(values == wanted, "seed {}: {command:?}", network.seed);
+        }
+        let host = json["host_steps"].as_array().expect("names");
+        let has = |kind: &str| host.iter().any(|name| name.as_str().unwrap().ends_with(kind));
+        assert!(has("_QUANTIZE") && has("_DEQUANTIZE"), "{host:?}");
+    }
 }

@@ -94,6 +94,7 @@ fn shortage(
         memory,
         needs,
         has: memory.depth(config),
+        unit_bytes: memory.unit_bytes(config),
         config: config.name.clone(),
         preset: None,
     }))

@@ -14,11 +14,14 @@ pub enum CompileError {
     Config(#[from] ConfigError),
     #[error("layer {layer}: {problem}")]
     Unsupported { layer: String, problem: String },
-    #[error("layer {layer} reads {producer}, which runs on the host. Only the end of a model may run there")]
+    #[error(
+        "layer {layer} reads {producer}, which runs on the host, and only the end of a model may run there. Leave {producer} \
+         out, or cut the model after it and run the rest as a second model"
+    )]
     HostInTheMiddle { layer: String, producer: String },
     #[error("layer {layer}: {source}")]
     Quantisation { layer: String, source: QuantError },
-    #[error("layer {}: {} needs {} {}, '{}' has {}. {}", .0.layer, .0.memory, .0.needs, .0.memory.unit(), .0.config, .0.has, .0.advice())]
+    #[error("layer {0}")]
     DoesNotFit(Box<Shortage>),
     #[error("layer {layer}: {source}: the layer is too large for one command")]
     Field { layer: String, source: EncodeError },
@@ -39,20 +42,41 @@ pub struct Shortage {
     /// The least that a tiling needs.
     pub needs: usize,
     pub has: usize,
+    /// Bytes of each.
+    pub unit_bytes: usize,
     /// Name of the configuration.
     pub config: String,
     /// The smallest preset for which the model compiles.
     pub preset: Option<&'static str>,
 }
 
-impl Shortage {
-    fn advice(&self) -> String {
-        match self.preset {
-            Some(preset) => format!("Use --config {preset}, or a configuration with a deeper memory"),
-            None => "No preset is large enough: make the layer smaller, or the memory deeper".to_owned(),
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shortage { layer, memory, needs, has, unit_bytes, config, preset } = self;
+        let bytes = |count: usize| count.saturating_mul(*unit_bytes);
+        let short = needs.saturating_sub(*has);
+        write!(
+            f,
+            "{layer}: {memory} needs {needs} {} of {unit_bytes} bytes, '{config}' has {has}: {short} ({} bytes) are missing. ",
+            memory.unit(),
+            bytes(short)
+        )?;
+        let (field, depth) = (memory.field(), needs.checked_next_power_of_two().unwrap_or(*needs));
+        match preset {
+            Some(preset) => {
+                write!(f, "Use --config {preset}, or a configuration with {field} {depth} at least")
+            }
+            None if depth <= MAX_DEPTH => write!(
+                f,
+                "No preset is large enough: make the layer smaller, or use a configuration with {field} {depth} at least"
+            ),
+            None => f.write_str("No configuration is large enough: make the layer smaller"),
         }
     }
 }
+
+/// The deepest memory of a configuration.
+const MAX_DEPTH: usize = 1 << 16;
 
 /// An on-chip memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +95,26 @@ impl ChipMemory {
             ChipMemory::Weight => "tiles",
             ChipMemory::Parameter => "groups",
             ChipMemory::Accumulator => "rows",
+        }
+    }
+
+    /// Bytes of one address.
+    pub fn unit_bytes(self, config: &Config) -> usize {
+        match self {
+            ChipMemory::Activation => config.rows,
+            ChipMemory::Weight => config.tile_bytes(),
+            ChipMemory::Parameter => config.parameter_group_bytes(),
+            ChipMemory::Accumulator => 4 * config.lanes,
+        }
+    }
+
+    /// The field of the configuration that says how many addresses there are.
+    pub fn field(self) -> &'static str {
+        match self {
+            ChipMemory::Activation => "activation_depth",
+            ChipMemory::Weight => "weight_depth",
+            ChipMemory::Parameter => "parameter_depth",
+            ChipMemory::Accumulator => "accumulator_depth",
         }
     }
 

@@ -180,7 +180,9 @@ impl Pass<'_> {
         }
         // Coordinates are 16 bits, signed, with room for a kernel beyond the image.
         if height > 32_000 || width > 32_000 || channels > 1 << 20 || images > 32_000 {
-            let problem = format!("shape {shape:?}; height and width may be 32000, channels 2^20");
+            let problem = format!(
+                "shape {shape:?}; images, height and width may be 32000, channels 2^20. Cut it into smaller tensors"
+            );
             return Err(self.unsupported(layer, problem));
         }
         let place = Placement::new(dimensions, self.config);
@@ -198,7 +200,10 @@ impl Pass<'_> {
     fn new_tensor(&mut self, id: TensorId, layer: &str) -> Result<usize, CompileError> {
         let tensor = &self.graph[id];
         if tensor.data_type != DataType::I8 {
-            let problem = format!("a tensor of {}; only int8 is supported here", tensor.data_type);
+            let problem = format!(
+                "a tensor of {}; only int8 is supported here. Convert the model with full-integer int8 quantisation",
+                tensor.data_type
+            );
             return Err(self.unsupported(layer, problem));
         }
         let index = self.make(&tensor.name, &tensor.shape, dimensions(&tensor.shape), layer)?;
@@ -212,7 +217,10 @@ impl Pass<'_> {
         let Some((operator, OperatorKind::Quantize(quantize))) =
             reader.map(|operator| (operator, &operator.kind))
         else {
-            let problem = format!("{} that no QUANTIZE turns into int8", self.graph[id].data_type);
+            let problem = format!(
+                "{} that no QUANTIZE turns into int8. Convert the model with full-integer int8 quantisation",
+                self.graph[id].data_type
+            );
             return Err(self.unsupported(&format!("input {index}"), problem));
         };
         let tensor = self.new_tensor(operator.outputs[0], &operator.name)?;
@@ -572,7 +580,7 @@ impl Pass<'_> {
         if mean.axes.iter().any(|axis| rank - 1 - axis > 2 && shape[*axis] > 1) {
             return Err(self.unsupported(
                 name,
-                "a mean over the images of a batch; over rows, columns and channels it may be",
+                "a mean over the images of a batch; over rows, columns and channels it may be. Compute it on the host",
             ));
         }
         let input = self.operand(id, name)?;
@@ -707,7 +715,7 @@ fn check_window(pass: &Pass<'_>, layer: &str, window: &Window) -> Result<(), Com
         (window.kernel_height.max(window.kernel_width), window.stride_height.max(window.stride_width));
     if kernel > MAX_KERNEL || step > 255 {
         let problem = format!(
-            "a kernel of {}x{} in steps of {}x{}; kernels may be 256, steps 255",
+            "a kernel of {}x{} in steps of {}x{}; kernels may be 256, steps 255. Use two smaller layers",
             window.kernel_height, window.kernel_width, window.stride_height, window.stride_width
         );
         return Err(pass.unsupported(layer, problem));

@@ -89,8 +89,6 @@ pub enum FinishError {
     InputCount { expected: usize, given: usize },
     #[error("input {index} takes {wanted}, {given} was given")]
     InputType { index: usize, wanted: &'static str, given: &'static str },
-    #[error("output {index} of the model is {given}, not int8")]
-    OutputType { index: usize, given: &'static str },
     #[error("{name} reads {given}, which no host step makes")]
     StepType { name: String, given: &'static str },
     #[error("output {name} has {expected} elements, {given} were given")]
@@ -229,7 +227,8 @@ impl Compiled {
         }
         let mut prepared = Vec::new();
         for (index, (input, host)) in inputs.iter().zip(&self.host_inputs).enumerate() {
-            let wrong = |wanted: &'static str| FinishError::InputType { index, wanted, given: input.descr() };
+            let wrong =
+                |wanted: &'static str| FinishError::InputType { index, wanted, given: input.type_name() };
             let elements = match (&host.step, input) {
                 (None, Elements::I8(elements)) => elements.clone(),
                 (None, _) => return Err(wrong("int8")),
@@ -247,15 +246,6 @@ impl Compiled {
             prepared.push(elements.iter().map(|x| *x as u8).collect());
         }
         Ok(prepared)
-    }
-
-    /// [`Compiled::finish`] of a model whose outputs are int8.
-    pub fn finish_int8(&self, outputs: &[Vec<u8>]) -> Result<Vec<Vec<i8>>, FinishError> {
-        let int8 = |(index, output)| match output {
-            Elements::I8(elements) => Ok(elements),
-            other => Err(FinishError::OutputType { index, given: other.descr() }),
-        };
-        self.finish(outputs)?.into_iter().enumerate().map(int8).collect()
     }
 
     /// The model's outputs from the dense bytes of the program's outputs: what the host computes after the program.
@@ -279,7 +269,7 @@ impl Compiled {
         for step in &self.host {
             let input = take(step.source, &steps);
             let Elements::I8(input) = input else {
-                return Err(FinishError::StepType { name: step.name.clone(), given: input.descr() });
+                return Err(FinishError::StepType { name: step.name.clone(), given: input.type_name() });
             };
             steps.push(match &step.kind {
                 HostKind::Softmax { parameters, row_length } => {

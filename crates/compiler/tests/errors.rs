@@ -95,7 +95,10 @@ fn layers_after_the_host_are_named() {
     let softmax = model.softmax(TensorId(0));
     model.conv(softmax, 8, (1, 1));
     let text = model.error("base");
-    assert!(text.contains("op01_CONV_2D reads op00_SOFTMAX"), "{text}");
+    assert!(
+        text.contains("op01_CONV_2D reads op00_SOFTMAX") && text.contains("cut the model after it"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -108,7 +111,31 @@ fn a_memory_that_is_too_small_is_named_with_a_preset_that_would_do() {
     let error = failure(compile(&model.0, &config, &CompileOptions::default()));
     let text = error.to_string();
     assert!(text.contains("layer op00_CONV_2D: the activation scratchpad needs"), "{text}");
-    assert!(text.contains("vectors, 'tiny' has 16. Use --config nano"), "{text}");
+    assert!(text.contains(" vectors of 16 bytes, 'tiny' has 16: "), "{text}");
+    assert!(
+        text.contains(" bytes) are missing. Use --config nano, or a configuration with activation_depth "),
+        "{text}"
+    );
+    let CompileError::DoesNotFit(shortage) = error else { panic!("{text}") };
+    let missing = shortage.needs - shortage.has;
+    assert!(text.contains(&format!(": {missing} ({} bytes) are missing", 16 * missing)), "{text}");
+}
+
+#[test]
+fn where_no_preset_is_large_enough_the_depth_is_named() {
+    let mut model = Model::new(&[1, 200, 200, 64]);
+    model.conv(TensorId(0), 1, (200, 200));
+    let error = failure(model.compile("base"));
+    let text = error.to_string();
+    assert!(text.contains("No preset is large enough: make the layer smaller, or use"), "{text}");
+    assert!(text.contains("activation_depth 65536 at least"), "{text}");
+    let CompileError::DoesNotFit(mut shortage) = error else { panic!("{text}") };
+    shortage.needs = 65537;
+    let text = CompileError::DoesNotFit(shortage).to_string();
+    assert!(
+        text.ends_with(" are missing. No configuration is large enough: make the layer smaller"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub enum GraphError {
 /// Why one tensor cannot be used.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum TensorProblem {
-    #[error("dynamic shape {0}. Convert the model with a fixed input shape, batch 1")]
+    #[error("dynamic shape {0}. Convert the model with a fixed input shape")]
     DynamicShape(Shape<i32>),
     #[error("shape {0} has more than {MAX_TENSOR_ELEMENTS} elements")]
     TooLarge(Shape<i32>),

@@ -46,7 +46,7 @@ pub fn quantize(quantize: &Quantize, input: &Elements) -> Elements {
         (Quantize::ToU8(table), Elements::I8(input)) => {
             Elements::U8(input.iter().map(|&x| table.apply(x) as u8).collect())
         }
-        _ => panic!("{quantize:?} of numpy's {}", input.descr()),
+        _ => panic!("{quantize:?} of {}", input.type_name()),
     }
 }
 

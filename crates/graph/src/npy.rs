@@ -74,6 +74,58 @@ impl Elements {
         }
     }
 
+    /// The element type as NumPy calls it.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Elements::I8(_) => "int8",
+            Elements::U8(_) => "uint8",
+            Elements::I32(_) => "int32",
+            Elements::F32(_) => "float32",
+        }
+    }
+
+    /// Runs of `count` elements, in order; what is left at the end is left out.
+    ///
+    /// # Panics
+    /// When `count` is zero.
+    #[must_use]
+    pub fn chunks(&self, count: usize) -> Vec<Elements> {
+        fn cut<T: Clone>(elements: &[T], count: usize, wrap: impl Fn(Vec<T>) -> Elements) -> Vec<Elements> {
+            elements.chunks_exact(count).map(|chunk| wrap(chunk.to_vec())).collect()
+        }
+        match self {
+            Elements::I8(elements) => cut(elements, count, Elements::I8),
+            Elements::U8(elements) => cut(elements, count, Elements::U8),
+            Elements::I32(elements) => cut(elements, count, Elements::I32),
+            Elements::F32(elements) => cut(elements, count, Elements::F32),
+        }
+    }
+
+    /// Adds the elements of `more` at the end; nothing, and `false`, when they are of another type.
+    #[must_use]
+    pub fn append(&mut self, more: &Elements) -> bool {
+        match (self, more) {
+            (Elements::I8(elements), Elements::I8(more)) => elements.extend(more),
+            (Elements::U8(elements), Elements::U8(more)) => elements.extend(more),
+            (Elements::I32(elements), Elements::I32(more)) => elements.extend(more),
+            (Elements::F32(elements), Elements::F32(more)) => elements.extend(more),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The elements as real numbers, each exactly.
+    #[must_use]
+    pub fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Elements::I8(elements) => elements.iter().copied().map(f64::from).collect(),
+            Elements::U8(elements) => elements.iter().copied().map(f64::from).collect(),
+            Elements::I32(elements) => elements.iter().copied().map(f64::from).collect(),
+            Elements::F32(elements) => elements.iter().copied().map(f64::from).collect(),
+        }
+    }
+
     /// The elements, if they are int8.
     #[must_use]
     pub fn as_i8(&self) -> Option<&[i8]> {
@@ -299,6 +351,20 @@ mod tests {
         assert_eq!(read(&file(wide, &[0; 8])), Err(NpyError::ElementType("<f8".to_string())));
         let big_endian = "{'descr': '>i4', 'fortran_order': False, 'shape': (), }";
         assert_eq!(read(&file(big_endian, &[0; 4])), Err(NpyError::ElementType(">i4".to_string())));
+    }
+
+    #[test]
+    fn arrays_are_cut_and_joined() {
+        let whole = Elements::F32(vec![1.0, 2.0, 3.0, 4.0]);
+        let mut parts = whole.chunks(2);
+        assert_eq!(parts, [Elements::F32(vec![1.0, 2.0]), Elements::F32(vec![3.0, 4.0])]);
+        let last = parts.remove(1);
+        assert!(parts[0].append(&last));
+        assert_eq!(parts[0], whole);
+        assert!(!parts[0].append(&Elements::U8(vec![5])));
+        assert_eq!(parts[0], whole);
+        assert_eq!(Elements::U8(vec![255]).to_f64(), [255.0]);
+        assert_eq!(Elements::I32(vec![-7]).to_f64(), [-7.0]);
     }
 
     fn any_array() -> impl Strategy<Value = Array> {

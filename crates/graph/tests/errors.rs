@@ -518,7 +518,7 @@ fn borders() {
     expect(
         border(114, UINT8, INT8),
         |m| m.tensors[0].zero_points[0] = -1,
-        "tensor 0 \"x\": zero point -1 of channel 0; uint8 allows 0 to 255",
+        "tensor 0 \"x\", which layer op00_QUANTIZE reads: zero point -1 of channel 0; uint8 allows 0 to 255",
     );
 }
 
@@ -593,17 +593,17 @@ fn files() {
 
 #[test]
 fn tensors() {
-    let image = |problem: &str| format!("tensor 0 \"image\": {problem}");
-    let weights = |problem: &str| format!("tensor 1 \"weights\": {problem}");
+    let image = |problem: &str| format!("tensor 0 \"image\", which layer op00_CONV_2D reads: {problem}");
+    let weights = |problem: &str| format!("tensor 1 \"weights\", which layer op00_CONV_2D reads: {problem}");
     expect(
         conv(),
         |m| m.tensors[0].shape[1] = -1,
-        &image("dynamic shape [1, -1, 6, 2]. Convert the model with a fixed input shape, batch 1"),
+        &image("dynamic shape [1, -1, 6, 2]. Convert the model with a fixed input shape"),
     );
     expect(
         conv(),
         |m| m.tensors[0].signature = vec![-1, 5, -1, 2],
-        &image("dynamic shape [-1, 5, -1, 2]. Convert the model with a fixed input shape, batch 1"),
+        &image("dynamic shape [-1, 5, -1, 2]. Convert the model with a fixed input shape"),
     );
     expect(
         conv(),

@@ -12,7 +12,7 @@ pub fn run(arguments: &Compile) -> anyhow::Result<()> {
     let program = &compiled.program;
     let bytes = program.to_bytes()?;
     files::write(&arguments.out, &bytes)?;
-    let host: Vec<&str> = compiled.host.iter().map(|step| step.name.as_str()).collect();
+    let host: Vec<&str> = compiled.host_operators().collect();
     let mut rows = vec![
         ("program", arguments.out.display().to_string()),
         ("configuration", text::config(&config)),

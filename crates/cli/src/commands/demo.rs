@@ -33,9 +33,9 @@ pub fn run(arguments: &Demo) -> anyhow::Result<()> {
     let (mut cycles, mut wall_seconds) = (Some(0), 0.0);
     let (mut bytes_read, mut bytes_written) = (0, 0);
     for (index, (image, label)) in images.iter().zip(&labels).enumerate() {
-        let bytes: Vec<u8> = image.iter().map(|x| *x as u8).collect();
-        let result = runner.run(&compiled.program, &[bytes], &format!("image {index}"))?;
-        let outputs = compiled.finish_int8(&result.outputs)?;
+        let prepared = compiled.prepare(std::slice::from_ref(image))?;
+        let result = runner.run(&compiled.program, &prepared, &format!("image {index}"))?;
+        let outputs = compiled.finish(&result.outputs)?;
         let statistics = &result.statistics;
         let (answer, score) = text::top(&outputs[0], 1)[0];
         let is_right = i32::try_from(answer) == Ok(*label);
@@ -58,7 +58,7 @@ pub fn run(arguments: &Demo) -> anyhow::Result<()> {
         } else {
             lines.push(text::seconds(statistics.wall_seconds));
         }
-        out.write_all(picture.beside(image, &graph[input_id].shape, &lines).as_bytes())?;
+        out.write_all(picture.beside(&greys(image), &graph[input_id].shape, &lines).as_bytes())?;
         out.flush()?;
     }
 
@@ -108,8 +108,8 @@ fn read_labels(path: &Path, count: usize) -> anyhow::Result<Vec<i32>> {
 }
 
 /// What the plain executor says, which is TensorFlow Lite Micro's answer bit by bit.
-fn expected(graph: &Graph, image: &[i8]) -> anyhow::Result<Vec<i8>> {
-    let mut outputs = reference::run(graph, image)?;
+fn expected(graph: &Graph, image: &Elements) -> anyhow::Result<Elements> {
+    let mut outputs = reference::run_all(graph, std::slice::from_ref(image))?;
     let writer = graph.operators.iter().position(|operator| operator.outputs.contains(&graph.outputs[0]));
     Ok(outputs.swap_remove(writer.context("no operator writes the output")?))
 }
@@ -135,12 +135,11 @@ impl Picture {
     }
 
     /// The image with `lines` to the right of it; its shape is `[1, height, width, channels]`.
-    fn beside(self, image: &[i8], shape: &[usize], lines: &[String]) -> String {
+    fn beside(self, image: &[u8], shape: &[usize], lines: &[String]) -> String {
         let &[_, height, width, channels] = shape else { return lines.join("\n") + "\n" };
         let pixel = |y: usize, x: usize| {
             // Below the last row of an odd image there is nothing: black.
-            let value = image.get((y.min(height) * width + x) * channels).copied().unwrap_or(i8::MIN);
-            (i16::from(value) + 128) as u8
+            image.get((y.min(height) * width + x) * channels).copied().unwrap_or(0)
         };
         let rows = height.div_ceil(2);
         let above = rows.saturating_sub(lines.len()) / 2;
@@ -174,6 +173,21 @@ impl Picture {
     }
 }
 
+/// The elements from black to white: integers over the range of their type, real numbers over their own.
+fn greys(image: &Elements) -> Vec<u8> {
+    match image {
+        Elements::I8(elements) => elements.iter().map(|x| (i16::from(*x) + 128) as u8).collect(),
+        Elements::U8(elements) => elements.clone(),
+        Elements::I32(_) | Elements::F32(_) => {
+            let reals = image.to_f64();
+            let low = reals.iter().copied().fold(f64::INFINITY, f64::min);
+            let high = reals.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let step = 255.0 / (high - low).max(f64::MIN_POSITIVE);
+            reals.iter().map(|x| ((x - low) * step).round() as u8).collect()
+        }
+    }
+}
+
 /// The nearest of the 24 greys of 256-colour terminals.
 fn grey(value: u8) -> u8 {
     232 + (u16::from(value) * 23 / 255) as u8
@@ -185,7 +199,8 @@ mod tests {
 
     #[test]
     fn pictures() {
-        let image = [-128, 127, -128, 127, 127, -128];
+        let image = greys(&Elements::I8(vec![-128, 127, -128, 127, 127, -128]));
+        assert_eq!(greys(&Elements::F32(vec![-1.0, 0.0, 3.0])), [0, 64, 255]);
         let lines = ["one".to_owned()];
         assert_eq!(Picture::Ascii.beside(&image, &[1, 3, 2, 1], &lines), "\n   @   one\n  =\n");
         let blocks = Picture::HalfBlocks.beside(&image, &[1, 3, 2, 1], &[]);

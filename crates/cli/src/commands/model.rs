@@ -46,6 +46,6 @@ pub fn run(arguments: &Model) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_input(path: &Path, shape: &[usize], elements: Vec<i8>) -> anyhow::Result<()> {
-    files::write(path, &npy::write(&Array { shape: shape.to_vec(), data: Elements::I8(elements) }))
+fn write_input(path: &Path, shape: &[usize], data: Elements) -> anyhow::Result<()> {
+    files::write(path, &npy::write(&Array { shape: shape.to_vec(), data }))
 }

@@ -89,16 +89,14 @@ pub fn measure(
     let compiled = model::compile(Path::new(name), graph, config)?;
     let inputs = zoo::random_inputs(graph, seed);
     let expected = Expected::new(graph, &inputs).with_context(|| name.to_owned())?;
-    let bytes: Vec<Vec<u8>> =
-        inputs.iter().map(|input| input.iter().map(|element| *element as u8).collect()).collect();
     let mut runner = device::open(kind, config, simulation, None)?;
-    let result = runner.run(&compiled.program, &bytes, name)?;
+    let result = runner.run(&compiled.program, &compiled.prepare(&inputs)?, name)?;
     // What the device gave, before a softmax on the host makes most of it the same.
     for (index, id) in device_outputs(graph, &compiled) {
-        let output: Vec<i8> = result.outputs[index].iter().map(|byte| *byte as i8).collect();
+        let output = Elements::I8(result.outputs[index].iter().map(|byte| *byte as i8).collect());
         expected.compare(id, &output).with_context(|| name.to_owned())?;
     }
-    for (output, id) in compiled.finish_int8(&result.outputs)?.iter().zip(&graph.outputs) {
+    for (output, id) in compiled.finish(&result.outputs)?.iter().zip(&graph.outputs) {
         expected.compare(*id, output).with_context(|| name.to_owned())?;
     }
     let program = &compiled.program;
@@ -131,35 +129,38 @@ fn device_outputs(graph: &Graph, compiled: &Compiled) -> Vec<(usize, TensorId)> 
 /// Every tensor by the reference executor.
 struct Expected<'a> {
     graph: &'a Graph,
-    inputs: &'a [Vec<i8>],
+    inputs: &'a [Elements],
     layers: Vec<Elements>,
 }
 
 impl<'a> Expected<'a> {
-    fn new(graph: &'a Graph, inputs: &'a [Vec<i8>]) -> anyhow::Result<Expected<'a>> {
-        let elements: Vec<Elements> = inputs.iter().cloned().map(Elements::I8).collect();
-        Ok(Expected { graph, inputs, layers: reference::run_all(graph, &elements)? })
+    fn new(graph: &'a Graph, inputs: &'a [Elements]) -> anyhow::Result<Expected<'a>> {
+        Ok(Expected { graph, inputs, layers: reference::run_all(graph, inputs)? })
     }
 
-    fn tensor(&self, id: TensorId) -> Option<&[i8]> {
+    fn tensor(&self, id: TensorId) -> Option<&Elements> {
         match self.graph.operators.iter().position(|operator| operator.outputs.contains(&id)) {
-            Some(index) => self.layers[index].as_i8(),
+            Some(index) => self.layers.get(index),
             None => {
-                self.graph.inputs.iter().position(|input| *input == id).map(|index| &self.inputs[index][..])
+                let index = self.graph.inputs.iter().position(|input| *input == id)?;
+                self.inputs.get(index)
             }
         }
     }
 
     /// Different elements are an error.
-    fn compare(&self, id: TensorId, output: &[i8]) -> anyhow::Result<()> {
+    fn compare(&self, id: TensorId, output: &Elements) -> anyhow::Result<()> {
         let name = &self.graph[id].name;
-        let expected = self.tensor(id).with_context(|| format!("tensor '{name}' is not int8"))?;
-        let different = output.iter().zip(expected).filter(|(got, wanted)| got != wanted).count();
+        let expected = self.tensor(id).with_context(|| format!("no operator writes tensor '{name}'"))?;
+        let (got, wanted) = (output.to_f64(), expected.to_f64());
+        // By their bits: -0 is not 0.
+        let different = got.iter().zip(&wanted).filter(|(got, wanted)| got.to_bits() != wanted.to_bits());
+        let different = different.count();
         ensure!(
-            different == 0 && output.len() == expected.len(),
+            different == 0 && got.len() == wanted.len() && output.type_name() == expected.type_name(),
             "{} of {} elements of '{name}' are not those of the reference executor",
             text::thousands(different as u64),
-            text::thousands(expected.len() as u64),
+            text::thousands(wanted.len() as u64),
         );
         Ok(())
     }
@@ -185,7 +186,7 @@ pub fn run(arguments: &BenchNetwork) -> anyhow::Result<()> {
 
 fn to_json(arguments: &BenchNetwork, measured: &Measured) -> serde_json::Value {
     let statistics = &measured.statistics;
-    let host: Vec<&str> = measured.compiled.host.iter().map(|step| step.name.as_str()).collect();
+    let host: Vec<&str> = measured.compiled.host_operators().collect();
     json!({
         "network": arguments.network,
         "seed": arguments.seed,
@@ -244,9 +245,9 @@ fn to_text(arguments: &BenchNetwork, measured: &Measured) -> String {
     let speed =
         measured.kilohertz().map_or(String::new(), |speed| format!(", {speed:.0} kHz of simulated clock"));
     rows.push(("wall time", format!("{}{speed}", text::seconds(statistics.wall_seconds))));
-    if !measured.compiled.host.is_empty() {
-        let names: Vec<&str> = measured.compiled.host.iter().map(|step| step.name.as_str()).collect();
-        rows.push(("on the host", names.join(", ")));
+    let host: Vec<&str> = measured.compiled.host_operators().collect();
+    if !host.is_empty() {
+        rows.push(("on the host", host.join(", ")));
     }
     text::table(&rows)
 }
@@ -265,11 +266,11 @@ mod tests {
         assert_eq!(outputs, [(0, logits)]);
         let inputs = zoo::random_inputs(&graph, 1);
         let expected = Expected::new(&graph, &inputs).unwrap();
-        let mut output = expected.tensor(logits).unwrap().to_vec();
-        expected.compare(logits, &output).unwrap();
+        let mut output = expected.tensor(logits).unwrap().as_i8().unwrap().to_vec();
+        expected.compare(logits, &Elements::I8(output.clone())).unwrap();
         output[3] ^= 1;
-        let message = expected.compare(logits, &output).unwrap_err().to_string();
+        let message = expected.compare(logits, &Elements::I8(output.clone())).unwrap_err().to_string();
         assert!(message.contains("1 of 10 elements of 'fully_connected_7'"), "{message}");
-        assert!(expected.compare(logits, &output[..3]).is_err());
+        assert!(expected.compare(logits, &Elements::I8(output[..3].to_vec())).is_err());
     }
 }

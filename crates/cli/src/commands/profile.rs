@@ -5,6 +5,7 @@ use crate::arguments::{DeviceKind, Profile};
 use crate::{config, device, files, input, model, recording, text};
 use anyhow::{bail, Context};
 use frugal_compiler::Compiled;
+use frugal_graph::npy::Elements;
 use frugal_graph::Graph;
 use frugal_profile::report::{self, Options};
 use frugal_profile::{
@@ -37,7 +38,7 @@ struct Told<'a> {
     /// Cycles that the cycle model expects of the whole run.
     estimated_cycles: u64,
     /// Of the model, if it ran.
-    outputs: Option<Vec<Vec<i8>>>,
+    outputs: Option<Vec<Elements>>,
 }
 
 pub fn run(arguments: &Profile) -> anyhow::Result<()> {
@@ -96,10 +97,11 @@ fn measure(
     arguments: &Profile,
     graph: &Graph,
     compiled: &Compiled,
-    inputs: &[Vec<u8>],
+    inputs: &[Elements],
     estimated: &Run,
-) -> anyhow::Result<(Run, Vec<Vec<i8>>)> {
+) -> anyhow::Result<(Run, Vec<Elements>)> {
     let program = &compiled.program;
+    let inputs = &compiled.prepare(inputs)?;
     let simulation = &arguments.simulation;
     let mut runner = device::open(DeviceKind::Verilator, &program.config, simulation, None)?;
     let (result, recording) = runner.run_recorded(program, inputs, "recording")?;
@@ -113,7 +115,7 @@ fn measure(
             "the outputs are not those of the functional simulator, please report this: nothing is written"
         );
     }
-    Ok((run, compiled.finish_int8(&result.outputs)?))
+    Ok((run, compiled.finish(&result.outputs)?))
 }
 
 impl Told<'_> {
@@ -212,7 +214,7 @@ impl Told<'_> {
                 })
             })
             .collect();
-        let host: Vec<&str> = self.compiled.host.iter().map(|step| step.name.as_str()).collect();
+        let host: Vec<&str> = self.compiled.host_operators().collect();
         json!({
             "generator": GENERATOR,
             "model": self.arguments.model,
@@ -343,9 +345,9 @@ impl Told<'_> {
         let (clock, each) = (self.arguments.clock_mhz, text::seconds(self.milliseconds() / 1e3));
         let often = frugal_profile::short(self.inferences());
         rows.push(("speed", format!("{often} inferences a second at {clock} MHz, {each} each")));
-        if !self.compiled.host.is_empty() {
-            let names: Vec<&str> = self.compiled.host.iter().map(|step| step.name.as_str()).collect();
-            rows.push(("on the host", format!("{}, not counted", names.join(", "))));
+        let host: Vec<&str> = self.compiled.host_operators().collect();
+        if !host.is_empty() {
+            rows.push(("on the host", format!("{}, not counted", host.join(", "))));
         }
         rows.push(("page", self.path(REPORT)));
         rows.push(("trace", format!("{}, to open on https://ui.perfetto.dev", self.path(TRACE))));

@@ -2,6 +2,7 @@
 
 use crate::arguments::{DeviceKind, Run};
 use crate::{config, device, files, input, model, text, UsageError};
+use anyhow::{ensure, Context};
 use frugal_compiler::Compiled;
 use frugal_device::{Counter, Statistics};
 use frugal_graph::npy::{self, Array, Elements};
@@ -13,7 +14,7 @@ use std::io::{self, Write};
 
 /// One image: what came out of the model, and the cost.
 struct Image {
-    outputs: Vec<Vec<i8>>,
+    outputs: Vec<Elements>,
     statistics: Statistics,
 }
 
@@ -80,8 +81,8 @@ pub fn run(arguments: &Run) -> anyhow::Result<()> {
     let mut images = Vec::with_capacity(batch.len());
     for (index, inputs) in batch.iter().enumerate() {
         let label = format!("image {} of {}", index + 1, batch.len());
-        let result = runner.run(&compiled.program, inputs, &label)?;
-        images.push(Image { outputs: compiled.finish_int8(&result.outputs)?, statistics: result.statistics });
+        let result = runner.run(&compiled.program, &compiled.prepare(inputs)?, &label)?;
+        images.push(Image { outputs: compiled.finish(&result.outputs)?, statistics: result.statistics });
     }
     // Closes the waveform.
     drop(runner);
@@ -116,8 +117,11 @@ fn output_shape(tensor: &Tensor, images: usize) -> Vec<usize> {
 
 fn write_outputs(arguments: &Run, graph: &Graph, images: &[Image]) -> anyhow::Result<()> {
     for (index, (path, id)) in arguments.output.iter().zip(&graph.outputs).enumerate() {
-        let elements = images.iter().flat_map(|image| image.outputs[index].iter().copied()).collect();
-        let array = Array { shape: output_shape(&graph[*id], images.len()), data: Elements::I8(elements) };
+        let mut each = images.iter().map(|image| &image.outputs[index]);
+        let mut data = each.next().cloned().context("no image was run")?;
+        // An output has the same type for every image.
+        ensure!(each.all(|more| data.append(more)), "output {index} changes its type, please report this");
+        let array = Array { shape: output_shape(&graph[*id], images.len()), data };
         files::write(path, &npy::write(&array))?;
     }
     Ok(())
@@ -141,7 +145,7 @@ fn to_json(arguments: &Run, graph: &Graph, compiled: &Compiled, images: &[Image]
             })
         })
         .collect();
-    let host: Vec<&str> = compiled.host.iter().map(|step| step.name.as_str()).collect();
+    let host: Vec<&str> = compiled.host_operators().collect();
     json!({
         "model": arguments.model,
         "device": arguments.device.name(),
@@ -161,18 +165,32 @@ fn to_json(arguments: &Run, graph: &Graph, compiled: &Compiled, images: &[Image]
 }
 
 /// Name, shape and elements of each output of a model.
-pub(super) fn outputs_json(graph: &Graph, outputs: &[Vec<i8>]) -> Vec<Value> {
+pub(super) fn outputs_json(graph: &Graph, outputs: &[Elements]) -> Vec<Value> {
     let pairs = graph.outputs.iter().zip(outputs);
     pairs
         .map(|(id, values)| {
             let tensor = &graph[*id];
-            let mut output = json!({ "name": tensor.name, "shape": tensor.shape, "values": values });
+            let mut output = json!({
+                "name": tensor.name,
+                "type": values.type_name(),
+                "shape": tensor.shape,
+                "values": values_json(values),
+            });
             if text::is_scores(tensor) {
                 output["class"] = json!(text::top(values, 1)[0].0);
             }
             output
         })
         .collect()
+}
+
+fn values_json(values: &Elements) -> Value {
+    match values {
+        Elements::I8(values) => json!(values),
+        Elements::U8(values) => json!(values),
+        Elements::I32(values) => json!(values),
+        Elements::F32(values) => json!(values),
+    }
 }
 
 /// `{"MATRIX_BUSY": 15000, ...}`, or null where there are none.
@@ -235,9 +253,9 @@ fn to_text(arguments: &Run, graph: &Graph, compiled: &Compiled, images: &[Image]
         format!(", {:.0} kHz of simulated clock", text::kilohertz(cycles, total.wall_seconds))
     });
     rows.push(("wall time", format!("{}{speed}", text::seconds(total.wall_seconds))));
-    if !compiled.host.is_empty() {
-        let names: Vec<&str> = compiled.host.iter().map(|step| step.name.as_str()).collect();
-        rows.push(("on the host", names.join(", ")));
+    let host: Vec<&str> = compiled.host_operators().collect();
+    if !host.is_empty() {
+        rows.push(("on the host", host.join(", ")));
     }
     for path in arguments.output.iter().chain(&arguments.trace) {
         rows.push(("written", path.display().to_string()));
@@ -250,7 +268,7 @@ fn to_text(arguments: &Run, graph: &Graph, compiled: &Compiled, images: &[Image]
 }
 
 /// The shape, and the best classes or the first elements.
-pub(super) fn show_result(tensor: &Tensor, values: &[i8]) -> String {
+pub(super) fn show_result(tensor: &Tensor, values: &Elements) -> String {
     let shape = input::show_shape(&tensor.shape);
     if text::is_scores(tensor) {
         let classes =
@@ -261,7 +279,11 @@ pub(super) fn show_result(tensor: &Tensor, values: &[i8]) -> String {
         return format!("{}, shape {shape}", classes.collect::<Vec<_>>().join(", "));
     }
     const SHOWN: usize = 8;
-    let mut elements: Vec<String> = values.iter().take(SHOWN).map(i8::to_string).collect();
+    let mut elements: Vec<String> = match values {
+        // Shorter than the same number with all the digits of float64.
+        Elements::F32(values) => values.iter().take(SHOWN).map(f32::to_string).collect(),
+        integers => integers.to_f64().iter().take(SHOWN).map(f64::to_string).collect(),
+    };
     if values.len() > SHOWN {
         elements.push("...".into());
     }

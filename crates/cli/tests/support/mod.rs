@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test binary uses a part of it.
 
 pub mod browser;
+pub mod models;
 
 use frugal_graph::npy::{self, Array, Elements};
 use std::path::{Path, PathBuf};

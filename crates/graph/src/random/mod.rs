@@ -132,7 +132,8 @@ pub fn network(seed: u64, options: &Options) -> Network {
     Network { seed, graph, inputs }
 }
 
-fn random_input(graph: &Graph, id: TensorId, random: &mut Random) -> Elements {
+/// Random elements for an input of a graph; of float32, with the ties of its QUANTIZE.
+pub(crate) fn random_input(graph: &Graph, id: TensorId, random: &mut Random) -> Elements {
     let count = graph[id].element_count();
     match graph[id].data_type {
         DataType::F32 => {

@@ -18,7 +18,7 @@ pub enum RunError {
     InputCount { given: usize, needed: usize },
     #[error("the input has {found} elements; shape {shape} needs {needed}")]
     InputLength { found: usize, needed: usize, shape: Shape<usize> },
-    #[error("input {index} of the model takes {needed}, not numpy's {found}")]
+    #[error("input {index} of the model takes {needed}, not {found}")]
     InputType { index: usize, found: &'static str, needed: DataType },
     #[error("layer {layer} writes {data_type}; only int8 is expected")]
     OutputType { layer: String, data_type: DataType },
@@ -106,7 +106,7 @@ fn check_inputs(graph: &Graph, inputs: &[Elements]) -> Result<(), RunError> {
             Elements::I32(_) => false,
         };
         if !fits {
-            return Err(RunError::InputType { index, found: input.descr(), needed: tensor.data_type });
+            return Err(RunError::InputType { index, found: input.type_name(), needed: tensor.data_type });
         }
         let (found, needed) = (input.len(), tensor.element_count());
         if found != needed {

@@ -12,8 +12,9 @@ mod sums;
 
 use frugal_quant::Activation::{None as Linear, Relu, Relu6};
 
-use crate::graph::{Graph, TensorId};
-use crate::random::Random;
+use crate::graph::{DataType, Graph, TensorId};
+use crate::npy::Elements;
+use crate::random::{random_input, Random};
 use builder::{Builder, Shape};
 
 /// A network of the zoo.
@@ -78,13 +79,16 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     NETWORKS.iter().find(|entry| entry.name == name)
 }
 
-/// Random elements for each int8 input of a network.
+/// Random elements for each input of a network, of the input's own type.
 #[must_use]
-pub fn random_inputs(graph: &Graph, seed: u64) -> Vec<Vec<i8>> {
+pub fn random_inputs(graph: &Graph, seed: u64) -> Vec<Elements> {
     // Another sequence than the one that the network of the same seed is made of.
     let mut random = Random::new(seed ^ 0x0069_6d61_6765);
-    let count = |id: &TensorId| graph[*id].element_count();
-    graph.inputs.iter().map(|id| builder::random_elements(&mut random, count(id))).collect()
+    let input = |id: &TensorId| match graph[*id].data_type {
+        DataType::U8 | DataType::F32 => random_input(graph, *id, &mut random),
+        _ => Elements::I8(builder::random_elements(&mut random, graph[*id].element_count())),
+    };
+    graph.inputs.iter().map(input).collect()
 }
 
 /// MobileNetV1 (Howard and others, 2017): a convolution and 13 depthwise separable ones, `alpha_percent` / 100 times the

@@ -62,9 +62,19 @@ pub fn read(bytes: &[u8]) -> Result<Graph, GraphError> {
         return Err(GraphError::SubgraphCount(subgraphs.len()));
     }
     let subgraph = subgraphs.get(0);
+    // People know their layers better than their tensors.
+    let with_layer = |error: GraphError, index: usize| match error {
+        GraphError::Tensor { tensor, problem } => {
+            let user = first_use(&model, &subgraph, index).map_or(String::new(), |user| format!(", {user}"));
+            GraphError::Tensor { tensor: format!("{tensor}{user}"), problem }
+        }
+        error => error,
+    };
     let tensors = vector(subgraph.tensors())
         .enumerate()
-        .map(|(index, tensor)| tensor::read_tensor(&model, index, &tensor))
+        .map(|(index, tensor)| {
+            tensor::read_tensor(&model, index, &tensor).map_err(|error| with_layer(error, index))
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let graph_tensors = |role: &'static str, ids: Option<Vector<'_, i32>>| {
         let ids = ids
@@ -83,7 +93,8 @@ pub fn read(bytes: &[u8]) -> Result<Graph, GraphError> {
         for id in ids {
             let data_type = tensors[id.0].data_type;
             if !matches!(data_type, DataType::I8 | DataType::U8 | DataType::F32) {
-                return Err(tensor_error(&tensors, *id, TensorProblem::GraphDataType { role, data_type }));
+                let error = tensor_error(&tensors, *id, TensorProblem::GraphDataType { role, data_type });
+                return Err(with_layer(error, id.0));
             }
         }
     }
@@ -135,6 +146,36 @@ fn tensor_error(tensors: &[Tensor], id: TensorId, problem: TensorProblem) -> Gra
     GraphError::Tensor { tensor: tensor_label(&tensors[id.0].name, id.0), problem }
 }
 
+/// What the first layer that uses a tensor does with it.
+fn first_use(model: &schema::Model<'_>, subgraph: &schema::SubGraph<'_>, tensor: usize) -> Option<String> {
+    let has = |ids: Option<Vector<'_, i32>>| {
+        ids.iter().flat_map(|ids| ids.iter()).any(|id| usize::try_from(id) == Ok(tensor))
+    };
+    vector(subgraph.operators()).enumerate().find_map(|(index, operator)| {
+        let verb = match (has(operator.outputs()), has(operator.inputs())) {
+            (true, _) => "writes",
+            (_, true) => "reads",
+            _ => return None,
+        };
+        let kind = operator_kind(model, &operator).map_or(String::new(), |(_, kind)| format!("_{kind}"));
+        Some(format!("which layer op{index:02}{kind} {verb}"))
+    })
+}
+
+/// Number and name of what an operator computes, unless the file does not say.
+fn operator_kind(model: &schema::Model<'_>, operator: &schema::Operator<'_>) -> Option<(i32, String)> {
+    let codes = model.operator_codes()?;
+    let index = operator.opcode_index() as usize;
+    let code = (index < codes.len()).then(|| codes.get(index))?;
+    // Numbers above 127 do not fit the old field, which then holds a placeholder of 127.
+    let number = code.builtin_code().max(i32::from(code.deprecated_builtin_code()));
+    let name = match (number, code.custom_code()) {
+        (builtin::CUSTOM, Some(custom)) => format!("CUSTOM {custom}"),
+        _ => schema::builtin_name(number).map_or_else(|| format!("BUILTIN_{number}"), str::to_string),
+    };
+    Some((number, name))
+}
+
 /// Reads one operator and marks its outputs as written; `borders` are the graph's inputs and outputs.
 fn read_operator(
     model: &schema::Model<'_>,
@@ -145,26 +186,13 @@ fn read_operator(
     operator: &schema::Operator<'_>,
 ) -> Result<Operator, GraphError> {
     let unnamed = format!("op{index:02}");
-    let codes = model.operator_codes();
-    let code_count = codes.map_or(0, |codes| codes.len());
-    let code = match codes {
-        Some(codes) if (operator.opcode_index() as usize) < code_count => {
-            codes.get(operator.opcode_index() as usize)
-        }
-        _ => {
-            return Err(GraphError::DanglingIndex {
-                holder: format!("layer {unnamed}"),
-                field: "opcode_index",
-                index: i64::from(operator.opcode_index()),
-                count: code_count,
-            })
-        }
-    };
-    // Numbers above 127 do not fit the old field, which then holds a placeholder of 127.
-    let number = code.builtin_code().max(i32::from(code.deprecated_builtin_code()));
-    let kind_name = match (number, code.custom_code()) {
-        (builtin::CUSTOM, Some(custom)) => format!("CUSTOM {custom}"),
-        _ => schema::builtin_name(number).map_or_else(|| format!("BUILTIN_{number}"), str::to_string),
+    let Some((number, kind_name)) = operator_kind(model, operator) else {
+        return Err(GraphError::DanglingIndex {
+            holder: format!("layer {unnamed}"),
+            field: "opcode_index",
+            index: i64::from(operator.opcode_index()),
+            count: model.operator_codes().map_or(0, |codes| codes.len()),
+        });
     };
     let name = format!("{unnamed}_{kind_name}");
     let ids = |field: &'static str, optional: bool, indices: Option<Vector<'_, i32>>| {
