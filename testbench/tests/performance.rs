@@ -33,7 +33,7 @@ fn cycles(name: &str, program: &Program, inputs: &[Vec<u8>]) -> (Vec<Vec<u8>>, u
 fn network(name: &str, graph: &Graph) -> (Program, u64) {
     let config = Config::preset("base").expect("a preset");
     let compiled = compile(graph, &config, &CompileOptions::default()).expect("it compiles");
-    let inputs: Vec<Elements> = zoo::random_inputs(graph, 3).into_iter().map(Elements::I8).collect();
+    let inputs: Vec<Elements> = zoo::random_inputs(graph, 3);
     let expected = reference::run_all(graph, &inputs).expect("inputs of the graph");
     let prepared = compiled.prepare(&inputs).expect("inputs of the graph");
     let (outputs, cycles) = cycles(name, &compiled.program, &prepared);
