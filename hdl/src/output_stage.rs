@@ -386,7 +386,8 @@ impl Logic for OutputStage {
         }
         self.kind.bits[0].next = self.matrix_valid.q.val();
         self.kind.bits[1].next = self.vector_valid.val() & !self.matrix_valid.q.val();
-        self.kind.bits[2].next = self.vector_lookup.val() & !self.matrix_valid.q.val();
+        self.kind.bits[2].next =
+            self.vector_valid.val() & self.vector_lookup.val() & !self.matrix_valid.q.val();
         for b in 0..3 {
             self.kind.bits[b + 3].next = self.vector_table.val().get_bit(b);
         }

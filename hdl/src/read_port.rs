@@ -1,6 +1,8 @@
 //! Read port: shares the memory's read channels between command fetch and loads.
 //!
-//! Addresses: fetch goes before load; the chosen request waits in a register until memory takes it. Fetches carry ID 0, loads ID 1.
+//! Addresses: load goes before fetch, until loads have asked for four times the beats of a command since the last fetch; so commands get a fifth
+//! of a bus that loads could fill, and the first operands do not wait for commands that are needed later. The chosen request waits in a register
+//! until memory takes it. Fetches carry ID 0, loads ID 1.
 //! Data: every beat enters a short FIFO, so that `r_ready` depends on registers only; its ID says whom it belongs to.
 //! Command fetch always takes its beats (it asks only for what it has room for), so it never stands in the way of a load.
 
@@ -9,6 +11,9 @@ use crate::lanes::PackFlags;
 use crate::leaves::{inputs, outputs, Fifo};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
+
+/// Beats of loads that may go before a fetch, in commands.
+const LOAD_QUOTA: u64 = 4;
 
 #[derive(LogicBlock)]
 pub struct ReadPort {
@@ -44,10 +49,16 @@ pub struct ReadPort {
     address: DFF<Bits<32>>,
     length: DFF<Bits<8>>,
     for_load: DFF<Bit>,
+    /// Beats that loads have asked for since the last fetch, up to the quota.
+    since_fetch: DFF<Bits<9>>,
     data: Fifo,
     tag: PackFlags,
     free: Signal<Local, Bit>,
+    fetch_turn: Signal<Local, Bit>,
+    picks_fetch: Signal<Local, Bit>,
+    load_beats: Signal<Local, Bits<9>>,
     is_load: Signal<Local, Bit>,
+    quota: Constant<Bits<9>>,
     _bus_words: usize,
 }
 
@@ -83,10 +94,15 @@ impl ReadPort {
             address: DFF::default(),
             length: DFF::default(),
             for_load: DFF::default(),
+            since_fetch: DFF::default(),
             data: Fifo::new(4, bus_words + 1),
             tag: PackFlags::default(),
             free: Signal::default(),
+            fetch_turn: Signal::default(),
+            picks_fetch: Signal::default(),
+            load_beats: Signal::default(),
             is_load: Signal::default(),
+            quota: Constant::new((LOAD_QUOTA * frugal_isa::COMMAND_WORDS as u64 / bus_words as u64).into()),
             _bus_words: bus_words,
         }
     }
@@ -95,19 +111,25 @@ impl ReadPort {
 impl Logic for ReadPort {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, request, address, length, for_load);
+        dff_setup!(self, clock, request, address, length, for_load, since_fetch);
         self.free.next = !self.request.q.val() | self.ar_ready.val();
-        self.fetch_ready.next = self.free.val();
-        self.load_ready.next = self.free.val() & !self.fetch_valid.val();
+        self.load_beats.next = bit_cast::<9, 8>(self.load_length.val()) + 1;
+        self.fetch_turn.next = self.since_fetch.q.val() >= self.quota.val();
+        self.picks_fetch.next = self.fetch_valid.val() & (self.fetch_turn.val() | !self.load_valid.val());
+        self.fetch_ready.next = self.free.val() & self.picks_fetch.val();
+        self.load_ready.next = self.free.val() & !self.picks_fetch.val();
         if self.free.val() {
             self.request.d.next = self.fetch_valid.val() | self.load_valid.val();
             self.address.d.next = self.load_address.val();
             self.length.d.next = self.load_length.val();
             self.for_load.d.next = true;
-            if self.fetch_valid.val() {
+            if self.picks_fetch.val() {
                 self.address.d.next = self.fetch_address.val();
                 self.length.d.next = self.fetch_length.val();
                 self.for_load.d.next = false;
+                self.since_fetch.d.next = 0.into();
+            } else if self.load_valid.val() & !self.fetch_turn.val() {
+                self.since_fetch.d.next = self.since_fetch.q.val() + self.load_beats.val();
             }
         }
         self.ar_valid.next = self.request.q.val();
@@ -138,6 +160,7 @@ impl Logic for ReadPort {
         self.data.read_ready.next = self.load_beat_ready.val() | !self.is_load.val();
         if self.reset.val() {
             self.request.d.next = false;
+            self.since_fetch.d.next = 0.into();
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

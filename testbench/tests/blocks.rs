@@ -1113,6 +1113,9 @@ type ReadRequest = (u64, u64, bool);
 #[test]
 fn read_port() -> Result<(), CompareError> {
     const WORDS: usize = 2;
+    /// Beats of loads after which a fetch goes first: four commands of 64 bytes.
+    const QUOTA: u64 = 4 * 16 / WORDS as u64;
+    let (mut since_fetch, mut contested) = (0, 0);
     // The sources keep a request until it is taken.
     let (mut fetch, mut load): (Option<ReadRequest>, Option<ReadRequest>) = (None, None);
     let mut request: Option<ReadRequest> = None;
@@ -1163,10 +1166,20 @@ fn read_port() -> Result<(), CompareError> {
             });
             assert_eq!(native, request, "{context}");
             let free = request.is_none() || ar_ready;
-            assert_eq!(block.fetch_ready.val(), free, "{context}");
-            assert_eq!(block.load_ready.val(), free && fetch.is_none(), "{context}");
+            let picks_fetch = fetch.is_some() && (load.is_none() || since_fetch >= QUOTA);
+            assert_eq!(block.fetch_ready.val(), free && picks_fetch, "{context}");
+            assert_eq!(block.load_ready.val(), free && !picks_fetch, "{context}");
             if free {
-                request = if fetch.is_some() { fetch.take() } else { load.take() };
+                if picks_fetch {
+                    since_fetch = 0;
+                    request = fetch.take();
+                } else {
+                    request = load.take();
+                    if since_fetch < QUOTA {
+                        since_fetch += request.map_or(0, |(_, length, _)| length + 1);
+                    }
+                }
+                contested += usize::from(picks_fetch && load.is_some());
             }
             // Data.
             assert_eq!(block.r_ready.val(), queued.len() < 4, "{context}");
@@ -1187,6 +1200,7 @@ fn read_port() -> Result<(), CompareError> {
             if reset {
                 queued.clear();
                 request = None;
+                since_fetch = 0;
             }
         },
         clock!(),
@@ -1194,6 +1208,7 @@ fn read_port() -> Result<(), CompareError> {
         SEED,
     )?;
     assert!(beats > 500, "only {beats} beats");
+    assert!(contested > 20, "fetch went before a load only {contested} times");
     Ok(())
 }
 

@@ -5,6 +5,9 @@
 use frugal_isa::command::{layout, space};
 use frugal_isa::{Command, Config, Engine, Program, COMMAND_BYTES};
 
+/// Commands that are fetched before the first load can ask for anything.
+const FETCH_AHEAD: usize = 4;
+
 /// Constants of the model, in cycles.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CostModel {
@@ -12,6 +15,8 @@ pub struct CostModel {
     pub first_fetch: f64,
     /// From one dispatch to the next beyond the beats that the command takes on the bus.
     pub fetch_overhead: f64,
+    /// Share of the bus that command fetch has while a load could use all of it.
+    pub fetch_share: f64,
     /// From the start of a load to its first byte.
     pub load_latency: f64,
     /// From the start of a store to its first byte, and from its last to the answer.
@@ -31,6 +36,7 @@ impl Default for CostModel {
         CostModel {
             first_fetch: 30.0,
             fetch_overhead: 4.0,
+            fetch_share: 0.2,
             load_latency: 25.0,
             store_latency: 25.0,
             matrix_drain: 15.0,
@@ -160,7 +166,8 @@ pub(crate) fn simulate(
         ends: vec![f64::INFINITY; works.len()],
         ..Estimate::default()
     };
-    let fetch = model.fetch_overhead + (COMMAND_BYTES / config.bus_bytes()) as f64;
+    let command_beats = (COMMAND_BYTES / config.bus_bytes()) as f64;
+    let transfers = |running: &[Option<Running>; 4]| matches!(running[Engine::Load as usize], Some(r) if r.latency <= 0.0);
     let window = match dispatch {
         Dispatch::Immediate { window } => window,
         Dispatch::Queues => 1,
@@ -193,7 +200,14 @@ pub(crate) fn simulate(
             }
             next += 1;
             if dispatch == Dispatch::Queues {
-                fetched = fetched.max(now) + if engine == Engine::Control { 0.0 } else { fetch };
+                let fetch = if engine == Engine::Control {
+                    0.0
+                } else if next > FETCH_AHEAD && transfers(&running) {
+                    command_beats / model.fetch_share
+                } else {
+                    model.fetch_overhead + command_beats
+                };
+                fetched = fetched.max(now) + fetch;
             }
         }
         // Start.
@@ -217,8 +231,12 @@ pub(crate) fn simulate(
             Some(r) if r.latency <= 0.0 => works[r.command].lanes,
             _ => 0.0,
         };
+        let fetches =
+            dispatch == Dispatch::Queues && (FETCH_AHEAD + 1..works.len()).contains(&next) && fetched > now;
         let rate = |engine: usize, r: &Running| -> f64 {
-            if engine == Engine::Vector as usize {
+            if engine == Engine::Load as usize && fetches {
+                1.0 - model.fetch_share
+            } else if engine == Engine::Vector as usize {
                 ((1.0 - matrix_lanes) / works[r.command].lanes.max(1e-9)).clamp(0.02, 1.0)
             } else {
                 1.0

@@ -225,21 +225,30 @@ impl Blocks {
     }
 }
 
-/// Pieces of a product that is computed once: rows and column tiles. Half of B and a quarter of A begin, so that computing begins soon; then the
-/// other half of B, and rows of A no faster than they are used; a few rows end, so that little is left to store.
+/// Pieces of a product that is computed once: rows and column tiles. Half of B and a quarter of A begin, so that computing begins soon; then another
+/// quarter of A and the rest of B in two parts, so that the array has work while each of them comes; then rows of A no faster than they are used; a few
+/// rows end, so that little is left to store.
 fn single_product(m: usize, all_tiles: usize, quantum: usize) -> Vec<(Range<usize>, Range<usize>)> {
     let half = all_tiles.div_ceil(2).next_multiple_of(quantum).min(all_tiles);
     let quarter = m.div_ceil(4);
     let first = [0..quarter, quarter..(2 * quarter).min(m)];
     let mut pieces = Vec::new();
-    for tiles in [0..half, half..all_tiles] {
+    let third = half + (all_tiles - half).div_ceil(2).next_multiple_of(quantum).min(all_tiles - half);
+    for tiles in [0..half, half..third, third..all_tiles] {
         pieces.extend(first.iter().map(|rows| (rows.clone(), tiles.clone())));
     }
     let mut start = first[1].end;
     while start < m {
         // Half of the rest, until a sixteenth is left.
         let size = (m - start).div_ceil(2).max(m.div_ceil(16)).min(m - start);
-        pieces.push((start..start + size, 0..all_tiles));
+        let rows = start..start + size;
+        if start == first[1].end {
+            // No more parameters yet than the first pieces have.
+            pieces.push((rows.clone(), 0..half));
+            pieces.push((rows, half..all_tiles));
+        } else {
+            pieces.push((rows, 0..all_tiles));
+        }
         start += size;
     }
     pieces.retain(|(rows, tiles)| !rows.is_empty() && !tiles.is_empty());
