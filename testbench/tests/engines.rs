@@ -460,6 +460,7 @@ fn random_matrix(random: &mut Random, rows: u64, cols: u64) -> Matrix {
         maximum: signed_field(random, 8),
         depthwise,
         skip: random.below(u64::from(outputs_x)) as u32,
+        ..Matrix::default()
     }
 }
 

@@ -86,7 +86,12 @@ impl Access {
             Command::Matrix(matrix) => access.matrix(matrix, config),
             Command::Vector(vector) => access.vector(vector, config),
             Command::Move(command) => access.move_bytes(command, config),
-            Command::Barrier(_) | Command::End(_) => {}
+            Command::Row(_) => unimplemented!(),
+            Command::Barrier(_)
+            | Command::End(_)
+            | Command::Adjust(_)
+            | Command::Set(_)
+            | Command::Branch(_) => {}
         }
         access
     }

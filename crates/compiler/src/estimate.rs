@@ -123,7 +123,14 @@ fn work(command: &Command, config: &Config, model: &CostModel) -> Work {
             // Results keep a move from their bank: about as they keep other vector work from the lanes.
             Work { cycles, drain: model.move_drain, lanes: 1.0, ..base }
         }
-        Command::Barrier(_) | Command::End(_) => base,
+        Command::Row(r) => {
+            let terms = f64::from(r.groups) * f64::from(r.taps) * f64::from(r.rows_y) * f64::from(r.rows_x);
+            let reads = if r.operand { 2.0 } else { 1.0 };
+            Work { cycles: terms * reads, drain: model.vector_drain, lanes: 1.0 / reads, ..base }
+        }
+        Command::Barrier(_) | Command::End(_) | Command::Adjust(_) | Command::Set(_) | Command::Branch(_) => {
+            base
+        }
     }
 }
 

@@ -332,9 +332,137 @@ pub mod layout {
     pub const COLUMN: u32 = 1;
     /// Memory row j is row j of the right operand: it is transposed on the way in.
     pub const ROW: u32 = 2;
+    /// In the space of weights: bytes fill rows of the group scales in order.
+    pub const SCALES: u32 = 3;
     /// In the space of parameters: bytes fill tables in order. Entry i belongs to the int8 value whose bits are those of i.
     pub const TABLE: u32 = 1;
+    /// In the space of parameters: words fill scalars in order; the address counts four of them.
+    pub const SCALARS: u32 = 2;
 }
+
+/// Values of the `function` field of row commands.
+pub mod function {
+    pub const NONE: u32 = 0;
+    pub const MULTIPLY: u32 = 1;
+    pub const SQUARE: u32 = 2;
+    pub const EXPONENTIAL: u32 = 3;
+    pub const SILU: u32 = 4;
+}
+
+/// Values of the `reduce` field of row commands.
+pub mod row_reduce {
+    pub const NONE: u32 = 0;
+    pub const SUM: u32 = 1;
+    pub const MAXIMUM: u32 = 2;
+    pub const ARGMAX: u32 = 3;
+}
+
+/// Values of the `finish` field of row commands.
+pub mod finish {
+    pub const NONE: u32 = 0;
+    pub const NEGATE: u32 = 1;
+    pub const RECIPROCAL: u32 = 2;
+    pub const INVERSE_SQUARE_ROOT: u32 = 3;
+}
+
+/// Values of the `destination` field of row commands.
+pub mod row_destination {
+    pub const NONE: u32 = 0;
+    pub const ACTIVATION: u32 = 1;
+    pub const ACCUMULATOR: u32 = 2;
+}
+
+/// Values of the `scalar_use` field of row commands.
+pub mod scalar_use {
+    pub const NONE: u32 = 0;
+    pub const ADD: u32 = 1;
+    pub const SCALE: u32 = 2;
+    pub const CONTINUE: u32 = 3;
+}
+
+/// One patch of an `adjust` command: adds `((scalar + add) >> shift, of which keep low bits) * multiplier` to a part of the
+/// next command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patch {
+    pub scalar: u8,
+    pub add: i16,
+    pub shift: u8,
+    /// Low bits of the shifted sum that are kept, at most 18; 0 stands for 18.
+    pub keep: u8,
+    pub multiplier: u16,
+    pub word: u8,
+    /// 0 no patch, 1 the low half of the word, 2 the high half, 3 all of it.
+    pub part: u8,
+}
+
+impl Patch {
+    /// Patches of one command.
+    pub const COUNT: usize = 6;
+
+    /// The number that is added, given the value of the scalar.
+    pub fn amount(&self, scalar: u32) -> u32 {
+        let sum = scalar.wrapping_add(self.add as u32) >> self.shift;
+        let kept = if self.keep == 0 { 18 } else { u32::from(self.keep).min(18) };
+        (sum & ((1 << kept) - 1)).wrapping_mul(u32::from(self.multiplier))
+    }
+
+    /// Adds the number to the words of a command.
+    pub fn apply(&self, scalar: u32, words: &mut [u32; COMMAND_WORDS]) {
+        let amount = self.amount(scalar);
+        let word = &mut words[usize::from(self.word) % COMMAND_WORDS];
+        *word = match self.part {
+            1 => *word & 0xffff_0000 | word.wrapping_add(amount) & 0xffff,
+            2 => word.wrapping_add(amount << 16),
+            3 => word.wrapping_add(amount),
+            _ => *word,
+        };
+    }
+}
+
+macro_rules! adjust_patches {
+    ($(($index:literal, $scalar:ident, $add:ident, $shift:ident, $keep:ident, $multiplier:ident, $word:ident, $part:ident)),*) => {
+        impl Adjust {
+            /// The patches, those without effect included.
+            pub fn patches(&self) -> [Patch; Patch::COUNT] {
+                [$(Patch {
+                    scalar: self.$scalar as u8,
+                    add: self.$add as i16,
+                    shift: self.$shift as u8,
+                    keep: self.$keep as u8,
+                    multiplier: self.$multiplier as u16,
+                    word: self.$word as u8,
+                    part: self.$part as u8,
+                }),*]
+            }
+
+            /// A command of these patches.
+            ///
+            /// Panics if there are more than [`Patch::COUNT`].
+            pub fn of(patches: &[Patch]) -> Adjust {
+                assert!(patches.len() <= Patch::COUNT, "{} patches", patches.len());
+                let mut adjust = Adjust::default();
+                $(if let Some(patch) = patches.get($index) {
+                    adjust.$scalar = patch.scalar.into();
+                    adjust.$add = patch.add.into();
+                    adjust.$shift = patch.shift.into();
+                    adjust.$keep = patch.keep.into();
+                    adjust.$multiplier = patch.multiplier.into();
+                    adjust.$word = patch.word.into();
+                    adjust.$part = patch.part.into();
+                })*
+                adjust
+            }
+        }
+    };
+}
+adjust_patches!(
+    (0, scalar_0, add_0, shift_0, keep_0, multiplier_0, word_0, part_0),
+    (1, scalar_1, add_1, shift_1, keep_1, multiplier_1, word_1, part_1),
+    (2, scalar_2, add_2, shift_2, keep_2, multiplier_2, word_2, part_2),
+    (3, scalar_3, add_3, shift_3, keep_3, multiplier_3, word_3, part_3),
+    (4, scalar_4, add_4, shift_4, keep_4, multiplier_4, word_4, part_4),
+    (5, scalar_5, add_5, shift_5, keep_5, multiplier_5, word_5, part_5)
+);
 
 /// Values of the `reduce` field of vector commands.
 pub mod reduce {
@@ -419,10 +547,7 @@ impl Command {
                 if load.row_bytes == 0 {
                     return refuse("row_bytes", 0, "a row must hold bytes");
                 }
-                if load.layout > layout::ROW {
-                    return refuse("layout", load.layout, "layouts are 0, 1 and 2");
-                }
-                let table = load.space == space::PARAMETER && load.layout == layout::TABLE;
+                let table = load.space == space::PARAMETER && load.layout <= layout::SCALARS;
                 if load.layout != layout::LINEAR && load.space != space::WEIGHT && !table {
                     return refuse("layout", load.layout, "only weights are laid out by column or row");
                 }
@@ -454,8 +579,45 @@ impl Command {
                 if matrix.skip >= matrix.outputs_x {
                     return refuse("skip", matrix.skip, "it must be less than outputs_x");
                 }
+                if matrix.four_bit && matrix.depthwise {
+                    return refuse("four_bit", 1, "depthwise weights have 8 bits");
+                }
+                if matrix.four_bit && !matrix.to_accumulator {
+                    return refuse("four_bit", 1, "its results go to accumulator memory: set to_accumulator");
+                }
+                if matrix.rescale && !matrix.to_accumulator {
+                    return refuse("rescale", 1, "it goes with to_accumulator");
+                }
+                if matrix.row_results && !matrix.to_accumulator {
+                    return refuse("row_results", 1, "it goes with to_accumulator");
+                }
+                if matrix.add_row && (!matrix.rescale || !matrix.row_results || matrix.accumulate) {
+                    return refuse("add_row", 1, "it goes with rescale and row_results, without accumulate");
+                }
             }
-            Command::Move(_) | Command::Barrier(_) | Command::End(_) => {}
+            Command::Row(row) => {
+                if row.function > function::SILU {
+                    return refuse("function", row.function, "functions are 0 to 4");
+                }
+                if row.destination > row_destination::ACCUMULATOR {
+                    return refuse("destination", row.destination, "destinations are 0, 1 and 2");
+                }
+                if row.operand && row.function != function::MULTIPLY {
+                    return refuse("operand", 1, "only function 1 has an operand");
+                }
+                if row.taps == 2 && row.function != function::MULTIPLY {
+                    return refuse("taps", 2, "only function 1 adds terms");
+                }
+                if row.scalar_use == scalar_use::CONTINUE && row.reduce != row_reduce::ARGMAX {
+                    return refuse("scalar_use", 3, "only reduction 3 continues");
+                }
+            }
+            Command::Move(_)
+            | Command::Barrier(_)
+            | Command::End(_)
+            | Command::Adjust(_)
+            | Command::Set(_)
+            | Command::Branch(_) => {}
         }
         Ok(())
     }
@@ -519,7 +681,7 @@ mod tests {
         }
 
         #[test]
-        fn decoding_any_words_never_panics(words in any::<[u32; COMMAND_WORDS]>(), opcode in 0u32..8) {
+        fn decoding_any_words_never_panics(words in any::<[u32; COMMAND_WORDS]>(), opcode in 0u32..13) {
             let mut words = words;
             words[0] = (words[0] & !0xff) | opcode;
             if let Ok(command) = Command::decode(&words) {

@@ -120,6 +120,24 @@ impl Config {
     /// Bytes of a table: one for each value of an int8.
     pub const TABLE_BYTES: usize = 256;
 
+    /// Words of the scalar memory.
+    pub const SCALARS: usize = 256;
+
+    /// Rows of a reduction that share a group scale of 4-bit weights.
+    pub fn scale_group(&self) -> usize {
+        self.rows.max(32)
+    }
+
+    /// Rows of group scales: one for each group of weight tiles.
+    pub fn scale_depth(&self) -> usize {
+        self.weight_depth * self.rows / self.scale_group()
+    }
+
+    /// Bytes of one row of group scales: one for each of the two weights of every column.
+    pub fn scale_row_bytes(&self) -> usize {
+        2 * self.cols
+    }
+
     /// Bytes of one bus beat.
     pub fn bus_bytes(&self) -> usize {
         self.bus_bits / 8

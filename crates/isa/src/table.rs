@@ -16,7 +16,7 @@ macro_rules! command_table {
             Load load = 0x01, Load {
                 /// Destination: 0 activation scratchpad, 1 weight scratchpad, 2 parameter memory, 3 accumulator memory.
                 space: unsigned [0, 16, 2];
-                /// How bytes land in the weight scratchpad: 0 linear, 1 column, 2 row (transposing). In space 2, 1 loads tables. Other spaces use 0.
+                /// How bytes land in the weight scratchpad: 0 linear, 1 column, 2 row (transposing), 3 group scales. In space 2, 1 loads tables and 2 scalars. Other spaces use 0.
                 layout: unsigned [0, 18, 2];
                 /// Base register added to the memory offset.
                 base_register: unsigned [0, 20, 3];
@@ -45,6 +45,14 @@ macro_rules! command_table {
                 single_rounding: flag [0, 18, 1];
                 /// Sums each channel on its own over the taps of its column of pixels, instead of all channels of a vector.
                 depthwise: flag [0, 19, 1];
+                /// A weight byte holds two weights of 4 bits: a tile gives twice the columns, scaled by the group scales.
+                four_bit: flag [0, 20, 1];
+                /// Accumulator rows follow the output strides instead of the order of results.
+                row_results: flag [0, 21, 1];
+                /// With `to_accumulator`: 32-bit results are requantised before they are written.
+                rescale: flag [0, 22, 1];
+                /// With `rescale` and `row_results`: adds the row that a result overwrites, after requantising.
+                add_row: flag [0, 23, 1];
                 /// Activation vector of the first tap of the first output.
                 activation_address: unsigned [1, 0, 16];
                 /// Weight tile of the first tap of the first column tile; tiles are read in order.
@@ -111,6 +119,8 @@ macro_rules! command_table {
                 maximum: signed [14, 8, 8];
                 /// Results at the beginning of every output row that are computed and dropped; fewer than `outputs_x`.
                 skip: unsigned [14, 16, 8];
+                /// Weight tiles from the first of one column tile to the first of the next; 0: as many as the reduction has steps.
+                weight_stride_tile: unsigned [15, 0, 16];
             }
             /// Reduces and requantises lanes: residual add, pooling, rescaling.
             Vector vector = 0x03, Vector {
@@ -232,6 +242,79 @@ macro_rules! command_table {
                 /// Value of a byte outside the source.
                 pad_value: signed [15, 16, 8];
             }
+            /// Works along rows of accumulator memory: norms, softmax, rotary embedding, gating, argmax.
+            Row row = 0x08, Vector {
+                /// What becomes of the scaled value: 0 nothing, 1 times the operand or `factor`, 2 its square, 3 a power of two, 4 SiLU.
+                function: unsigned [0, 16, 3];
+                /// What a row's values are reduced to: 0 nothing, 1 sum, 2 maximum, 3 the largest value and its index.
+                reduce: unsigned [0, 19, 2];
+                /// What becomes of a row's sum or maximum: 0 nothing, 1 negated, 2 reciprocal, 3 inverse square root.
+                finish: unsigned [0, 21, 2];
+                /// With function 1: operand rows of accumulator memory are the factors.
+                operand: flag [0, 23, 1];
+                /// Where values go: 0 nowhere, 1 activation scratchpad (int8, clamped), 2 accumulator memory (int32).
+                destination: unsigned [0, 24, 2];
+                /// What a row's scalar does: 0 nothing, 1 is added before scaling, 2 is the multiplier, 3 begins the search (reduction 3).
+                scalar_use: unsigned [0, 26, 2];
+                /// Terms of a value: each has a source row and an operand row of its own.
+                taps: count [0, 28, 1];
+                /// Accumulator row of the first value.
+                source_address: unsigned [1, 0, 16];
+                /// Accumulator row of the first factors.
+                operand_address: unsigned [1, 16, 16];
+                /// Activation vector or accumulator row of the first result.
+                destination_address: unsigned [2, 0, 16];
+                /// Byte in the destination vectors where a row begins; a multiple of the lanes.
+                first_lane: unsigned [2, 16, 8];
+                /// By how much `length` grows from one row to the next (x).
+                length_step: unsigned [2, 24, 8];
+                /// Rows, inner loop.
+                rows_x: count [3, 0, 16];
+                /// Rows, outer loop.
+                rows_y: count [3, 16, 16];
+                /// Groups of lanes of a row.
+                groups: count [4, 0, 16];
+                /// Elements of the first row (of each y) that count; those behind read as zero and take no part in the reduction.
+                length: unsigned [4, 16, 16];
+                /// Source rows from one row to the next (x).
+                source_stride_x: unsigned [5, 0, 16];
+                /// Source rows from one row to the next (y).
+                source_stride_y: unsigned [5, 16, 16];
+                /// Operand rows from one row to the next (x).
+                operand_stride_x: unsigned [6, 0, 16];
+                /// Operand rows from one row to the next (y).
+                operand_stride_y: unsigned [6, 16, 16];
+                /// Destination vectors or rows from one row to the next (x).
+                destination_stride_x: unsigned [7, 0, 16];
+                /// Destination vectors or rows from one row to the next (y).
+                destination_stride_y: unsigned [7, 16, 16];
+                /// Source rows from a value's first term to its second.
+                source_stride_tap: unsigned [8, 0, 16];
+                /// Operand rows from a value's first term to its second.
+                operand_stride_tap: unsigned [8, 16, 16];
+                /// Scalar of the first row, read.
+                scalar_address: unsigned [9, 0, 8];
+                /// Scalar of the first row, written.
+                result_address: unsigned [9, 8, 8];
+                /// Function 1 without operand: the factor.
+                factor: signed [9, 16, 16];
+                /// Multiplier in units of 2^-31, 0 ..= 2^31.
+                multiplier: unsigned [10, 0, 32];
+                /// Left shift before the multiplication, 0 ..= 31.
+                left_shift: unsigned [11, 0, 5];
+                /// Rounding right shift after the multiplication, 0 ..= 31.
+                right_shift: unsigned [11, 5, 5];
+                /// Rounding right shift after the function, 0 ..= 31.
+                shift: unsigned [11, 10, 5];
+                /// Smallest int8 result.
+                minimum: signed [11, 16, 8];
+                /// Largest int8 result.
+                maximum: signed [11, 24, 8];
+                /// Added after scaling.
+                post_add: signed [12, 0, 32];
+                /// What a sum or maximum begins with; with reduction 3, the index of a row's first element.
+                initial: signed [13, 0, 32];
+            }
             /// Copies rows of activation vectors (or accumulator rows) to memory.
             Store store = 0x04, Store {
                 /// Source: 0 activation scratchpad, 3 accumulator memory.
@@ -251,8 +334,117 @@ macro_rules! command_table {
                 /// Source distance from one row to the next.
                 stride: unsigned [5, 16, 16];
             }
-            /// Waits until every engine is idle and every write has reached memory.
+            /// Waits until engines are idle and their writes have reached memory.
             Barrier barrier = 0x05, Control {
+                /// One bit an engine (load, matrix, vector, store); 0: all.
+                engines: unsigned [0, 16, 4];
+            }
+            /// Adds numbers made from scalars to fields of the next command.
+            Adjust adjust = 0x09, Control {
+                /// Patch 1: added to the scalar.
+                add_0: signed [2, 0, 16];
+                /// Patch 1: multiplies the number.
+                multiplier_0: unsigned [2, 16, 16];
+                /// Patch 1: the scalar.
+                scalar_0: unsigned [3, 0, 8];
+                /// Patch 1: right shift of the sum, before the multiplication.
+                shift_0: unsigned [3, 8, 5];
+                /// Patch 1: low bits of the shifted sum that are kept, at most 18; 0: all 18.
+                keep_0: unsigned [3, 13, 5];
+                /// Patch 1: word of the next command that the product is added to.
+                word_0: unsigned [3, 18, 4];
+                /// Patch 1: part of that word: 0 no patch, 1 its low 16 bits, 2 its high 16 bits, 3 all of it.
+                part_0: unsigned [3, 22, 2];
+                /// Patch 2: added to the scalar.
+                add_1: signed [4, 0, 16];
+                /// Patch 2: multiplies the number.
+                multiplier_1: unsigned [4, 16, 16];
+                /// Patch 2: the scalar.
+                scalar_1: unsigned [5, 0, 8];
+                /// Patch 2: right shift of the sum, before the multiplication.
+                shift_1: unsigned [5, 8, 5];
+                /// Patch 2: low bits of the shifted sum that are kept, at most 18; 0: all 18.
+                keep_1: unsigned [5, 13, 5];
+                /// Patch 2: word of the next command that the product is added to.
+                word_1: unsigned [5, 18, 4];
+                /// Patch 2: part of that word: 0 no patch, 1 its low 16 bits, 2 its high 16 bits, 3 all of it.
+                part_1: unsigned [5, 22, 2];
+                /// Patch 3: added to the scalar.
+                add_2: signed [6, 0, 16];
+                /// Patch 3: multiplies the number.
+                multiplier_2: unsigned [6, 16, 16];
+                /// Patch 3: the scalar.
+                scalar_2: unsigned [7, 0, 8];
+                /// Patch 3: right shift of the sum, before the multiplication.
+                shift_2: unsigned [7, 8, 5];
+                /// Patch 3: low bits of the shifted sum that are kept, at most 18; 0: all 18.
+                keep_2: unsigned [7, 13, 5];
+                /// Patch 3: word of the next command that the product is added to.
+                word_2: unsigned [7, 18, 4];
+                /// Patch 3: part of that word: 0 no patch, 1 its low 16 bits, 2 its high 16 bits, 3 all of it.
+                part_2: unsigned [7, 22, 2];
+                /// Patch 4: added to the scalar.
+                add_3: signed [8, 0, 16];
+                /// Patch 4: multiplies the number.
+                multiplier_3: unsigned [8, 16, 16];
+                /// Patch 4: the scalar.
+                scalar_3: unsigned [9, 0, 8];
+                /// Patch 4: right shift of the sum, before the multiplication.
+                shift_3: unsigned [9, 8, 5];
+                /// Patch 4: low bits of the shifted sum that are kept, at most 18; 0: all 18.
+                keep_3: unsigned [9, 13, 5];
+                /// Patch 4: word of the next command that the product is added to.
+                word_3: unsigned [9, 18, 4];
+                /// Patch 4: part of that word: 0 no patch, 1 its low 16 bits, 2 its high 16 bits, 3 all of it.
+                part_3: unsigned [9, 22, 2];
+                /// Patch 5: added to the scalar.
+                add_4: signed [10, 0, 16];
+                /// Patch 5: multiplies the number.
+                multiplier_4: unsigned [10, 16, 16];
+                /// Patch 5: the scalar.
+                scalar_4: unsigned [11, 0, 8];
+                /// Patch 5: right shift of the sum, before the multiplication.
+                shift_4: unsigned [11, 8, 5];
+                /// Patch 5: low bits of the shifted sum that are kept, at most 18; 0: all 18.
+                keep_4: unsigned [11, 13, 5];
+                /// Patch 5: word of the next command that the product is added to.
+                word_4: unsigned [11, 18, 4];
+                /// Patch 5: part of that word: 0 no patch, 1 its low 16 bits, 2 its high 16 bits, 3 all of it.
+                part_4: unsigned [11, 22, 2];
+                /// Patch 6: added to the scalar.
+                add_5: signed [12, 0, 16];
+                /// Patch 6: multiplies the number.
+                multiplier_5: unsigned [12, 16, 16];
+                /// Patch 6: the scalar.
+                scalar_5: unsigned [13, 0, 8];
+                /// Patch 6: right shift of the sum, before the multiplication.
+                shift_5: unsigned [13, 8, 5];
+                /// Patch 6: low bits of the shifted sum that are kept, at most 18; 0: all 18.
+                keep_5: unsigned [13, 13, 5];
+                /// Patch 6: word of the next command that the product is added to.
+                word_5: unsigned [13, 18, 4];
+                /// Patch 6: part of that word: 0 no patch, 1 its low 16 bits, 2 its high 16 bits, 3 all of it.
+                part_5: unsigned [13, 22, 2];
+            }
+            /// Sets a scalar to a number, or to another scalar and a number.
+            Set set = 0x0a, Control {
+                /// Scalar to set.
+                scalar: unsigned [1, 0, 8];
+                /// Scalar that is added, if `add` is set.
+                source: unsigned [1, 8, 8];
+                /// Adds the scalar `source`.
+                add: flag [1, 16, 1];
+                /// The number.
+                value: signed [2, 0, 32];
+            }
+            /// Continues at another command while a scalar is below a limit.
+            Branch branch = 0x0b, Control {
+                /// Scalar to compare.
+                scalar: unsigned [1, 0, 8];
+                /// Continues at `target` if the scalar is less than this; both unsigned.
+                limit: unsigned [2, 0, 32];
+                /// Index of the command to continue at.
+                target: unsigned [3, 0, 32];
             }
             /// Ends the program once every engine is idle.
             End end = 0x06, Control {

@@ -274,7 +274,12 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
                 }
                 Command::Vector(v) => product(&[v.groups, v.outputs_y, v.outputs_x, v.kernel_y, v.kernel_x]),
                 Command::Move(m) => product(&[m.outputs_y, m.outputs_x]).saturating_mul(2),
-                Command::Barrier(_) | Command::End(_) => 0,
+                Command::Row(r) => product(&[r.rows_y, r.rows_x, r.groups, r.taps]).saturating_mul(2),
+                Command::Barrier(_)
+                | Command::End(_)
+                | Command::Adjust(_)
+                | Command::Set(_)
+                | Command::Branch(_) => 0,
             })
         });
         estimate.saturating_mul(20).saturating_add(1_000_000)

@@ -148,7 +148,10 @@ fn steps(command: &Command) -> u64 {
         Command::Move(m) => product(&[m.outputs_y, m.outputs_x]),
         Command::Load(load) => u64::from(load.rows),
         Command::Store(store) => u64::from(store.rows),
-        Command::Barrier(_) | Command::End(_) => 0,
+        Command::Row(r) => product(&[r.rows_y, r.rows_x, r.groups, r.taps]),
+        Command::Barrier(_) | Command::End(_) | Command::Adjust(_) | Command::Set(_) | Command::Branch(_) => {
+            0
+        }
     }
 }
 

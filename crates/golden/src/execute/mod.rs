@@ -64,7 +64,12 @@ impl Execution<'_> {
             Command::Matrix(matrix) => self.matrix(matrix),
             Command::Vector(vector) => self.vector(vector),
             Command::Move(command) => self.move_bytes(command),
-            Command::Barrier(_) | Command::End(_) => Ok(()),
+            Command::Row(_) => unimplemented!(),
+            Command::Barrier(_)
+            | Command::End(_)
+            | Command::Adjust(_)
+            | Command::Set(_)
+            | Command::Branch(_) => Ok(()),
         }
     }
 
