@@ -13,6 +13,8 @@
 //! | [`table`] | functions of one int8 as tables: requantisation, rectifiers |
 //! | [`sigmoid`], [`mod@hard_swish`] | LOGISTIC, TANH and HARD_SWISH as tables |
 //! | [`softmax`] | int8 to int8 softmax |
+//! | [`piecewise`] | what row commands compute: powers of two, SiLU, reciprocals, inverse square roots |
+//! | [`segments`] | their tables |
 //! | [`real`] | between float32 and int8 |
 //!
 //! # Words
@@ -28,7 +30,9 @@ pub mod hard_swish;
 pub mod mean;
 pub mod mul;
 pub mod multiplier;
+pub mod piecewise;
 pub mod real;
+pub mod segments;
 pub mod sigmoid;
 pub mod softmax;
 pub mod table;
