@@ -9,13 +9,14 @@ use crate::command_buffer::CommandBuffer;
 use crate::dispatch::Dispatch;
 use crate::emit::describe;
 use crate::lanes::{PackFlags, WeightPlace, WordPlace};
-use crate::leaves::{Pack, PackBytes, Unpack};
+use crate::leaves::{Pack, PackBytes, SimpleRam, Unpack};
 use crate::load_engine::LoadEngine;
 use crate::matrix_engine::MatrixEngine;
 use crate::memories::{AccumulatorMemory, LoadedMemory};
 use crate::output_stage::OutputStage;
 use crate::read_port::ReadPort;
 use crate::registers::Registers;
+use crate::row_engine::RowEngine;
 use crate::store_engine::StoreEngine;
 use crate::token_counters::TokenCounters;
 use crate::vector_engine::VectorEngine;
@@ -87,6 +88,8 @@ pub struct Accelerator<const N: usize, const S: usize> {
     load: LoadEngine,
     matrix: MatrixEngine,
     vector: VectorEngine,
+    row: RowEngine,
+    scalars: SimpleRam,
     store: StoreEngine,
     output_stage: OutputStage,
     // Memories, and how loads reach them.
@@ -115,6 +118,9 @@ pub struct Accelerator<const N: usize, const S: usize> {
     read_beat: Signal<Local, Bit>,
     write_beat: Signal<Local, Bit>,
     vector_finished: Signal<Local, Bit>,
+    starts_row: Signal<Local, Bit>,
+    vector_working: Signal<Local, Bit>,
+    row_result: Signal<Local, Bit>,
     load_to_activation: Signal<Local, Bit>,
     load_to_weight: Signal<Local, Bit>,
     load_to_parameter: Signal<Local, Bit>,
@@ -221,6 +227,8 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             load: LoadEngine::new(config),
             matrix: MatrixEngine::new(rows, cols, lanes, config.depthwise_taps),
             vector: VectorEngine::new(rows, lanes),
+            row: RowEngine::new(rows, lanes),
+            scalars: SimpleRam::new(Config::SCALARS, 1),
             store: StoreEngine::new(config),
             output_stage: OutputStage::new(rows, cols, lanes, config.tables),
             activations: ActivationScratchpad::new(rows, config.activation_depth),
@@ -248,6 +256,9 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             read_beat: Signal::default(),
             write_beat: Signal::default(),
             vector_finished: Signal::default(),
+            starts_row: Signal::default(),
+            vector_working: Signal::default(),
+            row_result: Signal::default(),
             load_to_activation: Signal::default(),
             load_to_weight: Signal::default(),
             load_to_parameter: Signal::default(),
@@ -278,6 +289,8 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.load.clock.next = self.clock.val();
         self.matrix.clock.next = self.clock.val();
         self.vector.clock.next = self.clock.val();
+        self.row.clock.next = self.clock.val();
+        self.scalars.clock.next = self.clock.val();
         self.store.clock.next = self.clock.val();
         self.output_stage.clock.next = self.clock.val();
         self.activations.clock.next = self.clock.val();
@@ -293,6 +306,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.load.reset.next = self.clear.val();
         self.matrix.reset.next = self.clear.val();
         self.vector.reset.next = self.clear.val();
+        self.row.reset.next = self.clear.val();
         self.store.reset.next = self.clear.val();
         self.output_stage.reset.next = self.clear.val();
 
@@ -347,7 +361,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             & !self.matrix_lacks.val().get_bit(0);
         self.registers.events[5].next = self.matrix_idle.val() & (self.matrix_lacks.val() == 2);
         self.registers.events[6].next = self.matrix_idle.val() & !self.queue[1].waits.val();
-        self.registers.events[7].next = self.vector.busy.val();
+        self.registers.events[7].next = self.vector_working.val();
         self.registers.events[8].next = self.load.busy.val();
         self.registers.events[9].next = self.store.busy.val();
         self.registers.events[10].next = self.read_beat.val();
@@ -383,7 +397,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.state_pairs[0].low.next = self.dispatch.state_number.val();
         self.state_pairs[0].high.next = self.load.state.val();
         self.state_pairs[1].low.next = self.matrix.state.val();
-        self.state_pairs[1].high.next = self.vector.state.val();
+        self.state_pairs[1].high.next = self.vector.state.val() | self.row.state.val();
         self.state_pairs[2].low.next = self.store.state.val();
         self.state_pairs[2].high.next = 0.into();
         self.states.bytes[0].next = self.state_pairs[0].both.val();
@@ -431,19 +445,27 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.load.start.next = self.queue[0].start.val();
         self.queue[1].take.next = self.matrix.take.val();
         self.matrix.start.next = self.queue[1].start.val();
-        self.queue[2].take.next = self.vector.take.val();
-        self.vector.start.next = self.queue[2].start.val();
+        // Row commands are vector commands of an engine of their own; the two take turns. Bit 3 tells their opcode from the others.
+        self.starts_row.next = self.queue[2].opcode.val().get_bit(3);
+        self.queue[2].take.next = self.vector.take.val() & self.row.take.val();
+        self.vector.start.next = self.queue[2].start.val() & !self.starts_row.val();
+        self.row.start.next = self.queue[2].start.val() & self.starts_row.val();
+        self.vector.hold.next = self.row.busy.val();
+        self.row.hold.next = self.vector.busy.val();
+        self.vector_working.next = self.vector.busy.val() | self.row.busy.val();
         self.queue[3].take.next = self.store.take.val();
         self.store.start.next = self.queue[3].start.val();
         for i in 0..16 {
             self.load.command[i].next = self.queue[0].active[i].val();
             self.matrix.command[i].next = self.queue[1].active[i].val();
             self.vector.command[i].next = self.queue[2].active[i].val();
+            self.row.command[i].next = self.queue[2].active[i].val();
             self.store.command[i].next = self.queue[3].active[i].val();
         }
         self.tokens.send[0].next = self.load.signal.val();
         self.tokens.send[1].next = self.output_stage.matrix_signal.val();
-        self.tokens.send[2].next = self.output_stage.vector_signal.val() | self.vector.move_signal.val();
+        self.tokens.send[2].next =
+            self.output_stage.vector_signal.val() | self.vector.move_signal.val() | self.row.signal.val();
         self.tokens.send[3].next = self.store.signal.val();
         self.queues_empty.next = self.queue[0].empty.val()
             & self.queue[1].empty.val()
@@ -451,13 +473,13 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             & self.queue[3].empty.val();
         self.engines_idle.next = !self.load.busy.val()
             & !self.matrix.busy.val()
-            & !self.vector.busy.val()
+            & !self.vector_working.val()
             & !self.store.busy.val();
         self.dispatch.all_idle.next = self.queues_empty.val() & self.engines_idle.val();
         self.dispatch.engines_idle.next = self.engines_idle.val();
         self.dispatch.illegal[0].next = self.load.illegal.val();
         self.dispatch.illegal[1].next = self.matrix.illegal.val();
-        self.dispatch.illegal[2].next = self.vector.illegal.val();
+        self.dispatch.illegal[2].next = self.vector.illegal.val() | self.row.illegal.val();
         self.dispatch.illegal[3].next = self.store.illegal.val();
         self.dispatch.read_error.next = self.load.read_error.val();
         self.dispatch.write_error.next = self.store.write_error.val();
@@ -599,8 +621,12 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.activations.vector_enable.next = self.vector.source_enable.val();
         self.activations.vector_address.next = self.vector.source_address.val();
         self.vector.source_ready.next = self.activations.vector_ready.val();
-        self.accumulators.vector_enable.next = self.vector.accumulator_enable.val();
+        self.accumulators.vector_enable.next =
+            self.vector.accumulator_enable.val() | self.row.accumulator_enable.val();
         self.accumulators.vector_address.next = self.vector.accumulator_address.val();
+        if self.row.accumulator_enable.val() {
+            self.accumulators.vector_address.next = self.row.accumulator_address.val();
+        }
         self.vector.slot_reserved.next = self.matrix.slot_reserved.val();
         self.output_stage.vector_valid.next = self.vector.value_valid.val();
         self.output_stage.vector_pre_add.next = self.vector.pre_add.val();
@@ -614,8 +640,10 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.output_stage.vector_minimum.next = self.vector.minimum.val();
         self.output_stage.vector_maximum.next = self.vector.maximum.val();
         self.output_stage.vector_route.next = self.vector.route.val();
-        self.vector_finished.next = self.output_stage.vector_finished.val() | self.vector.move_finished.val();
-        self.vector.finished.next = self.vector_finished.val();
+        self.vector_finished.next = self.output_stage.vector_finished.val()
+            | self.vector.move_finished.val()
+            | self.row.finished.val();
+        self.vector.finished.next = self.output_stage.vector_finished.val() | self.vector.move_finished.val();
         self.vector.late_slot_reserved.next = self.matrix.late_slot_reserved.val();
         self.vector.result_soon.next = self.output_stage.result_soon.val();
         self.vector.result_odd.next = self.output_stage.result_odd.val();
@@ -640,9 +668,11 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         }
         self.accumulators.partial_enable.next = self.output_stage.partial_enable.val();
         self.accumulators.partial_address.next = self.output_stage.partial_address.val();
-        self.activations.result_valid.next = self.output_stage.activation_valid.val();
+        self.activations.result_valid.next =
+            self.output_stage.activation_valid.val() | self.row.activation_valid.val();
         self.activations.result_address.next = self.output_stage.result_address.val();
-        self.accumulators.result_valid.next = self.output_stage.accumulator_valid.val();
+        self.accumulators.result_valid.next =
+            self.output_stage.accumulator_valid.val() | self.row.accumulator_valid.val();
         self.accumulators.result_address.next = self.output_stage.result_address.val();
         for w in 0..self._row_words {
             self.activations.result_enable[w].next = self.output_stage.activation_enable[w].val();
@@ -654,6 +684,45 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.vector.accumulator_data[l].next = self.accumulators.read_data[l].val();
             self.store.accumulator_data[l].next = self.accumulators.read_data[l].val();
             self.accumulators.result_data[l].next = self.output_stage.accumulator_data[l].val();
+        }
+
+        // Row engine: its terms take the lanes, and its results the ports, in cycles that nobody else has them.
+        if self.row.scaling.val() {
+            self.output_stage.vector_pre_add.next = self.row.pre_add.val();
+            self.output_stage.vector_multiplier.next = self.row.multiplier.val();
+            self.output_stage.vector_left.next = self.row.left.val();
+            self.output_stage.vector_right.next = self.row.right.val();
+            self.output_stage.vector_single_rounding.next = true;
+            self.output_stage.vector_add_operand.next = false;
+            self.output_stage.vector_post_add.next = self.row.post_add.val();
+            for l in 0..self._lanes {
+                self.output_stage.vector_value[l].next = self.row.value[l].val();
+            }
+        }
+        for l in 0..self._lanes {
+            self.row.accumulator_data[l].next = self.accumulators.read_data[l].val();
+            self.row.scaled[l].next = self.output_stage.scaled[l].val();
+        }
+        self.row.slot_reserved.next = self.matrix.row_slot_reserved.val();
+        self.row.write_reserved.next = self.matrix.row_write_reserved.val();
+        self.scalars.read_enable.next = self.row.scalar_read_enable.val();
+        self.scalars.read_address.next = bit_cast::<16, 8>(self.row.scalar_read_address.val());
+        self.row.scalar_read_data.next = self.scalars.read_data[0].val();
+        self.scalars.write_valid.next = self.row.scalar_write_valid.val();
+        self.scalars.write_address.next = bit_cast::<16, 8>(self.row.scalar_write_address.val());
+        self.scalars.write_data[0].next = self.row.scalar_write_data.val();
+        self.scalars.write_enable[0].next = 15.into();
+        self.row_result.next = self.row.activation_valid.val() | self.row.accumulator_valid.val();
+        if self.row_result.val() {
+            self.activations.result_address.next = self.row.result_address.val();
+            self.accumulators.result_address.next = self.row.result_address.val();
+            for w in 0..self._row_words {
+                self.activations.result_enable[w].next = self.row.activation_enable[w].val();
+                self.activations.result_data[w].next = self.row.activation_data[w].val();
+            }
+            for l in 0..self._lanes {
+                self.accumulators.result_data[l].next = self.row.result_data[l].val();
+            }
         }
 
         // Store engine.

@@ -30,6 +30,8 @@ pub struct CommandBuffer {
     pub take: Signal<In, Bit>,
     pub start: Signal<Out, Bit>,
     pub active: Vec<Signal<Out, Bits<32>>>,
+    /// Opcode of the command that starts.
+    pub opcode: Signal<Out, Bits<8>>,
     /// A command waits at the head of the queue, and the engines whose tokens it lacks.
     pub waits: Signal<Out, Bit>,
     pub lacks: Signal<Out, Bits<4>>,
@@ -80,6 +82,7 @@ impl CommandBuffer {
             take: Signal::default(),
             start: Signal::default(),
             active: outputs(frugal_isa::COMMAND_WORDS),
+            opcode: Signal::default(),
             waits: Signal::default(),
             lacks: Signal::default(),
             empty: Signal::default(),
@@ -130,6 +133,7 @@ impl Logic for CommandBuffer {
         self.beat_ready.next = self.queue.write_ready.val();
 
         // The head command's tokens.
+        self.opcode.next = self.pending[0].q.val().get_bits::<8>(0);
         self.wait.next = self.pending[0].q.val().get_bits::<4>(8);
         self.signal.next = self.pending[0].q.val().get_bits::<4>(12);
         self.missing.next = self.wait.val() & !self.available.val();

@@ -56,6 +56,10 @@ pub struct MatrixEngine {
     pub slot_reserved: Signal<Out, Bit>,
     /// The same for a vector result that is multiplied first.
     pub late_slot_reserved: Signal<Out, Bit>,
+    /// The output stage's lanes are taken in the next cycle.
+    pub row_slot_reserved: Signal<Out, Bit>,
+    /// A result will be written in the cycle in which a row engine's value issued now would be.
+    pub row_write_reserved: Signal<Out, Bit>,
     /// The active command would give no results.
     pub illegal: Signal<Out, Bit>,
     /// A command's last result has been written.
@@ -159,6 +163,8 @@ impl MatrixEngine {
             descriptor_valid: Signal::default(),
             slot_reserved: Signal::default(),
             late_slot_reserved: Signal::default(),
+            row_slot_reserved: Signal::default(),
+            row_write_reserved: Signal::default(),
             illegal: Signal::default(),
             finished: Signal::default(),
             busy: Signal::default(),
@@ -340,6 +346,8 @@ impl Logic for MatrixEngine {
         }
         self.slot_reserved.next = self.reserved.q.val().get_bit(3);
         self.late_slot_reserved.next = self.reserved.q.val().get_bit(5);
+        self.row_slot_reserved.next = self.reserved.q.val().get_bit(1);
+        self.row_write_reserved.next = self.reserved.q.val().get_bit(8);
 
         // Weights and parameters in order; every result of a tile reads the same ones.
         self.weight_next.next = self.weight.q.val() + 1;

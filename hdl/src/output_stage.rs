@@ -52,6 +52,8 @@ pub struct OutputStage {
     pub vector_route: Signal<In, Bits<32>>,
     pub vector_lookup: Signal<In, Bit>,
     pub vector_table: Signal<In, Bits<3>>,
+    /// What the lanes made of the values of [`OutputStage::SCALED_CYCLES`] ago, for the row engine.
+    pub scaled: Vec<Signal<Out, Bits<32>>>,
     // Tables: four entries a word.
     pub table_write_valid: Signal<In, Bit>,
     pub table_write_address: Signal<In, Bits<16>>,
@@ -168,6 +170,7 @@ impl OutputStage {
             vector_route: Signal::default(),
             vector_lookup: Signal::default(),
             vector_table: Signal::default(),
+            scaled: outputs(lanes),
             table_write_valid: Signal::default(),
             table_write_address: Signal::default(),
             table_write_data: Signal::default(),
@@ -243,6 +246,11 @@ impl OutputStage {
             _row_words: rows / 4,
         }
     }
+
+    /// Cycles that a value spends in the lanes.
+    pub const SCALED_CYCLES: usize = Requantise::LATENCY_CYCLES as usize;
+    /// Cycles from a slot in the lanes to the write.
+    pub const WRITE_CYCLES: usize = Self::SCALED_CYCLES + TableLookup::LATENCY_CYCLES as usize;
 }
 
 impl Logic for OutputStage {
@@ -426,6 +434,7 @@ impl Logic for OutputStage {
             self.lookup[l].write_data.next = self.table_write_data.val();
             self.result32[l].clock.next = self.clock.val();
             self.result32[l].d.next = self.lane[l].result32.val();
+            self.scaled[l].next = self.lane[l].result32.val();
         }
         self.route_out.next = self.route_late.delayed.val();
         self.kind_out.next = self.kind_late.delayed.val();

@@ -30,6 +30,8 @@ pub struct VectorEngine {
     pub start: Signal<In, Bit>,
     pub command: Vec<Signal<In, Bits<32>>>,
     pub take: Signal<Out, Bit>,
+    /// Row commands are running: others wait for them.
+    pub hold: Signal<In, Bit>,
     // Activation scratchpad.
     pub source_enable: Signal<Out, Bit>,
     pub source_address: Signal<Out, Bits<16>>,
@@ -141,6 +143,7 @@ impl VectorEngine {
             start: Signal::default(),
             command: inputs(frugal_isa::COMMAND_WORDS),
             take: Signal::default(),
+            hold: Signal::default(),
             source_enable: Signal::default(),
             source_address: Signal::default(),
             source_ready: Signal::default(),
@@ -270,7 +273,7 @@ impl Logic for VectorEngine {
         self.illegal.next = self.load_now.val()
             & !self.is_move.val()
             & (self.bad_reduce.val() | self.bad_operand.val() | self.two_operands.val());
-        self.may_load.next = !self.is_move.val() | (self.in_flight.q.val() == 1);
+        self.may_load.next = !self.hold.val() & (!self.is_move.val() | (self.in_flight.q.val() == 1));
         self.load_now.next = self.loading.q.val() & self.may_load.val();
 
         self.nest.clock.next = self.clock.val();

@@ -327,3 +327,21 @@ fn requantise_parts() -> Result<(), CompareError> {
     )?;
     Ok(())
 }
+
+#[test]
+fn delay_rows() -> Result<(), CompareError> {
+    for (words, cycles) in [(1, 3), (4, 10), (3, 16)] {
+        compare_native_and_verilated(
+            || DelayRows::new(words, cycles),
+            |block, random, _| {
+                for word in &mut block.value {
+                    word.next = random.bits(32).into();
+                }
+            },
+            clock!(),
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}

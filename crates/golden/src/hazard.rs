@@ -118,7 +118,7 @@ pub(crate) struct Hazards {
     current: usize,
     /// Cells of an activation vector.
     parts: usize,
-    cells: [Vec<Cell>; 5],
+    cells: [Vec<Cell>; 6],
     bus: HashMap<u32, Box<[BusCell]>>,
 }
 
@@ -146,7 +146,7 @@ impl Conflict {
 }
 
 impl Hazards {
-    pub fn new(commands: &[Command], depths: [usize; 5], parts: usize) -> Hazards {
+    pub fn new(commands: &[Command], depths: [usize; 6], parts: usize) -> Hazards {
         let mut counts = [0; 5];
         let places = commands
             .iter()
@@ -169,6 +169,7 @@ impl Hazards {
                 cells(MemoryKind::Parameter, 1),
                 cells(MemoryKind::Accumulator, 1),
                 cells(MemoryKind::Table, 1),
+                cells(MemoryKind::Scalar, 1),
             ],
             bus: HashMap::new(),
         }

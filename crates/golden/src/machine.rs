@@ -74,6 +74,7 @@ pub(crate) struct Chip {
     pub accumulator: Vec<i32>,
     /// Entries of all tables.
     pub table: Vec<i8>,
+    pub scalar: Vec<u32>,
     /// For each step of a depthwise reduction, the vectors of the results before: the latest first.
     pub history: Vec<u8>,
 }
@@ -95,6 +96,7 @@ impl Machine {
             parameter: vec![0; config.parameter_depth * config.parameter_group_bytes()],
             accumulator: vec![0; config.accumulator_depth * config.lanes],
             table: vec![0; config.tables * Config::TABLE_BYTES],
+            scalar: vec![0; Config::SCALARS],
             history: vec![0; Config::DEPTHWISE_STEPS * (config.depthwise_taps - 1) * config.rows],
         };
         Ok(Machine { config: config.clone(), chip })
@@ -184,6 +186,7 @@ impl Machine {
             config.parameter_depth,
             config.accumulator_depth,
             config.tables,
+            Config::SCALARS,
         ];
         let hazards =
             options.check_hazards.then(|| Hazards::new(commands, depths, config.rows / config.lanes));

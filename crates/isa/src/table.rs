@@ -254,7 +254,7 @@ macro_rules! command_table {
                 operand: flag [0, 23, 1];
                 /// Where values go: 0 nowhere, 1 activation scratchpad (int8, clamped), 2 accumulator memory (int32).
                 destination: unsigned [0, 24, 2];
-                /// What a row's scalar does: 0 nothing, 1 is added before scaling, 2 is the multiplier, 3 begins the search (reduction 3).
+                /// What a row's scalar does: 0 nothing, 1 is added before scaling, 2 is the multiplier, 3 is kept unless a larger value is found (reduction 3).
                 scalar_use: unsigned [0, 26, 2];
                 /// Terms of a value: each has a source row and an operand row of its own.
                 taps: count [0, 28, 1];

@@ -14,6 +14,7 @@
 //! | [`SimpleRam`] | 1 | dual-port RAM with byte enables |
 //! | [`Fifo`] | 1 | first-word fall-through queue |
 //! | [`DelayLine`] | any | a signal some cycles later |
+//! | [`DelayRows`] | any from 3 on | rows of words some cycles later |
 //! | [`Requantise`] | [`Requantise::LATENCY_CYCLES`] | int32 to int8 with a fixed-point multiplier |
 //! | [`Pack`], [`Unpack`], [`PackBytes`] | 0 | concatenation |
 //!
@@ -21,6 +22,7 @@
 //! their contents mean something. Values are `Bits<N>`; a leaf that calls a value signed reads it as two's complement.
 mod arithmetic;
 mod delay_line;
+mod delay_rows;
 mod fifo;
 mod pack;
 mod requantise;
@@ -28,6 +30,7 @@ mod simple_ram;
 
 pub use arithmetic::{Accumulate, PairSum, SignExtend16to32, SignExtend8, SignedProduct};
 pub use delay_line::DelayLine;
+pub use delay_rows::DelayRows;
 pub use fifo::Fifo;
 pub use pack::{Pack, Pack128, Pack64, PackBytes, Unpack, Unpack128, Unpack64};
 pub use requantise::{ClampPack, Requantise, RoundingShift, ShiftLeft, WideMultiply};

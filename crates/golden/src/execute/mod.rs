@@ -2,6 +2,7 @@
 
 mod matrix;
 mod move_bytes;
+mod row;
 mod transfer;
 mod vector;
 
@@ -64,7 +65,7 @@ impl Execution<'_> {
             Command::Matrix(matrix) => self.matrix(matrix),
             Command::Vector(vector) => self.vector(vector),
             Command::Move(command) => self.move_bytes(command),
-            Command::Row(_) => unimplemented!(),
+            Command::Row(row) => self.row(row),
             Command::Barrier(_)
             | Command::End(_)
             | Command::Adjust(_)
@@ -82,6 +83,7 @@ impl Execution<'_> {
             MemoryKind::Parameter => (config.parameter_depth, config.parameter_group_bytes()),
             MemoryKind::Accumulator => (config.accumulator_depth, 4 * config.lanes),
             MemoryKind::Table => (config.tables, Config::TABLE_BYTES),
+            MemoryKind::Scalar => (Config::SCALARS, 4),
             MemoryKind::Bus => (self.memory.len(), 1),
         }
     }
@@ -141,6 +143,10 @@ impl Execution<'_> {
                 for (entry, byte) in self.chip.table[start..].iter_mut().zip(bytes) {
                     *entry = *byte as i8;
                 }
+                return Ok(());
+            }
+            MemoryKind::Scalar => {
+                self.chip.scalar[index] = u32::from_le_bytes(bytes.try_into().expect("a word"));
                 return Ok(());
             }
             MemoryKind::Bus => unreachable!("on-chip memories only"),

@@ -1,0 +1,891 @@
+//! Row engine: row commands, one term of a value each cycle.
+//!
+//! ```text
+//! cycle  t        operand row read from accumulator memory, if there is one (then everything else is a cycle later)
+//!        t        source row and the row's scalar read
+//!        t+1      scaled in the output stage's lanes; what belongs to the term goes into a delay of as many cycles
+//!        t+11     function, in the row lanes
+//!        t+19     value written; into the reduction
+//!        ...      the row's scalar written
+//! ```
+//! A term is issued when no matrix result wants the lanes in the next cycle, and the last term of a value when no matrix result will be
+//! written together with it. So nothing stalls after issue.
+//!
+//! Commands finish in order: one without a reduction has the shorter way, and begins only when it cannot overtake the one before.
+
+use crate::emit::describe;
+use crate::fields;
+use crate::lanes::{DelayBit, LanePlace, PackFlags};
+use crate::leaves::{inputs, outputs, DelayLine, DelayRows, PackBytes, Requantise};
+use crate::row_lanes::RowLanes;
+use crate::row_reduce::{RowReduce, ScaleUnit};
+use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
+
+/// Words that travel with a term besides its operands: route, kind, bounds, base.
+const TERM_WORDS: usize = 4;
+
+#[derive(LogicBlock)]
+pub struct RowEngine {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    // Command buffer.
+    pub start: Signal<In, Bit>,
+    pub command: Vec<Signal<In, Bits<32>>>,
+    pub take: Signal<Out, Bit>,
+    /// Other vector commands are running: a row command waits for them.
+    pub hold: Signal<In, Bit>,
+    // Accumulator memory.
+    pub accumulator_enable: Signal<Out, Bit>,
+    pub accumulator_address: Signal<Out, Bits<16>>,
+    pub accumulator_data: Vec<Signal<In, Bits<32>>>,
+    // Scalar memory.
+    pub scalar_read_enable: Signal<Out, Bit>,
+    pub scalar_read_address: Signal<Out, Bits<8>>,
+    pub scalar_read_data: Signal<In, Bits<32>>,
+    pub scalar_write_valid: Signal<Out, Bit>,
+    pub scalar_write_address: Signal<Out, Bits<8>>,
+    pub scalar_write_data: Signal<Out, Bits<32>>,
+    // Output stage.
+    /// A matrix result takes the lanes in the next cycle.
+    pub slot_reserved: Signal<In, Bit>,
+    /// A matrix result is written in the cycle in which a value issued now would be.
+    pub write_reserved: Signal<In, Bit>,
+    /// A term is in the lanes; with it the scaling.
+    pub scaling: Signal<Out, Bit>,
+    pub value: Vec<Signal<Out, Bits<32>>>,
+    pub pre_add: Signal<Out, Bits<32>>,
+    pub multiplier: Signal<Out, Bits<32>>,
+    pub left: Signal<Out, Bits<5>>,
+    pub right: Signal<Out, Bits<5>>,
+    pub post_add: Signal<Out, Bits<32>>,
+    /// What comes out of the lanes.
+    pub scaled: Vec<Signal<In, Bits<32>>>,
+    // Results.
+    pub activation_valid: Signal<Out, Bit>,
+    pub accumulator_valid: Signal<Out, Bit>,
+    pub result_address: Signal<Out, Bits<16>>,
+    pub activation_enable: Vec<Signal<Out, Bits<4>>>,
+    pub activation_data: Vec<Signal<Out, Bits<32>>>,
+    pub result_data: Vec<Signal<Out, Bits<32>>>,
+    /// A command's last result or scalar has been written, and the tokens it sends.
+    pub finished: Signal<Out, Bit>,
+    pub signal: Signal<Out, Bits<4>>,
+    pub busy: Signal<Out, Bit>,
+    pub illegal: Signal<Out, Bit>,
+    /// 0 idle, 1 waiting to begin, 2 running.
+    pub state: Signal<Out, Bits<4>>,
+    fields: fields::Row,
+    loading: DFF<Bit>,
+    running: DFF<Bit>,
+    draining: DFF<Bit>,
+    in_flight: DFF<Bits<8>>,
+    /// Cycles in which a command with the shorter way would overtake the last one.
+    cooldown: DFF<Bits<8>>,
+    searched: DFF<Bit>,
+    // Loops.
+    with_source: DFF<Bit>,
+    second_tap: DFF<Bit>,
+    group: DFF<Bits<16>>,
+    x: DFF<Bits<16>>,
+    y: DFF<Bits<16>>,
+    pad: DFF<Bit>,
+    source: DFF<Bits<16>>,
+    source_x: DFF<Bits<16>>,
+    source_y: DFF<Bits<16>>,
+    operand: DFF<Bits<16>>,
+    operand_x: DFF<Bits<16>>,
+    operand_y: DFF<Bits<16>>,
+    destination: DFF<Bits<16>>,
+    destination_x: DFF<Bits<16>>,
+    destination_y: DFF<Bits<16>>,
+    lane: DFF<Bits<8>>,
+    remaining: DFF<Bits<32>>,
+    limit: DFF<Bits<32>>,
+    base: DFF<Bits<32>>,
+    scalar: DFF<Bits<8>>,
+    result: DFF<Bits<8>>,
+    // The term in the lanes.
+    operand_1: DFF<Bit>,
+    term_1: DFF<Bit>,
+    first_tap_1: DFF<Bit>,
+    last_tap_1: DFF<Bit>,
+    first_group_1: DFF<Bit>,
+    last_group_1: DFF<Bit>,
+    last_1: DFF<Bit>,
+    destination_1: DFF<Bits<16>>,
+    lane_1: DFF<Bits<8>>,
+    count_1: DFF<Bits<8>>,
+    base_1: DFF<Bits<32>>,
+    result_1: DFF<Bits<8>>,
+    factors: Vec<DFF<Bits<16>>>,
+    pairs: Vec<PackHalves>,
+    term_delay: DelayRows,
+    operand_delay: DelayRows,
+    row_lanes: RowLanes,
+    words_delay: DelayRows,
+    place: LanePlace,
+    reduce: RowReduce,
+    scale: ScaleUnit,
+    kind_reduced: DelayLine<32>,
+    kind_scaled: DelayLine<32>,
+    kind_written: DelayLine<32>,
+    index_delay: DelayLine<32>,
+    done_scaled: DelayBit,
+    done_written: DelayBit,
+    end_written: DelayBit,
+    // The scalar's write, and the index behind it.
+    index_next: DFF<Bit>,
+    index_word: DFF<Bits<32>>,
+    index_address: DFF<Bits<8>>,
+    index_write: DFF<Bit>,
+    end_next: DFF<Bit>,
+    end_signal: DFF<Bits<4>>,
+    may_load: Signal<Local, Bit>,
+    overtakes: Signal<Local, Bit>,
+    load_now: Signal<Local, Bit>,
+    multiplies: Signal<Local, Bit>,
+    bad_function: Signal<Local, Bit>,
+    bad_destination: Signal<Local, Bit>,
+    bad_operand: Signal<Local, Bit>,
+    bad_continue: Signal<Local, Bit>,
+    continues: Signal<Local, Bit>,
+    uses_operand: Signal<Local, Bit>,
+    two_taps: Signal<Local, Bit>,
+    reduces: Signal<Local, Bit>,
+    searches: Signal<Local, Bit>,
+    cooling: Signal<Local, Bit>,
+    reads_source: Signal<Local, Bit>,
+    last_tap: Signal<Local, Bit>,
+    first_group: Signal<Local, Bit>,
+    last_group: Signal<Local, Bit>,
+    last_x: Signal<Local, Bit>,
+    last_y: Signal<Local, Bit>,
+    completes: Signal<Local, Bit>,
+    go: Signal<Local, Bit>,
+    issue: Signal<Local, Bit>,
+    term: Signal<Local, Bit>,
+    value_done: Signal<Local, Bit>,
+    row_done: Signal<Local, Bit>,
+    y_done: Signal<Local, Bit>,
+    finishing: Signal<Local, Bit>,
+    tap_source: Signal<Local, Bits<16>>,
+    tap_operand: Signal<Local, Bits<16>>,
+    next_source_x: Signal<Local, Bits<16>>,
+    next_source_y: Signal<Local, Bits<16>>,
+    next_operand_x: Signal<Local, Bits<16>>,
+    next_operand_y: Signal<Local, Bits<16>>,
+    next_destination_x: Signal<Local, Bits<16>>,
+    next_destination_y: Signal<Local, Bits<16>>,
+    lane_sum: Signal<Local, Bits<8>>,
+    next_lane: Signal<Local, Bits<8>>,
+    to_activation: Signal<Local, Bit>,
+    to_accumulator: Signal<Local, Bit>,
+    steps_destination: Signal<Local, Bit>,
+    length_step: Signal<Local, Bits<32>>,
+    length: Signal<Local, Bits<32>>,
+    next_limit: Signal<Local, Bits<32>>,
+    few_remain: Signal<Local, Bit>,
+    next_remaining: Signal<Local, Bits<32>>,
+    count: Signal<Local, Bits<8>>,
+    result_step: Signal<Local, Bits<8>>,
+    use_scale: Signal<Local, Bit>,
+    exponent: Signal<Local, Bits<16>>,
+    total_right: Signal<Local, Bits<16>>,
+    far: Signal<Local, Bit>,
+    reads_scalar: Signal<Local, Bit>,
+    flags: PackFlags,
+    ends: PackFlags,
+    modes: PackFlags,
+    route: PackBytes,
+    kind: PackBytes,
+    bounds: PackBytes,
+    term_flags: Signal<Local, Bits<8>>,
+    out_flags: Signal<Local, Bits<8>>,
+    out_valid: Signal<Local, Bit>,
+    out_reduces: Signal<Local, Bit>,
+    plain_end: Signal<Local, Bit>,
+    compare_now: Signal<Local, Bit>,
+    written_searches: Signal<Local, Bit>,
+    written_continues: Signal<Local, Bit>,
+    best: Signal<Local, Bits<32>>,
+    best_before: Signal<Local, Bits<32>>,
+    better: Signal<Local, Bit>,
+    write_now: Signal<Local, Bit>,
+    sign: Constant<Bits<32>>,
+    lanes: Constant<Bits<8>>,
+    wide_lanes: Constant<Bits<32>>,
+    lane_mask: Constant<Bits<8>>,
+    overtaking: Constant<Bits<8>>,
+    searching: Constant<Bits<8>>,
+    _lanes: usize,
+    _row_words: usize,
+    _pairs: usize,
+}
+
+/// Two 16-bit values as a word, the first one low.
+#[derive(LogicBlock, Default)]
+pub struct PackHalves {
+    pub low: Signal<In, Bits<16>>,
+    pub high: Signal<In, Bits<16>>,
+    pub both: Signal<Out, Bits<32>>,
+}
+
+impl Logic for PackHalves {
+    fn update(&mut self) {
+        self.both.next = (self.low.val().to_u64() | self.high.val().to_u64() << 16).into();
+    }
+    fn connect(&mut self) {
+        self.both.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("assign both = {high, low};".into())
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("pack_halves", "Two 16-bit values as a word.")
+    }
+}
+
+impl RowEngine {
+    pub fn new(rows: usize, lanes: usize) -> Self {
+        let scaling = Requantise::LATENCY_CYCLES as usize;
+        let reduction = RowReduce::latency_cycles(lanes);
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            start: Signal::default(),
+            command: inputs(frugal_isa::COMMAND_WORDS),
+            take: Signal::default(),
+            hold: Signal::default(),
+            accumulator_enable: Signal::default(),
+            accumulator_address: Signal::default(),
+            accumulator_data: inputs(lanes),
+            scalar_read_enable: Signal::default(),
+            scalar_read_address: Signal::default(),
+            scalar_read_data: Signal::default(),
+            scalar_write_valid: Signal::default(),
+            scalar_write_address: Signal::default(),
+            scalar_write_data: Signal::default(),
+            slot_reserved: Signal::default(),
+            write_reserved: Signal::default(),
+            scaling: Signal::default(),
+            value: outputs(lanes),
+            pre_add: Signal::default(),
+            multiplier: Signal::default(),
+            left: Signal::default(),
+            right: Signal::default(),
+            post_add: Signal::default(),
+            scaled: inputs(lanes),
+            activation_valid: Signal::default(),
+            accumulator_valid: Signal::default(),
+            result_address: Signal::default(),
+            activation_enable: outputs(rows / 4),
+            activation_data: outputs(rows / 4),
+            result_data: outputs(lanes),
+            finished: Signal::default(),
+            signal: Signal::default(),
+            busy: Signal::default(),
+            illegal: Signal::default(),
+            state: Signal::default(),
+            fields: Default::default(),
+            loading: DFF::default(),
+            running: DFF::default(),
+            draining: DFF::default(),
+            in_flight: DFF::default(),
+            cooldown: DFF::default(),
+            searched: DFF::default(),
+            with_source: DFF::default(),
+            second_tap: DFF::default(),
+            group: DFF::default(),
+            x: DFF::default(),
+            y: DFF::default(),
+            pad: DFF::default(),
+            source: DFF::default(),
+            source_x: DFF::default(),
+            source_y: DFF::default(),
+            operand: DFF::default(),
+            operand_x: DFF::default(),
+            operand_y: DFF::default(),
+            destination: DFF::default(),
+            destination_x: DFF::default(),
+            destination_y: DFF::default(),
+            lane: DFF::default(),
+            remaining: DFF::default(),
+            limit: DFF::default(),
+            base: DFF::default(),
+            scalar: DFF::default(),
+            result: DFF::default(),
+            operand_1: DFF::default(),
+            term_1: DFF::default(),
+            first_tap_1: DFF::default(),
+            last_tap_1: DFF::default(),
+            first_group_1: DFF::default(),
+            last_group_1: DFF::default(),
+            last_1: DFF::default(),
+            destination_1: DFF::default(),
+            lane_1: DFF::default(),
+            count_1: DFF::default(),
+            base_1: DFF::default(),
+            result_1: DFF::default(),
+            factors: (0..lanes).map(|_| DFF::default()).collect(),
+            pairs: (0..lanes / 2).map(|_| PackHalves::default()).collect(),
+            term_delay: DelayRows::new(TERM_WORDS, scaling),
+            operand_delay: DelayRows::new(lanes / 2, scaling),
+            row_lanes: RowLanes::new(lanes),
+            words_delay: DelayRows::new(TERM_WORDS, RowLanes::LATENCY_CYCLES),
+            place: LanePlace::new(rows, lanes),
+            reduce: RowReduce::new(lanes),
+            scale: Default::default(),
+            kind_reduced: DelayLine::new(reduction),
+            kind_scaled: DelayLine::new(ScaleUnit::LATENCY_CYCLES - 1),
+            kind_written: DelayLine::new(1),
+            index_delay: DelayLine::new(ScaleUnit::LATENCY_CYCLES),
+            done_scaled: DelayBit::new(ScaleUnit::LATENCY_CYCLES - 1),
+            done_written: DelayBit::new(1),
+            end_written: DelayBit::new(reduction + ScaleUnit::LATENCY_CYCLES),
+            index_next: DFF::default(),
+            index_word: DFF::default(),
+            index_address: DFF::default(),
+            index_write: DFF::default(),
+            end_next: DFF::default(),
+            end_signal: DFF::default(),
+            may_load: Signal::default(),
+            overtakes: Signal::default(),
+            load_now: Signal::default(),
+            multiplies: Signal::default(),
+            bad_function: Signal::default(),
+            bad_destination: Signal::default(),
+            bad_operand: Signal::default(),
+            bad_continue: Signal::default(),
+            continues: Signal::default(),
+            uses_operand: Signal::default(),
+            two_taps: Signal::default(),
+            reduces: Signal::default(),
+            searches: Signal::default(),
+            cooling: Signal::default(),
+            reads_source: Signal::default(),
+            last_tap: Signal::default(),
+            first_group: Signal::default(),
+            last_group: Signal::default(),
+            last_x: Signal::default(),
+            last_y: Signal::default(),
+            completes: Signal::default(),
+            go: Signal::default(),
+            issue: Signal::default(),
+            term: Signal::default(),
+            value_done: Signal::default(),
+            row_done: Signal::default(),
+            y_done: Signal::default(),
+            finishing: Signal::default(),
+            tap_source: Signal::default(),
+            tap_operand: Signal::default(),
+            next_source_x: Signal::default(),
+            next_source_y: Signal::default(),
+            next_operand_x: Signal::default(),
+            next_operand_y: Signal::default(),
+            next_destination_x: Signal::default(),
+            next_destination_y: Signal::default(),
+            lane_sum: Signal::default(),
+            next_lane: Signal::default(),
+            to_activation: Signal::default(),
+            to_accumulator: Signal::default(),
+            steps_destination: Signal::default(),
+            length_step: Signal::default(),
+            length: Signal::default(),
+            next_limit: Signal::default(),
+            few_remain: Signal::default(),
+            next_remaining: Signal::default(),
+            count: Signal::default(),
+            result_step: Signal::default(),
+            use_scale: Signal::default(),
+            exponent: Signal::default(),
+            total_right: Signal::default(),
+            far: Signal::default(),
+            reads_scalar: Signal::default(),
+            flags: Default::default(),
+            ends: Default::default(),
+            modes: Default::default(),
+            route: Default::default(),
+            kind: Default::default(),
+            bounds: Default::default(),
+            term_flags: Signal::default(),
+            out_flags: Signal::default(),
+            out_valid: Signal::default(),
+            out_reduces: Signal::default(),
+            plain_end: Signal::default(),
+            compare_now: Signal::default(),
+            written_searches: Signal::default(),
+            written_continues: Signal::default(),
+            best: Signal::default(),
+            best_before: Signal::default(),
+            better: Signal::default(),
+            write_now: Signal::default(),
+            sign: Constant::new((1u64 << 31).into()),
+            lanes: Constant::new((lanes as u64).into()),
+            wide_lanes: Constant::new((lanes as u64).into()),
+            lane_mask: Constant::new((rows as u64 - 1).into()),
+            overtaking: Constant::new((reduction as u64 + 7).into()),
+            searching: Constant::new((reduction as u64 + 25).into()),
+            _lanes: lanes,
+            _row_words: rows / 4,
+            _pairs: lanes / 2,
+        }
+    }
+
+    /// Cycles from issuing a value's last term to its write.
+    pub const WRITE_CYCLES: usize = 1 + Requantise::LATENCY_CYCLES as usize + RowLanes::LATENCY_CYCLES;
+}
+
+impl Logic for RowEngine {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self,
+            clock,
+            loading,
+            running,
+            draining,
+            in_flight,
+            cooldown,
+            searched,
+            with_source,
+            second_tap,
+            group,
+            x,
+            y,
+            pad,
+            source,
+            source_x,
+            source_y,
+            operand,
+            operand_x,
+            operand_y,
+            destination,
+            destination_x,
+            destination_y,
+            lane,
+            remaining,
+            limit,
+            base,
+            scalar,
+            result,
+            operand_1,
+            term_1,
+            first_tap_1,
+            last_tap_1,
+            first_group_1,
+            last_group_1,
+            last_1,
+            destination_1,
+            lane_1,
+            count_1,
+            base_1,
+            result_1,
+            index_word,
+            index_address,
+            index_write,
+            end_next,
+            end_signal
+        );
+        for i in 0..16 {
+            self.fields.words[i].next = self.command[i].val();
+        }
+        self.uses_operand.next = self.fields.operand.val().get_bit(0);
+        self.two_taps.next = self.fields.taps.val().get_bit(0);
+        self.reduces.next = self.fields.reduce.val().any();
+        self.searches.next = self.fields.reduce.val() == 3;
+        self.continues.next = self.fields.scalar_use.val() == 3;
+        self.use_scale.next = self.fields.scalar_use.val() == 2;
+        self.to_activation.next = self.fields.destination.val() == 1;
+        self.to_accumulator.next = self.fields.destination.val() == 2;
+        self.multiplies.next = self.fields.function.val() == 1;
+        self.bad_function.next = self.fields.function.val() > 4;
+        self.bad_destination.next = self.fields.destination.val() == 3;
+        self.bad_operand.next = (self.uses_operand.val() | self.two_taps.val()) & !self.multiplies.val();
+        self.bad_continue.next = self.continues.val() & !self.searches.val();
+        self.illegal.next = self.load_now.val()
+            & (self.bad_function.val()
+                | self.bad_destination.val()
+                | self.bad_operand.val()
+                | self.bad_continue.val());
+
+        // Begin.
+        self.cooling.next = self.cooldown.q.val().any();
+        self.overtakes.next = self.cooling.val() & (!self.reduces.val() | self.searched.q.val());
+        self.may_load.next = !self.hold.val() & !self.overtakes.val();
+        self.load_now.next = self.loading.q.val() & self.may_load.val();
+        self.take.next = !self.running.q.val() & !self.loading.q.val() & !self.draining.q.val();
+        self.loading.d.next = self.start.val() | (self.loading.q.val() & !self.may_load.val());
+        if self.cooling.val() {
+            self.cooldown.d.next = self.cooldown.q.val() - 1;
+        }
+
+        // Issue.
+        self.reads_source.next = !self.uses_operand.val() | self.with_source.q.val();
+        self.last_tap.next = !self.two_taps.val() | self.second_tap.q.val();
+        self.first_group.next = self.group.q.val() == 0;
+        self.last_group.next = self.group.q.val() == self.fields.groups.val();
+        self.last_x.next = self.x.q.val() == self.fields.rows_x.val();
+        self.last_y.next = self.y.q.val() == self.fields.rows_y.val();
+        self.completes.next = self.reads_source.val() & self.last_tap.val();
+        self.go.next = self.running.q.val() & !self.pad.q.val() & !self.slot_reserved.val();
+        self.issue.next = self.go.val() & (!self.completes.val() | !self.write_reserved.val());
+        self.term.next = self.issue.val() & self.reads_source.val();
+        self.value_done.next = self.issue.val() & self.completes.val();
+        self.row_done.next = self.value_done.val() & self.last_group.val();
+        self.y_done.next = self.row_done.val() & self.last_x.val();
+        self.finishing.next = self.y_done.val() & self.last_y.val();
+        self.tap_source.next = self.source.q.val();
+        self.tap_operand.next = self.operand.q.val();
+        if self.second_tap.q.val() {
+            self.tap_source.next = self.source.q.val() + self.fields.source_stride_tap.val();
+            self.tap_operand.next = self.operand.q.val() + self.fields.operand_stride_tap.val();
+        }
+        self.accumulator_enable.next = self.issue.val();
+        self.accumulator_address.next = self.tap_operand.val();
+        if self.reads_source.val() {
+            self.accumulator_address.next = self.tap_source.val();
+        }
+
+        // Next term, value, row.
+        self.next_source_x.next = self.source_x.q.val() + self.fields.source_stride_x.val();
+        self.next_source_y.next = self.source_y.q.val() + self.fields.source_stride_y.val();
+        self.next_operand_x.next = self.operand_x.q.val() + self.fields.operand_stride_x.val();
+        self.next_operand_y.next = self.operand_y.q.val() + self.fields.operand_stride_y.val();
+        self.next_destination_x.next = self.destination_x.q.val() + self.fields.destination_stride_x.val();
+        self.next_destination_y.next = self.destination_y.q.val() + self.fields.destination_stride_y.val();
+        self.lane_sum.next = self.lane.q.val() + self.lanes.val();
+        self.next_lane.next = self.lane_sum.val() & self.lane_mask.val();
+        self.steps_destination.next = !self.to_activation.val();
+        if self.next_lane.val() == 0 {
+            self.steps_destination.next = true;
+        }
+        self.length_step.next = bit_cast::<32, 8>(self.fields.length_step.val());
+        self.length.next = bit_cast::<32, 16>(self.fields.length.val());
+        self.next_limit.next = self.limit.q.val() + self.length_step.val();
+        self.few_remain.next = self.remaining.q.val() < self.wide_lanes.val();
+        self.next_remaining.next = self.remaining.q.val() - self.wide_lanes.val();
+        self.count.next = self.lanes.val();
+        if self.few_remain.val() {
+            self.next_remaining.next = 0.into();
+            self.count.next = self.remaining.q.val().get_bits::<8>(0);
+        }
+        self.result_step.next = 1.into();
+        if self.searches.val() {
+            self.result_step.next = 2.into();
+        }
+        self.pad.d.next = false;
+        if self.issue.val() & self.uses_operand.val() {
+            self.with_source.d.next = !self.with_source.q.val();
+        }
+        if self.term.val() {
+            self.second_tap.d.next = !self.last_tap.val();
+        }
+        if self.value_done.val() {
+            self.group.d.next = self.group.q.val() + 1;
+            self.source.d.next = self.source.q.val() + 1;
+            self.operand.d.next = self.operand.q.val() + 1;
+            self.lane.d.next = self.next_lane.val();
+            if self.steps_destination.val() {
+                self.destination.d.next = self.destination.q.val() + 1;
+            }
+            self.remaining.d.next = self.next_remaining.val();
+            self.base.d.next = self.base.q.val() + self.wide_lanes.val();
+        }
+        if self.row_done.val() {
+            self.group.d.next = 0.into();
+            self.x.d.next = self.x.q.val() + 1;
+            self.source.d.next = self.next_source_x.val();
+            self.source_x.d.next = self.next_source_x.val();
+            self.operand.d.next = self.next_operand_x.val();
+            self.operand_x.d.next = self.next_operand_x.val();
+            self.destination.d.next = self.next_destination_x.val();
+            self.destination_x.d.next = self.next_destination_x.val();
+            self.lane.d.next = self.fields.first_lane.val();
+            self.limit.d.next = self.next_limit.val();
+            self.remaining.d.next = self.next_limit.val();
+            self.base.d.next = self.fields.initial.val();
+            self.scalar.d.next = self.scalar.q.val() + 1;
+            self.result.d.next = self.result.q.val() + self.result_step.val();
+            // A search writes two scalars a row.
+            self.pad.d.next = self.searches.val();
+        }
+        if self.y_done.val() {
+            self.x.d.next = 0.into();
+            self.y.d.next = self.y.q.val() + 1;
+            self.source.d.next = self.next_source_y.val();
+            self.source_x.d.next = self.next_source_y.val();
+            self.source_y.d.next = self.next_source_y.val();
+            self.operand.d.next = self.next_operand_y.val();
+            self.operand_x.d.next = self.next_operand_y.val();
+            self.operand_y.d.next = self.next_operand_y.val();
+            self.destination.d.next = self.next_destination_y.val();
+            self.destination_x.d.next = self.next_destination_y.val();
+            self.destination_y.d.next = self.next_destination_y.val();
+            self.limit.d.next = self.length.val();
+            self.remaining.d.next = self.length.val();
+        }
+        self.draining.d.next = false;
+        if self.finishing.val() {
+            self.running.d.next = false;
+            // The fields are used until the last term is in the lanes.
+            self.draining.d.next = true;
+            self.searched.d.next = self.searches.val();
+            self.cooldown.d.next = 0.into();
+            if self.searches.val() {
+                self.cooldown.d.next = self.searching.val();
+            } else if self.reduces.val() {
+                self.cooldown.d.next = self.overtaking.val();
+            }
+        }
+        if self.load_now.val() {
+            self.running.d.next = true;
+            self.with_source.d.next = false;
+            self.second_tap.d.next = false;
+            self.group.d.next = 0.into();
+            self.x.d.next = 0.into();
+            self.y.d.next = 0.into();
+            self.source.d.next = self.fields.source_address.val();
+            self.source_x.d.next = self.fields.source_address.val();
+            self.source_y.d.next = self.fields.source_address.val();
+            self.operand.d.next = self.fields.operand_address.val();
+            self.operand_x.d.next = self.fields.operand_address.val();
+            self.operand_y.d.next = self.fields.operand_address.val();
+            self.destination.d.next = self.fields.destination_address.val();
+            self.destination_x.d.next = self.fields.destination_address.val();
+            self.destination_y.d.next = self.fields.destination_address.val();
+            self.lane.d.next = self.fields.first_lane.val();
+            self.limit.d.next = self.length.val();
+            self.remaining.d.next = self.length.val();
+            self.base.d.next = self.fields.initial.val();
+            self.scalar.d.next = self.fields.scalar_address.val();
+            self.result.d.next = self.fields.result_address.val();
+        }
+
+        // The term in the lanes.
+        self.operand_1.d.next = self.issue.val() & !self.reads_source.val();
+        self.term_1.d.next = self.term.val();
+        self.first_tap_1.d.next = !self.second_tap.q.val();
+        self.last_tap_1.d.next = self.last_tap.val();
+        self.first_group_1.d.next = self.first_group.val();
+        self.last_group_1.d.next = self.last_group.val();
+        self.last_1.d.next = self.finishing.val();
+        self.destination_1.d.next = self.destination.q.val();
+        self.lane_1.d.next = self.lane.q.val();
+        self.count_1.d.next = self.count.val();
+        self.base_1.d.next = self.base.q.val();
+        self.result_1.d.next = self.result.q.val();
+        for l in 0..self._lanes {
+            self.factors[l].clock.next = self.clock.val();
+            self.factors[l].d.next = self.factors[l].q.val();
+            if self.operand_1.q.val() {
+                self.factors[l].d.next = self.accumulator_data[l].val().get_bits::<16>(0);
+            }
+            self.value[l].next = self.accumulator_data[l].val();
+        }
+        self.scaling.next = self.term_1.q.val();
+        self.pre_add.next = 0.into();
+        if self.fields.scalar_use.val() == 1 {
+            self.pre_add.next = self.scalar_read_data.val();
+        }
+        self.exponent.next = bit_cast::<16, 8>(self.scalar_read_data.val().get_bits::<8>(24));
+        self.total_right.next = bit_cast::<16, 5>(self.fields.right_shift.val()) + self.exponent.val();
+        self.far.next = self.total_right.val() > 31;
+        self.multiplier.next = self.fields.multiplier.val();
+        self.left.next = self.fields.left_shift.val();
+        self.right.next = self.fields.right_shift.val();
+        if self.use_scale.val() {
+            self.multiplier.next = self.scalar_read_data.val() << 15;
+            self.right.next = self.total_right.val().get_bits::<5>(0);
+            if self.far.val() {
+                self.right.next = 31.into();
+            }
+        }
+        self.post_add.next = self.fields.post_add.val();
+        self.flags.bits[0].next = self.to_accumulator.val();
+        self.flags.bits[1].next = self.to_activation.val();
+        self.flags.bits[2].next = self.first_tap_1.q.val();
+        self.flags.bits[3].next = self.last_tap_1.q.val();
+        self.flags.bits[4].next = self.first_group_1.q.val();
+        self.flags.bits[5].next = self.last_group_1.q.val();
+        self.flags.bits[6].next = self.last_1.q.val();
+        self.flags.bits[7].next = self.term_1.q.val();
+        self.route.bytes[0].next = self.destination_1.q.val().get_bits::<8>(0);
+        self.route.bytes[1].next = self.destination_1.q.val().get_bits::<8>(8);
+        self.route.bytes[2].next = self.lane_1.q.val();
+        self.route.bytes[3].next = self.flags.flags.val();
+        for b in 0..4 {
+            self.ends.bits[b].next = self.command[0].val().get_bit(b + 12);
+        }
+        self.ends.bits[4].next = self.fields.reduce.val().get_bit(0);
+        self.ends.bits[5].next = self.fields.reduce.val().get_bit(1);
+        self.ends.bits[6].next = self.fields.finish.val().get_bit(0);
+        self.ends.bits[7].next = self.fields.finish.val().get_bit(1);
+        for b in 0..3 {
+            self.modes.bits[b].next = self.fields.function.val().get_bit(b);
+            self.modes.bits[b + 4].next = false;
+        }
+        self.modes.bits[3].next = self.continues.val();
+        self.modes.bits[7].next = false;
+        self.kind.bytes[0].next = self.ends.flags.val();
+        self.kind.bytes[1].next = self.modes.flags.val();
+        self.kind.bytes[2].next = bit_cast::<8, 5>(self.fields.shift.val());
+        self.kind.bytes[3].next = self.result_1.q.val();
+        self.bounds.bytes[0].next = self.count_1.q.val();
+        self.bounds.bytes[1].next = self.fields.minimum.val();
+        self.bounds.bytes[2].next = self.fields.maximum.val();
+        self.bounds.bytes[3].next = 0.into();
+        self.term_delay.clock.next = self.clock.val();
+        self.term_delay.value[0].next = self.route.word.val();
+        self.term_delay.value[1].next = self.kind.word.val();
+        self.term_delay.value[2].next = self.bounds.word.val();
+        self.term_delay.value[3].next = self.base_1.q.val();
+        self.operand_delay.clock.next = self.clock.val();
+        for p in 0..self._pairs {
+            self.pairs[p].low.next = self.fields.factor.val();
+            self.pairs[p].high.next = self.fields.factor.val();
+            if self.uses_operand.val() {
+                self.pairs[p].low.next = self.factors[p * 2].q.val();
+                self.pairs[p].high.next = self.factors[p * 2 + 1].q.val();
+            }
+            self.operand_delay.value[p].next = self.pairs[p].both.val();
+        }
+
+        // The function.
+        self.term_flags.next = self.term_delay.delayed[0].val().get_bits::<8>(24);
+        self.row_lanes.clock.next = self.clock.val();
+        self.row_lanes.valid.next = self.term_flags.val().get_bit(7);
+        self.row_lanes.first.next = self.term_flags.val().get_bit(2);
+        self.row_lanes.clamped.next = self.term_flags.val().get_bit(1);
+        self.row_lanes.operation.next = self.term_delay.delayed[1].val().get_bits::<3>(8);
+        self.row_lanes.shift.next = self.term_delay.delayed[1].val().get_bits::<5>(16);
+        self.row_lanes.count.next = self.term_delay.delayed[2].val().get_bits::<8>(0);
+        self.row_lanes.minimum.next = self.term_delay.delayed[2].val().get_bits::<8>(8);
+        self.row_lanes.maximum.next = self.term_delay.delayed[2].val().get_bits::<8>(16);
+        for l in 0..self._lanes {
+            self.row_lanes.result[l].next = self.scaled[l].val();
+        }
+        for p in 0..self._pairs {
+            self.row_lanes.operand[p * 2].next = self.operand_delay.delayed[p].val().get_bits::<16>(0);
+            self.row_lanes.operand[p * 2 + 1].next = self.operand_delay.delayed[p].val().get_bits::<16>(16);
+        }
+        self.words_delay.clock.next = self.clock.val();
+        for w in 0..4 {
+            self.words_delay.value[w].next = self.term_delay.delayed[w].val();
+        }
+
+        // The result.
+        self.out_flags.next = self.words_delay.delayed[0].val().get_bits::<8>(24);
+        self.out_valid.next = self.out_flags.val().get_bit(7) & self.out_flags.val().get_bit(3);
+        self.accumulator_valid.next = self.out_valid.val() & self.out_flags.val().get_bit(0);
+        self.activation_valid.next = self.out_valid.val() & self.out_flags.val().get_bit(1);
+        self.result_address.next = self.words_delay.delayed[0].val().get_bits::<16>(0);
+        self.place.valid.next = self.out_valid.val() & self.out_flags.val().get_bit(1);
+        self.place.lane.next = self.words_delay.delayed[0].val().get_bits::<8>(16);
+        for l in 0..self._lanes {
+            self.place.bytes[l].next = self.row_lanes.value[l].val().get_bits::<8>(0);
+            self.result_data[l].next = self.row_lanes.value[l].val();
+            self.reduce.value[l].next = self.row_lanes.value[l].val();
+        }
+        for w in 0..self._row_words {
+            self.activation_enable[w].next = self.place.enable[w].val();
+            self.activation_data[w].next = self.place.words[w].val();
+        }
+        self.out_reduces.next = self.words_delay.delayed[1].val().get_bits::<2>(4).any();
+        self.plain_end.next =
+            self.out_valid.val() & self.out_flags.val().get_bit(6) & !self.out_reduces.val();
+
+        // The row's scalar.
+        self.reduce.clock.next = self.clock.val();
+        self.reduce.valid.next = self.out_valid.val() & self.out_reduces.val();
+        self.reduce.first.next = self.out_flags.val().get_bit(4);
+        self.reduce.last.next = self.out_flags.val().get_bit(5);
+        self.reduce.count.next = self.words_delay.delayed[2].val().get_bits::<8>(0);
+        self.reduce.reduce.next = self.words_delay.delayed[1].val().get_bits::<2>(4);
+        self.reduce.base.next = self.words_delay.delayed[3].val();
+        self.kind_reduced.clock.next = self.clock.val();
+        self.kind_reduced.value.next = self.words_delay.delayed[1].val();
+        self.end_written.clock.next = self.clock.val();
+        self.end_written.value.next =
+            self.out_valid.val() & self.out_flags.val().get_bit(6) & self.out_reduces.val();
+        self.scale.clock.next = self.clock.val();
+        self.scale.total.next = self.reduce.total.val();
+        self.scale.finish.next = self.kind_reduced.delayed.val().get_bits::<2>(6);
+        if self.kind_reduced.delayed.val().get_bits::<2>(4) == 3 {
+            self.scale.finish.next = 0.into();
+        }
+        self.kind_scaled.clock.next = self.clock.val();
+        self.kind_scaled.value.next = self.kind_reduced.delayed.val();
+        self.kind_written.clock.next = self.clock.val();
+        self.kind_written.value.next = self.kind_scaled.delayed.val();
+        self.index_delay.clock.next = self.clock.val();
+        self.index_delay.value.next = self.reduce.index.val();
+        self.done_scaled.clock.next = self.clock.val();
+        self.done_scaled.value.next = self.reduce.done.val();
+        self.done_written.clock.next = self.clock.val();
+        self.done_written.value.next = self.done_scaled.delayed.val();
+        // A search that continues reads the best value so far a cycle before its own is there.
+        self.compare_now.next = self.done_scaled.delayed.val() & self.kind_scaled.delayed.val().get_bit(11);
+        self.reads_scalar.next = self.fields.scalar_use.val().any() & !self.continues.val();
+        self.scalar_read_enable.next = (self.term.val() & self.reads_scalar.val()) | self.compare_now.val();
+        self.scalar_read_address.next = self.scalar.q.val();
+        if self.compare_now.val() {
+            self.scalar_read_address.next = self.kind_scaled.delayed.val().get_bits::<8>(24);
+        }
+        self.written_searches.next = self.kind_written.delayed.val().get_bits::<2>(4) == 3;
+        self.written_continues.next = self.kind_written.delayed.val().get_bit(11);
+        // With the sign inverted, an unsigned comparison orders signed numbers.
+        self.best.next = self.scale.word.val() ^ self.sign.val();
+        self.best_before.next = self.scalar_read_data.val() ^ self.sign.val();
+        self.better.next = !self.written_continues.val();
+        if self.best.val() > self.best_before.val() {
+            self.better.next = true;
+        }
+        self.write_now.next = self.done_written.delayed.val() & self.better.val();
+        self.scalar_write_valid.next = self.write_now.val() | self.index_write.q.val();
+        self.scalar_write_address.next = self.index_address.q.val();
+        self.scalar_write_data.next = self.index_word.q.val();
+        if self.write_now.val() {
+            self.scalar_write_address.next = self.kind_written.delayed.val().get_bits::<8>(24);
+            self.scalar_write_data.next = self.scale.word.val();
+        }
+        self.index_write.d.next = self.write_now.val() & self.written_searches.val();
+        self.index_word.d.next = self.index_delay.delayed.val();
+        self.index_address.d.next = self.kind_written.delayed.val().get_bits::<8>(24) + 1;
+        self.end_next.d.next = self.end_written.delayed.val();
+        self.end_signal.d.next = self.kind_written.delayed.val().get_bits::<4>(0);
+
+        // Commands started and not yet finished.
+        self.finished.next = self.plain_end.val() | self.end_next.q.val();
+        self.signal.next = 0.into();
+        if self.plain_end.val() {
+            self.signal.next = self.words_delay.delayed[1].val().get_bits::<4>(0);
+        } else if self.end_next.q.val() {
+            self.signal.next = self.end_signal.q.val();
+        }
+        if self.start.val() & !self.finished.val() {
+            self.in_flight.d.next = self.in_flight.q.val() + 1;
+        } else if self.finished.val() & !self.start.val() {
+            self.in_flight.d.next = self.in_flight.q.val() - 1;
+        }
+        self.busy.next = self.in_flight.q.val().any();
+        self.state.next = 0.into();
+        if self.loading.q.val() {
+            self.state.next = 1.into();
+        } else if self.running.q.val() {
+            self.state.next = 2.into();
+        }
+        if self.reset.val() {
+            self.loading.d.next = false;
+            self.running.d.next = false;
+            self.in_flight.d.next = 0.into();
+            self.cooldown.d.next = 0.into();
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "row_engine",
+            "Works along rows of accumulator memory: scales, applies a function, writes, and reduces each row to a scalar.",
+        )
+    }
+}
