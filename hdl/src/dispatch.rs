@@ -223,6 +223,7 @@ impl Logic for Dispatch {
                 5 => self.goes_to.next = 4.into(),
                 6 => self.goes_to.next = 5.into(),
                 7 => self.goes_to.next = 2.into(),
+                8 => self.goes_to.next = 2.into(),
                 _ => self.goes_to.next = 6.into(),
             }
         }

@@ -125,7 +125,7 @@ pub struct RowEngine {
     row_lanes: RowLanes,
     words_delay: DelayRows,
     place: LanePlace,
-    reduce: RowReduce,
+    reduction: RowReduce,
     scale: ScaleUnit,
     kind_reduced: DelayLine<32>,
     kind_scaled: DelayLine<32>,
@@ -135,7 +135,6 @@ pub struct RowEngine {
     done_written: DelayBit,
     end_written: DelayBit,
     // The scalar's write, and the index behind it.
-    index_next: DFF<Bit>,
     index_word: DFF<Bits<32>>,
     index_address: DFF<Bits<8>>,
     index_write: DFF<Bit>,
@@ -194,7 +193,7 @@ pub struct RowEngine {
     total_right: Signal<Local, Bits<16>>,
     far: Signal<Local, Bit>,
     reads_scalar: Signal<Local, Bit>,
-    flags: PackFlags,
+    term_bits: PackFlags,
     ends: PackFlags,
     modes: PackFlags,
     route: PackBytes,
@@ -334,7 +333,7 @@ impl RowEngine {
             row_lanes: RowLanes::new(lanes),
             words_delay: DelayRows::new(TERM_WORDS, RowLanes::LATENCY_CYCLES),
             place: LanePlace::new(rows, lanes),
-            reduce: RowReduce::new(lanes),
+            reduction: RowReduce::new(lanes),
             scale: Default::default(),
             kind_reduced: DelayLine::new(reduction),
             kind_scaled: DelayLine::new(ScaleUnit::LATENCY_CYCLES - 1),
@@ -343,7 +342,6 @@ impl RowEngine {
             done_scaled: DelayBit::new(ScaleUnit::LATENCY_CYCLES - 1),
             done_written: DelayBit::new(1),
             end_written: DelayBit::new(reduction + ScaleUnit::LATENCY_CYCLES),
-            index_next: DFF::default(),
             index_word: DFF::default(),
             index_address: DFF::default(),
             index_write: DFF::default(),
@@ -402,7 +400,7 @@ impl RowEngine {
             total_right: Signal::default(),
             far: Signal::default(),
             reads_scalar: Signal::default(),
-            flags: Default::default(),
+            term_bits: Default::default(),
             ends: Default::default(),
             modes: Default::default(),
             route: Default::default(),
@@ -702,18 +700,18 @@ impl Logic for RowEngine {
             }
         }
         self.post_add.next = self.fields.post_add.val();
-        self.flags.bits[0].next = self.to_accumulator.val();
-        self.flags.bits[1].next = self.to_activation.val();
-        self.flags.bits[2].next = self.first_tap_1.q.val();
-        self.flags.bits[3].next = self.last_tap_1.q.val();
-        self.flags.bits[4].next = self.first_group_1.q.val();
-        self.flags.bits[5].next = self.last_group_1.q.val();
-        self.flags.bits[6].next = self.last_1.q.val();
-        self.flags.bits[7].next = self.term_1.q.val();
+        self.term_bits.bits[0].next = self.to_accumulator.val();
+        self.term_bits.bits[1].next = self.to_activation.val();
+        self.term_bits.bits[2].next = self.first_tap_1.q.val();
+        self.term_bits.bits[3].next = self.last_tap_1.q.val();
+        self.term_bits.bits[4].next = self.first_group_1.q.val();
+        self.term_bits.bits[5].next = self.last_group_1.q.val();
+        self.term_bits.bits[6].next = self.last_1.q.val();
+        self.term_bits.bits[7].next = self.term_1.q.val();
         self.route.bytes[0].next = self.destination_1.q.val().get_bits::<8>(0);
         self.route.bytes[1].next = self.destination_1.q.val().get_bits::<8>(8);
         self.route.bytes[2].next = self.lane_1.q.val();
-        self.route.bytes[3].next = self.flags.flags.val();
+        self.route.bytes[3].next = self.term_bits.flags.val();
         for b in 0..4 {
             self.ends.bits[b].next = self.command[0].val().get_bit(b + 12);
         }
@@ -785,7 +783,7 @@ impl Logic for RowEngine {
         for l in 0..self._lanes {
             self.place.bytes[l].next = self.row_lanes.value[l].val().get_bits::<8>(0);
             self.result_data[l].next = self.row_lanes.value[l].val();
-            self.reduce.value[l].next = self.row_lanes.value[l].val();
+            self.reduction.value[l].next = self.row_lanes.value[l].val();
         }
         for w in 0..self._row_words {
             self.activation_enable[w].next = self.place.enable[w].val();
@@ -796,20 +794,20 @@ impl Logic for RowEngine {
             self.out_valid.val() & self.out_flags.val().get_bit(6) & !self.out_reduces.val();
 
         // The row's scalar.
-        self.reduce.clock.next = self.clock.val();
-        self.reduce.valid.next = self.out_valid.val() & self.out_reduces.val();
-        self.reduce.first.next = self.out_flags.val().get_bit(4);
-        self.reduce.last.next = self.out_flags.val().get_bit(5);
-        self.reduce.count.next = self.words_delay.delayed[2].val().get_bits::<8>(0);
-        self.reduce.reduce.next = self.words_delay.delayed[1].val().get_bits::<2>(4);
-        self.reduce.base.next = self.words_delay.delayed[3].val();
+        self.reduction.clock.next = self.clock.val();
+        self.reduction.valid.next = self.out_valid.val() & self.out_reduces.val();
+        self.reduction.first.next = self.out_flags.val().get_bit(4);
+        self.reduction.last.next = self.out_flags.val().get_bit(5);
+        self.reduction.count.next = self.words_delay.delayed[2].val().get_bits::<8>(0);
+        self.reduction.reduce.next = self.words_delay.delayed[1].val().get_bits::<2>(4);
+        self.reduction.base.next = self.words_delay.delayed[3].val();
         self.kind_reduced.clock.next = self.clock.val();
         self.kind_reduced.value.next = self.words_delay.delayed[1].val();
         self.end_written.clock.next = self.clock.val();
         self.end_written.value.next =
             self.out_valid.val() & self.out_flags.val().get_bit(6) & self.out_reduces.val();
         self.scale.clock.next = self.clock.val();
-        self.scale.total.next = self.reduce.total.val();
+        self.scale.total.next = self.reduction.total.val();
         self.scale.finish.next = self.kind_reduced.delayed.val().get_bits::<2>(6);
         if self.kind_reduced.delayed.val().get_bits::<2>(4) == 3 {
             self.scale.finish.next = 0.into();
@@ -819,9 +817,9 @@ impl Logic for RowEngine {
         self.kind_written.clock.next = self.clock.val();
         self.kind_written.value.next = self.kind_scaled.delayed.val();
         self.index_delay.clock.next = self.clock.val();
-        self.index_delay.value.next = self.reduce.index.val();
+        self.index_delay.value.next = self.reduction.index.val();
         self.done_scaled.clock.next = self.clock.val();
-        self.done_scaled.value.next = self.reduce.done.val();
+        self.done_scaled.value.next = self.reduction.done.val();
         self.done_written.clock.next = self.clock.val();
         self.done_written.value.next = self.done_scaled.delayed.val();
         // A search that continues reads the best value so far a cycle before its own is there.

@@ -4,8 +4,8 @@
 //! the bytes must be the same. Failures shrink and print their seed.
 
 use frugal_device::{Device, GoldenDevice, RunOptions};
-use frugal_isa::command::{layout, space, Barrier, End, Load, Matrix, Move, Store, Vector};
-use frugal_isa::{Command, Config, Program, TensorLayout};
+use frugal_isa::command::{layout, space, Barrier, End, Load, Matrix, Move, Row, Store, Tokens, Vector};
+use frugal_isa::{Command, Config, Engine, Program, TensorLayout};
 use frugal_testbench::accelerator::verilated_device;
 use frugal_testbench::axi::Stalls;
 use frugal_testbench::device::SimulationOptions;
@@ -29,7 +29,15 @@ fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
     }
 }
 
+/// A program that executes one command at a time.
 fn program(config: &Config, seed: u64, commands: &[Command]) -> Program {
+    let barrier = || Command::from(Barrier::default());
+    let separate: Vec<Command> = commands.iter().flat_map(|c| [barrier(), c.clone()]).collect();
+    program_of(config, seed, &separate)
+}
+
+/// Loads of all memories, a barrier, the commands, a barrier, and stores.
+fn program_of(config: &Config, seed: u64, commands: &[Command]) -> Program {
     let activation_bytes = config.activation_bytes();
     let weight_bytes = config.weight_bytes();
     let parameter_bytes = config.parameter_depth * config.parameter_group_bytes();
@@ -93,10 +101,8 @@ fn program(config: &Config, seed: u64, commands: &[Command]) -> Program {
         }
         .into(),
     ];
-    for command in commands {
-        all.push(Barrier::default().into());
-        all.push(command.clone());
-    }
+    all.push(Barrier::default().into());
+    all.extend_from_slice(commands);
     all.push(Barrier::default().into());
     all.push(store(space::ACTIVATION, 0, activation_bytes));
     all.push(store(space::ACCUMULATOR, activation_bytes, accumulator_bytes));
@@ -305,6 +311,102 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// A row command that reads accumulator rows 0..24 and scalars of the `number` before, and writes places of its own.
+    fn row(config: Config, number: u32)(
+        function in 0u32..5, reduce in 0u32..4, finish in 0u32..4, operand in any::<bool>(), destination in 0u32..3,
+        scalar_use in 0u32..4, taps in 1u32..3, source in 0u32..24, operand_address in 0u32..24, rows_x in 1u32..4, rows_y in 1u32..3,
+        groups in 1u32..4, length in 0u32..40, length_step in 0u32..12, strides in prop::array::uniform8(0u32..6), lane in 0u32..16,
+        factor in any::<i16>(), multiplier in 0u32..=1 << 31, shifts in (0u32..32, 0u32..32, 0u32..32), flat in any::<bool>(),
+        clamp in (-128i32..128, -128i32..128), post_add in any::<i32>(), initial in any::<i32>()
+    ) -> Command {
+        let reduces = scalar_use != 3 || reduce == 3;
+        let wrap = |first: u32, far: u32| if first + far < 24 { first } else { 0 };
+        let far = |stride_x: u32, stride_y: u32, tap: u32| {
+            (rows_x - 1) * stride_x + (rows_y - 1) * stride_y + (taps - 1) * tap + groups
+        };
+        let source_far = far(strides[0], strides[1], strides[2]);
+        let operand_far = far(strides[3], strides[4], strides[5]);
+        let multiplies = function == 1;
+        // Accumulator rows 32.. and activation vectors 64.. are divided among six commands.
+        let destination = match destination {
+            2 if rows_x * rows_y * groups > 5 => 0,
+            other => other,
+        };
+        Row {
+            tokens: Tokens { wait: if number > 0 { Engine::Vector.mask() } else { 0 }, signal: Engine::Vector.mask() },
+            function,
+            reduce,
+            finish,
+            operand: operand && multiplies,
+            destination,
+            scalar_use: if reduces { scalar_use } else { 0 },
+            taps: if multiplies { taps } else { 1 },
+            source_address: wrap(source, source_far),
+            operand_address: wrap(operand_address, operand_far),
+            destination_address: if destination == 2 { 32 + 5 * number } else { 64 + 10 * number },
+            first_lane: (lane * config.lanes as u32) % config.rows as u32,
+            length_step,
+            rows_x,
+            rows_y,
+            groups,
+            length,
+            source_stride_x: strides[0],
+            source_stride_y: strides[1],
+            operand_stride_x: strides[3],
+            operand_stride_y: strides[4],
+            destination_stride_x: if destination == 2 { groups } else { 1 },
+            destination_stride_y: if destination == 2 { groups * rows_x } else { 3 },
+            source_stride_tap: strides[2],
+            operand_stride_tap: strides[5],
+            scalar_address: if number == 0 { 0 } else { 16 * (number - 1) },
+            result_address: 16 * number,
+            factor: i32::from(factor),
+            // Often nothing is scaled away.
+            multiplier: if flat { 1 << 31 } else { multiplier },
+            left_shift: if flat { 0 } else { shifts.0 },
+            right_shift: if flat { 0 } else { shifts.1 },
+            shift: shifts.2,
+            minimum: clamp.0.min(clamp.1),
+            maximum: clamp.0.max(clamp.1),
+            post_add: if flat { 0 } else { post_add },
+            initial,
+        }
+        .into()
+    }
+}
+
+/// Up to six row commands that run one after the other, waiting for each other's results or not, and matrix commands beside them.
+fn rows(config: Config) -> impl Strategy<Value = Vec<Command>> {
+    let rows: Vec<_> = (0..6).map(|number| row(config.clone(), number)).collect();
+    let matrices = prop::collection::vec(matrix(config.clone()), 0..4);
+    (rows, 1usize..7, matrices, any::<u8>()).prop_map(move |(mut rows, count, matrices, free)| {
+        rows.truncate(count);
+        let last = rows.len() - 1;
+        for (i, command) in rows.iter_mut().enumerate() {
+            // Without its own token a command follows closely; then it must not read the scalars of the one before.
+            let Command::Row(row) = command else { unreachable!("a row command") };
+            if free >> i & 1 == 1 && matches!(row.scalar_use, 0 | 3) {
+                row.tokens.wait = 0;
+            }
+            if i == last {
+                row.tokens.signal = 0;
+            }
+        }
+        // A token that nobody takes stays; that is no error.
+        let mut commands = Vec::new();
+        for (i, row) in rows.into_iter().enumerate() {
+            if let Some(Command::Matrix(m)) = matrices.get(i) {
+                // Results go where no row command reads or writes.
+                let m = Matrix { accumulate: false, to_accumulator: false, output_address: 40, ..m.clone() };
+                commands.push(m.into());
+            }
+            commands.push(row);
+        }
+        commands
+    })
+}
+
 fn compare(program: &Program, options: &SimulationOptions) -> Result<(), TestCaseError> {
     let config = &program.config;
     let mut golden = GoldenDevice::new(config).unwrap();
@@ -337,7 +439,12 @@ fn compare(program: &Program, options: &SimulationOptions) -> Result<(), TestCas
 
 fn commands(config: Config) -> impl Strategy<Value = Vec<Command>> {
     prop::collection::vec(
-        prop_oneof![matrix(config.clone()), vector(config.clone()), move_bytes(config)],
+        prop_oneof![
+            matrix(config.clone()),
+            vector(config.clone()),
+            move_bytes(config.clone()),
+            row(config, 0)
+        ],
         1..4,
     )
 }
@@ -356,6 +463,19 @@ proptest! {
     ) {
         let options = SimulationOptions { stalls: stall_seed.map(Stalls::new), ..SimulationOptions::default() };
         compare(&program(&config, seed, &commands), &options)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_row_programs_give_the_same_bytes(
+        (config, commands) in configs().prop_flat_map(|c| (Just(c.clone()), rows(c))),
+        seed in any::<u64>(), stall_seed in stalls()
+    ) {
+        let options = SimulationOptions { stalls: stall_seed.map(Stalls::new), ..SimulationOptions::default() };
+        compare(&program_of(&config, seed, &commands), &options)?;
     }
 }
 
