@@ -15,6 +15,8 @@ pub enum MemoryKind {
     Accumulator,
     /// Addresses are tables of 256 entries.
     Table,
+    /// Addresses are words.
+    Scalar,
     /// Behind the memory bus; addresses are bytes.
     Bus,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for MemoryKind {
             MemoryKind::Parameter => "parameter memory",
             MemoryKind::Accumulator => "accumulator memory",
             MemoryKind::Table => "table memory",
+            MemoryKind::Scalar => "scalar memory",
             MemoryKind::Bus => "bus memory",
         })
     }

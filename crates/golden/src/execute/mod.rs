@@ -23,10 +23,13 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
-    pub fn describe(self, commands: &[Command]) -> Fault {
+    pub fn describe(self, hazards: Option<&Hazards>, commands: &[Command]) -> Fault {
         match self {
             Stop::Fault(fault) => fault,
-            Stop::Conflict(conflict) => Fault::Hazard(Box::new(conflict.describe(commands))),
+            Stop::Conflict(conflict) => {
+                let hazards = hazards.expect("only the checker finds conflicts");
+                Fault::Hazard(Box::new(hazards.describe(&conflict, commands)))
+            }
         }
     }
 }
@@ -56,8 +59,8 @@ pub(crate) struct Execution<'a> {
 
 impl Execution<'_> {
     /// Executes one command of the four engines.
-    pub fn command(&mut self, index: usize, command: &Command) -> Result<(), Stop> {
-        self.recorder.begin(index);
+    pub fn command(&mut self, index: usize, sequence: usize, command: &Command) -> Result<(), Stop> {
+        self.recorder.begin(index, sequence);
         match command {
             Command::Load(load) => self.load(load),
             Command::Store(store) => self.store(store),
@@ -82,6 +85,7 @@ impl Execution<'_> {
             MemoryKind::Parameter => (config.parameter_depth, config.parameter_group_bytes()),
             MemoryKind::Accumulator => (config.accumulator_depth, 4 * config.lanes),
             MemoryKind::Table => (config.tables, Config::TABLE_BYTES),
+            MemoryKind::Scalar => (Config::SCALARS, 4),
             MemoryKind::Bus => (self.memory.len(), 1),
         }
     }
@@ -143,9 +147,26 @@ impl Execution<'_> {
                 }
                 return Ok(());
             }
+            MemoryKind::Scalar => {
+                self.chip.scalar[index] = u32::from_le_bytes(bytes.try_into().expect("a word"));
+                return Ok(());
+            }
             MemoryKind::Bus => unreachable!("on-chip memories only"),
         };
         target[start..start + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Dispatch reads a scalar.
+    pub fn control_scalar(&mut self, scalar: u32) -> Result<u32, Stop> {
+        let index = self.reads(MemoryKind::Scalar, scalar as u16, 0..4)?;
+        Ok(self.chip.scalar[index])
+    }
+
+    /// Dispatch writes a scalar.
+    pub fn set_scalar(&mut self, scalar: u32, value: u32) -> Result<(), Stop> {
+        let index = self.writes(MemoryKind::Scalar, scalar as u16, 0..4)?;
+        self.chip.scalar[index] = value;
         Ok(())
     }
 
