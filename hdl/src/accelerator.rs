@@ -16,6 +16,7 @@ use crate::memories::{AccumulatorMemory, LoadedMemory};
 use crate::output_stage::OutputStage;
 use crate::read_port::ReadPort;
 use crate::registers::Registers;
+use crate::scalar_memory::ScalarMemory;
 use crate::store_engine::StoreEngine;
 use crate::token_counters::TokenCounters;
 use crate::vector_engine::VectorEngine;
@@ -94,6 +95,7 @@ pub struct Accelerator<const N: usize, const S: usize> {
     weights: LoadedMemory,
     parameters: LoadedMemory,
     accumulators: AccumulatorMemory,
+    scalars: ScalarMemory,
     activation_place: WordPlace,
     weight_place: WeightPlace,
     parameter_place: WordPlace,
@@ -119,9 +121,10 @@ pub struct Accelerator<const N: usize, const S: usize> {
     load_to_weight: Signal<Local, Bit>,
     load_to_parameter: Signal<Local, Bit>,
     load_to_table: Signal<Local, Bit>,
+    load_to_scalar: Signal<Local, Bit>,
+    load_scalar: Signal<Local, Bits<16>>,
     load_to_accumulator: Signal<Local, Bit>,
     clear: Signal<Local, Bit>,
-    queues_empty: Signal<Local, Bit>,
     engines_idle: Signal<Local, Bit>,
     strobes: Constant<Bits<S>>,
     _bus_words: usize,
@@ -227,6 +230,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             weights: LoadedMemory::weights(config.weight_depth, rows, cols),
             parameters: LoadedMemory::parameters(config.parameter_depth, lanes),
             accumulators: AccumulatorMemory::new(config.accumulator_depth, lanes),
+            scalars: ScalarMemory::default(),
             activation_place: WordPlace::new(row_words, bus_words.min(row_words), bus_words),
             weight_place: WeightPlace::new(rows, cols, bus_words),
             parameter_place: WordPlace::new(3 * lanes, bus_words.min(lanes), bus_words),
@@ -252,9 +256,10 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             load_to_weight: Signal::default(),
             load_to_parameter: Signal::default(),
             load_to_table: Signal::default(),
+            load_to_scalar: Signal::default(),
+            load_scalar: Signal::default(),
             load_to_accumulator: Signal::default(),
             clear: Signal::default(),
-            queues_empty: Signal::default(),
             engines_idle: Signal::default(),
             strobes: Constant::new(((1u64 << S) - 1).into()),
             _bus_words: bus_words,
@@ -284,6 +289,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.weights.clock.next = self.clock.val();
         self.parameters.clock.next = self.clock.val();
         self.accumulators.clock.next = self.clock.val();
+        self.scalars.clock.next = self.clock.val();
         self.clear.next = self.registers.machine_reset.val();
         self.registers.reset.next = self.reset.val();
         self.dispatch.reset.next = self.clear.val();
@@ -295,6 +301,8 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.vector.reset.next = self.clear.val();
         self.store.reset.next = self.clear.val();
         self.output_stage.reset.next = self.clear.val();
+        self.scalars.reset.next = self.clear.val();
+        self.scalars.clear.next = self.registers.start.val();
 
         // Host registers.
         self.registers.aw_valid.next = self.lite_aw_valid.val();
@@ -396,6 +404,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.registers.debug[e + 2].next = self.tokens.counts[e].val();
         }
         self.registers.debug[1].next = self.levels.word.val();
+        self.registers.debug[6].next = self.dispatch.dispatched.val();
 
         // Program fetch and dispatch.
         self.dispatch.start.next = self.registers.start.val();
@@ -445,15 +454,14 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.tokens.send[1].next = self.output_stage.matrix_signal.val();
         self.tokens.send[2].next = self.output_stage.vector_signal.val() | self.vector.move_signal.val();
         self.tokens.send[3].next = self.store.signal.val();
-        self.queues_empty.next = self.queue[0].empty.val()
-            & self.queue[1].empty.val()
-            & self.queue[2].empty.val()
-            & self.queue[3].empty.val();
         self.engines_idle.next = !self.load.busy.val()
             & !self.matrix.busy.val()
             & !self.vector.busy.val()
             & !self.store.busy.val();
-        self.dispatch.all_idle.next = self.queues_empty.val() & self.engines_idle.val();
+        self.dispatch.idle[0].next = self.queue[0].empty.val() & !self.load.busy.val();
+        self.dispatch.idle[1].next = self.queue[1].empty.val() & !self.matrix.busy.val();
+        self.dispatch.idle[2].next = self.queue[2].empty.val() & !self.vector.busy.val();
+        self.dispatch.idle[3].next = self.queue[3].empty.val() & !self.store.busy.val();
         self.dispatch.engines_idle.next = self.engines_idle.val();
         self.dispatch.illegal[0].next = self.load.illegal.val();
         self.dispatch.illegal[1].next = self.matrix.illegal.val();
@@ -521,7 +529,10 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             & (self.load.write_layout.val() == 0);
         self.load_to_table.next = self.load.write_valid.val()
             & (self.load.write_space.val() == 2)
-            & self.load.write_layout.val().any();
+            & (self.load.write_layout.val() == 1);
+        self.load_to_scalar.next = self.load.write_valid.val()
+            & (self.load.write_space.val() == 2)
+            & (self.load.write_layout.val() == 2);
         self.load_to_accumulator.next = self.load.write_valid.val() & (self.load.write_space.val() == 3);
         self.load.write_ready.next = true;
         if self.load_to_activation.val() {
@@ -529,6 +540,9 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         }
         if self.load_to_accumulator.val() {
             self.load.write_ready.next = self.accumulators.load_ready.val();
+        }
+        if self.load_to_scalar.val() {
+            self.load.write_ready.next = self.scalars.load_ready.val();
         }
         self.activation_place.valid.next = self.load_to_activation.val();
         self.activation_place.position.next = self.load.write_position.val();
@@ -571,6 +585,25 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.accumulators.load_enable[l].next = self.accumulator_place.enable[l].val();
             self.accumulators.load_data[l].next = self.accumulator_place.words[l].val();
         }
+
+        // Scalar memory. A load's address counts four words.
+        self.load_scalar.next =
+            (self.load.write_address.val() << 2) | bit_cast::<16, 8>(self.load.write_position.val());
+        self.scalars.load_valid.next = self.load_to_scalar.val();
+        self.scalars.load_address.next = self.load_scalar.val().get_bits::<8>(0);
+        self.scalars.load_data.next = self.load.write_unit[0].val();
+        self.dispatch.scalars_clearing.next = self.scalars.clearing.val();
+        self.scalars.control_read_address.next = self.dispatch.scalar_read_address.val();
+        self.dispatch.scalar_read_data.next = self.scalars.control_read_data.val();
+        self.scalars.control_write_valid.next = self.dispatch.scalar_write_valid.val();
+        self.dispatch.scalar_write_ready.next = self.scalars.control_write_ready.val();
+        self.scalars.control_write_address.next = self.dispatch.scalar_write_address.val();
+        self.scalars.control_write_data.next = self.dispatch.scalar_write_data.val();
+        // The row engine's port, of which nobody makes use yet.
+        self.scalars.row_read_address.next = 0.into();
+        self.scalars.row_write_valid.next = false;
+        self.scalars.row_write_address.next = 0.into();
+        self.scalars.row_write_data.next = 0.into();
 
         // Matrix engine.
         self.activations.matrix_enable.next = self.matrix.activation_enable.val();

@@ -17,6 +17,7 @@ pub mod memories;
 pub mod output_stage;
 pub mod read_port;
 pub mod registers;
+pub mod scalar_memory;
 pub mod store_engine;
 pub mod table_lookup;
 pub mod token_counters;

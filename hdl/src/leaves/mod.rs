@@ -15,6 +15,7 @@
 //! | [`Fifo`] | 1 | first-word fall-through queue |
 //! | [`DelayLine`] | any | a signal some cycles later |
 //! | [`Requantise`] | [`Requantise::LATENCY_CYCLES`] | int32 to int8 with a fixed-point multiplier |
+//! | [`PatchAmount`], [`PatchWord`] | [`PatchAmount::LATENCY_CYCLES`], 0 | what an `adjust` command adds |
 //! | [`Pack`], [`Unpack`], [`PackBytes`] | 0 | concatenation |
 //!
 //! Registers have no reset: they power up at zero, and valid bits (which do have a reset, in the blocks above) say when
@@ -23,6 +24,7 @@ mod arithmetic;
 mod delay_line;
 mod fifo;
 mod pack;
+mod patch;
 mod requantise;
 mod simple_ram;
 
@@ -30,6 +32,7 @@ pub use arithmetic::{Accumulate, PairSum, SignExtend16to32, SignExtend8, SignedP
 pub use delay_line::DelayLine;
 pub use fifo::Fifo;
 pub use pack::{Pack, Pack128, Pack64, PackBytes, Unpack, Unpack128, Unpack64};
+pub use patch::{PatchAmount, PatchWord};
 pub use requantise::{ClampPack, Requantise, RoundingShift, ShiftLeft, WideMultiply};
 pub use simple_ram::SimpleRam;
 
