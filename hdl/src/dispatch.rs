@@ -116,7 +116,7 @@ pub struct Dispatch {
     patch_pending: Vec<DFF<Bit>>,
     /// Number of the patch at each stage of the amount's pipeline, counted from 1.
     arriving: Vec<DFF<Bits<3>>>,
-    amount: PatchAmount,
+    amounts: PatchAmount,
     // The beat that is patched.
     work: Vec<DFF<Bits<32>>>,
     work_full: DFF<Bit>,
@@ -263,7 +263,7 @@ impl Dispatch {
             patch_amount: (0..PATCHES).map(|_| DFF::default()).collect(),
             patch_pending: (0..PATCHES).map(|_| DFF::default()).collect(),
             arriving: (0..STAGES).map(|_| DFF::default()).collect(),
-            amount: PatchAmount::default(),
+            amounts: PatchAmount::default(),
             work: (0..bus_words).map(|_| DFF::default()).collect(),
             work_full: DFF::default(),
             work_part: DFF::default(),
@@ -384,7 +384,7 @@ impl Logic for Dispatch {
         for s in 0..4 {
             self.arriving[s].clock.next = self.clock.val();
         }
-        self.amount.clock.next = self.clock.val();
+        self.amounts.clock.next = self.clock.val();
         self.commands.clock.next = self.clock.val();
         self.running.next = self.state.q.val() == DispatchState::Run;
         self.patching.next = self.state.q.val() == DispatchState::Patch;
@@ -559,11 +559,11 @@ impl Logic for Dispatch {
             & self.pair.q.val().any()
             & (self.pair.q.val() != 7);
         self.bad_patch.next = self.is_patch.val() & (self.pair_word.val() == 0);
-        self.amount.add.next = self.pair_low.val().get_bits::<16>(0);
-        self.amount.multiplier.next = self.pair_low.val().get_bits::<16>(16);
-        self.amount.shift.next = self.pair_high.val().get_bits::<5>(8);
-        self.amount.keep.next = self.pair_high.val().get_bits::<5>(13);
-        self.amount.scalar.next = self.scalar_read_data.val();
+        self.amounts.add.next = self.pair_low.val().get_bits::<16>(0);
+        self.amounts.multiplier.next = self.pair_low.val().get_bits::<16>(16);
+        self.amounts.shift.next = self.pair_high.val().get_bits::<5>(8);
+        self.amounts.keep.next = self.pair_high.val().get_bits::<5>(13);
+        self.amounts.scalar.next = self.scalar_read_data.val();
         self.arriving[0].d.next = 0.into();
         if self.is_patch.val() {
             self.arriving[0].d.next = self.pair.q.val();
@@ -582,7 +582,7 @@ impl Logic for Dispatch {
                 self.patch_pending[i].d.next = true;
             }
             if self.arriving[3].q.val().index() == i + 1 {
-                self.patch_amount[i].d.next = self.amount.amount.val();
+                self.patch_amount[i].d.next = self.amounts.amount.val();
             }
         }
 
