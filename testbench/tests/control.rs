@@ -55,7 +55,12 @@ fn patch_amount_is_that_of_the_instruction_set() -> Result<(), CompareError> {
             if let Some(first) = (cycle as usize).checked_sub(PatchAmount::LATENCY_CYCLES as usize) {
                 // The scalar came one cycle after the patch.
                 let wanted = given[first].amount(scalars[first + 1]);
-                assert_eq!(block.amount.val().to_u32(), wanted, "cycle {cycle}, seed {SEED}: {:?}", given[first]);
+                assert_eq!(
+                    block.amount.val().to_u32(),
+                    wanted,
+                    "cycle {cycle}, seed {SEED}: {:?}",
+                    given[first]
+                );
             }
             let patch = random_patch(random, 256);
             let scalar = random.bits(32) as u32;
@@ -79,7 +84,8 @@ fn patch_word_is_that_of_the_instruction_set() -> Result<(), CompareError> {
     compare_native_and_verilated(
         PatchWord::default,
         |block, random, _| {
-            let (word, amount, part) = (random.bits(32) as u32, random.bits(32) as u32, random.below(4) as u8);
+            let (word, amount, part) =
+                (random.bits(32) as u32, random.bits(32) as u32, random.below(4) as u8);
             block.word.next = u64::from(word).into();
             block.amount.next = u64::from(amount).into();
             block.part.next = u64::from(part).into();
@@ -259,7 +265,13 @@ impl Run {
                 words.push(encoded(branch));
             }
             block(random, &mut words);
-            words.push(encoded(Set { scalar: counter, source: counter, add: true, value: 1, ..Set::default() }));
+            words.push(encoded(Set {
+                scalar: counter,
+                source: counter,
+                add: true,
+                value: 1,
+                ..Set::default()
+            }));
             let limit = random.below(6) as u32;
             words.push(encoded(Branch { scalar: counter, limit, target: start, ..Branch::default() }));
         }
@@ -273,7 +285,8 @@ impl Run {
         let far = Branch { scalar: 255, limit: 1, target: u32::MAX, ..Branch::default() };
         match random.below(16) {
             0 => words.extend([encoded(Adjust::default()), control[random.below(5) as usize]]),
-            1 => words.push(encoded(Adjust::of(&[Patch { part: 1 + random.below(3) as u8, ..Patch::default() }]))),
+            1 => words
+                .push(encoded(Adjust::of(&[Patch { part: 1 + random.below(3) as u8, ..Patch::default() }]))),
             2 => words.push(encoded(far)),
             3 => words.extend([encoded(Adjust::default()), [0xff; COMMAND_WORDS]]),
             4 => words.push(encoded(Adjust::default())),
@@ -438,7 +451,8 @@ fn dispatch_executes_control_commands() -> Result<(), CompareError> {
                     let offset = address.wrapping_sub(this.address) & 0xffff_ffff;
                     let end = (this.words.len() * COMMAND_BYTES) as u64;
                     assert!(offset % COMMAND_BYTES as u64 == 0 && offset < end, "{context}");
-                    fetched.extend((0..COMMAND_BYTES as u64).step_by(bus_bytes as usize).map(|n| address + n));
+                    fetched
+                        .extend((0..COMMAND_BYTES as u64).step_by(bus_bytes as usize).map(|n| address + n));
                     assert!(fetched.len() * bus_words <= 8 * COMMAND_WORDS, "{context}: too much is fetched");
                 }
                 let delivers: Vec<usize> = (0..4).filter(|engine| block.queue_valid[*engine].val()).collect();
@@ -446,7 +460,10 @@ fn dispatch_executes_control_commands() -> Result<(), CompareError> {
                     let (wanted, words, waits) = this.expected.front().expect("a command is expected");
                     assert_eq!(engine, *wanted, "{context}");
                     let busy = (0..4).fold(0, |mask, e| mask | u8::from(!idle[e]) << e);
-                    assert!(!delivered.is_empty() || busy & waits == 0, "{context}: nothing passes a barrier");
+                    assert!(
+                        !delivered.is_empty() || busy & waits == 0,
+                        "{context}: nothing passes a barrier"
+                    );
                     if queue_ready[engine] {
                         if delivered.is_empty() && *waits != 0 && busy != 0 {
                             passed += 1;
@@ -484,7 +501,473 @@ fn dispatch_executes_control_commands() -> Result<(), CompareError> {
             SEED,
         )?;
         println!("{bus_words} words: {runs} runs, {jumps} jumps, {passed} passed, endings {endings:?}");
-        assert!(endings.len() == 4 && passed > 5 && jumps > 50 && runs > 30, "{endings:?} {passed} {jumps} {runs}");
+        assert!(
+            endings.len() == 4 && passed > 5 && jumps > 50 && runs > 30,
+            "{endings:?} {passed} {jumps} {runs}"
+        );
     }
     Ok(())
+}
+
+// The whole machine.
+
+/// A configuration small enough to store its memories after every program.
+fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
+    Config {
+        name: format!("test_{rows}x{cols}"),
+        rows,
+        cols,
+        lanes,
+        activation_depth: 128,
+        weight_depth: 64,
+        parameter_depth: 32,
+        accumulator_depth: 64,
+        tables: 2,
+        depthwise_taps: cols.min(4),
+        queue_depth: 4,
+        bus_bits,
+    }
+}
+
+fn program(config: &Config, commands: Vec<Command>, constants: Vec<u8>) -> Program {
+    let bytes = config.activation_bytes() + config.accumulator_depth * 4 * config.lanes + 1024;
+    Program {
+        name: "control".into(),
+        config: config.clone(),
+        command_layers: vec![0; commands.len()],
+        commands,
+        layers: vec![Layer { name: "all".into(), macs: 0 }],
+        constants,
+        workspace_bytes: bytes,
+        inputs: vec![],
+        outputs: vec![TensorLayout {
+            name: "everything".into(),
+            shape: vec![bytes],
+            strides: vec![1],
+            offset: 0,
+            element_bytes: 1,
+        }],
+    }
+}
+
+/// Adds a number below four, of scalar `scalar`, times `multiplier` to a field.
+fn patch_of(command: &Command, field: &str, scalar: u8, multiplier: u16) -> Patch {
+    let field = command.spec().fields.iter().find(|f| f.name == field).expect("a field");
+    let part = match (field.lsb, field.width) {
+        (0, 16) => 1,
+        (16, 16) => 2,
+        (0, 24 | 32) => 3,
+        other => panic!("{} at {other:?}", field.name),
+    };
+    Patch { scalar, keep: 2, multiplier, word: field.word as u8, part, ..Patch::default() }
+}
+
+fn set(scalar: u32, value: i32) -> Command {
+    Set { scalar, value, ..Set::default() }.into()
+}
+
+fn count(scalar: u32) -> Command {
+    Set { scalar, source: scalar, add: true, value: 1, ..Set::default() }.into()
+}
+
+fn branch(scalar: u32, limit: u32, target: usize) -> Command {
+    Branch { scalar, limit, target: target as u32, ..Branch::default() }.into()
+}
+
+fn barrier(engines: &[Engine]) -> Command {
+    Barrier { engines: engines.iter().map(|e| u32::from(e.mask())).sum(), ..Barrier::default() }.into()
+}
+
+fn tokens(wait: &[Engine], signal: &[Engine]) -> Tokens {
+    let mask = |engines: &[Engine]| engines.iter().map(|e| e.mask()).sum();
+    Tokens { wait: mask(wait), signal: mask(signal) }
+}
+
+/// A command with fields that patches may change by a little, and these fields with their units.
+fn any_step(random: &mut Random, config: &Config) -> (Command, Vec<(&'static str, u16)>) {
+    let pixels = 1 + random.below(4) as u32;
+    match random.below(5) {
+        0 => {
+            let load = Load {
+                memory_offset: 64 * random.below(8) as u32,
+                row_bytes: 32,
+                rows: 1 + random.below(3) as u32,
+                memory_stride: 64,
+                stride: 8,
+                address: 2 * random.below(20) as u32,
+                ..Load::default()
+            };
+            (load.into(), vec![("memory_offset", 16), ("address", 2), ("stride", 2), ("row_bytes", 16)])
+        }
+        1 => {
+            let matrix = Matrix {
+                activation_address: random.below(8) as u32,
+                weight_address: random.below(32) as u32,
+                parameter_address: random.below(16) as u32,
+                output_address: 64 + random.below(16) as u32,
+                channels: 1 + random.below(4) as u32,
+                outputs_x: pixels,
+                outputs_y: 1 + random.below(3) as u32,
+                stride_x: 1,
+                stride_y: 2,
+                stride_channel: 4,
+                output_stride_x: 1,
+                output_stride_y: 6,
+                input_width: 64,
+                input_height: 64,
+                step_x: 1,
+                step_y: 1,
+                minimum: -128,
+                maximum: 127,
+                ..Matrix::default()
+            };
+            let fields =
+                ["activation_address", "weight_address", "parameter_address", "output_address", "channels"];
+            (matrix.into(), fields.map(|name| (name, 1 + random.below(2) as u16)).to_vec())
+        }
+        2 => {
+            let vector = Vector {
+                source_address: random.below(40) as u32,
+                destination_address: 64 + random.below(16) as u32,
+                outputs_x: pixels,
+                stride_x: 1,
+                output_stride_x: 1,
+                input_width: 64,
+                input_height: 64,
+                step_x: 1,
+                multiplier: 1 << 31,
+                minimum: -100,
+                maximum: 100,
+                ..Vector::default()
+            };
+            (
+                vector.into(),
+                vec![("source_address", 3), ("destination_address", 5), ("post_add", 7), ("outputs_x", 2)],
+            )
+        }
+        3 => {
+            let store = Store {
+                base_register: 1,
+                memory_offset: (config.activation_bytes() + 64 * random.below(6) as usize) as u32,
+                row_bytes: 32,
+                rows: 2,
+                memory_stride: 64,
+                address: 2 * random.below(40) as u32,
+                stride: 4,
+                ..Store::default()
+            };
+            (store.into(), vec![("memory_offset", 32), ("address", 6), ("stride", 2)])
+        }
+        _ => {
+            let load = Load {
+                space: space::PARAMETER,
+                layout: layout::SCALARS,
+                memory_offset: 16 * random.below(32) as u32,
+                row_bytes: 16 * (1 + random.below(2) as u32),
+                address: random.below(3) as u32,
+                ..Load::default()
+            };
+            (load.into(), vec![("memory_offset", 16), ("address", 1)])
+        }
+    }
+}
+
+/// Loops over commands that are adjusted by loop counters and by loaded scalars; everything is stored at the end.
+fn random_program(config: &Config, random: &mut Random) -> Program {
+    use Engine::{Load as L, Matrix as M, Store as S, Vector as V};
+    let sizes = [
+        config.activation_bytes(),
+        config.weight_bytes(),
+        config.parameter_depth * config.parameter_group_bytes(),
+        config.accumulator_depth * 4 * config.lanes,
+    ];
+    let total: usize = sizes.iter().sum();
+    let mut constants: Vec<u8> = (0..total).map(|_| random.bits(8) as u8).collect();
+    let groups = &mut constants[sizes[0] + sizes[1]..][..sizes[2]];
+    for (number, word) in groups.chunks_exact_mut(4).enumerate() {
+        let value = match number / config.lanes % 3 {
+            0 => random.below(4096) as u32,
+            1 => 1 << 30,
+            _ => 5 + random.below(4) as u32,
+        };
+        word.copy_from_slice(&value.to_le_bytes());
+    }
+    // Sixteen bytes of every value: a scalar's byte picks one.
+    constants.extend((0..=255u8).flat_map(|byte| [byte; 16]));
+    let mut all: Vec<Command> = Vec::new();
+    let mut offset = 0;
+    for (space, bytes) in sizes.into_iter().enumerate() {
+        all.push(
+            Load { space: space as u32, memory_offset: offset, row_bytes: bytes as u32, ..Load::default() }
+                .into(),
+        );
+        offset += bytes as u32;
+    }
+    let scalars = Load { space: space::PARAMETER, layout: layout::SCALARS, row_bytes: 64, ..Load::default() };
+    all.push(scalars.into());
+    all.push(barrier(&[]));
+    for level in 0..1 + random.below(3) as u32 {
+        let (outer, inner) = (100 + 2 * level, 101 + 2 * level);
+        all.push(set(outer, 0));
+        let outer_start = all.len();
+        all.push(set(inner, 0));
+        let inner_start = all.len();
+        for _ in 0..1 + random.below(4) {
+            let (command, fields) = any_step(random, config);
+            all.push(barrier(&[]));
+            if !random.one_in(4) {
+                let patches: Vec<Patch> = (0..random.below(7))
+                    .map(|_| {
+                        let scalar =
+                            [outer as u8, inner as u8, random.below(16) as u8][random.below(3) as usize];
+                        let (field, unit) = fields[random.below(fields.len() as u64) as usize];
+                        let shift = random.below(8) as u8 * u8::from(scalar < 16);
+                        Patch { shift, ..patch_of(&command, field, scalar, unit) }
+                    })
+                    .take(if matches!(command, Command::Load(_)) { 2 } else { 6 })
+                    .collect();
+                all.push(Adjust::of(&patches).into());
+            }
+            all.push(command);
+        }
+        all.push(count(inner));
+        all.push(branch(inner, random.below(4) as u32, inner_start));
+        if random.one_in(2) {
+            // Load, matrix, vector and store in a chain; who waits for the store waits for all.
+            all.push(barrier(&[L, M, V, S]));
+            let load = Load { tokens: tokens(&[], &[M]), row_bytes: 128, address: 40, ..Load::default() };
+            let matrix = Matrix {
+                tokens: tokens(&[L], &[V]),
+                activation_address: 40,
+                output_address: 100,
+                input_width: 1,
+                input_height: 1,
+                minimum: -128,
+                maximum: 127,
+                ..Matrix::default()
+            };
+            let vector = Vector {
+                tokens: tokens(&[M], &[S]),
+                source_address: 100,
+                destination_address: 102,
+                input_width: 1,
+                input_height: 1,
+                multiplier: 1 << 31,
+                minimum: -128,
+                maximum: 127,
+                ..Vector::default()
+            };
+            let store = Store {
+                tokens: tokens(&[V], &[]),
+                base_register: 1,
+                memory_offset: config.activation_bytes() as u32,
+                row_bytes: 16,
+                address: 102,
+                ..Store::default()
+            };
+            let load: Command = load.into();
+            all.push(Adjust::of(&[patch_of(&load, "memory_offset", outer as u8, 48)]).into());
+            all.push(load);
+            all.push(matrix.into());
+            let vector: Command = vector.into();
+            all.push(Adjust::of(&[patch_of(&vector, "post_add", outer as u8, 9)]).into());
+            all.push(vector);
+            let store: Command = store.into();
+            let field = patch_of(&store, "memory_offset", outer as u8, 16);
+            all.push(Adjust::of(&[field, Patch { scalar: inner as u8, ..field }]).into());
+            all.push(store);
+            all.push(barrier(&[S]));
+        }
+        all.push(count(outer));
+        all.push(branch(outer, random.below(4) as u32, outer_start));
+    }
+    all.push(barrier(&[]));
+    // Four scalars, byte by byte, as the last accumulator rows.
+    for row in 0..16u32 {
+        let scalar = [random.below(16), 100, 101, random.below(128)][row as usize / 4] as u8;
+        let load: Command = Load {
+            space: space::ACCUMULATOR,
+            memory_offset: offset,
+            row_bytes: 16,
+            address: 48 + row,
+            ..Load::default()
+        }
+        .into();
+        let byte =
+            Patch { shift: 8 * (row % 4) as u8, keep: 8, ..patch_of(&load, "memory_offset", scalar, 16) };
+        all.push(Adjust::of(&[byte]).into());
+        all.push(load);
+    }
+    all.push(barrier(&[L]));
+    let store = |space, offset: usize, bytes: usize| -> Command {
+        let (memory_offset, row_bytes) = (offset as u32, bytes as u32);
+        Store { space, base_register: 1, memory_offset, row_bytes, ..Store::default() }.into()
+    };
+    all.push(store(space::ACTIVATION, 0, sizes[0]));
+    all.push(store(space::ACCUMULATOR, sizes[0] + 1024, sizes[3]));
+    all.push(End::default().into());
+    program(config, all, constants)
+}
+
+fn device(config: &Config, options: &SimulationOptions) -> VerilatedDevice {
+    verilated_device(config, options, None).expect("a device")
+}
+
+#[test]
+fn random_loops_give_the_same_bytes() {
+    for (number, config) in
+        [small(8, 8, 4, 64), small(8, 8, 4, 128), small(16, 8, 4, 64), small(16, 16, 4, 128)]
+            .iter()
+            .enumerate()
+    {
+        let (mut rejected, mut commands, mut repeated) = (0, 0, 0);
+        for case in 0..60u64 {
+            let seed = SEED + 1_000 * number as u64 + case;
+            let mut random = Random::new(seed);
+            let program = random_program(config, &mut random);
+            let mut golden = GoldenDevice::new(config).expect("a device");
+            let wanted = match golden.run(&program, &[], &RunOptions::default()) {
+                Ok(wanted) => wanted,
+                Err(error) => {
+                    assert!(error.to_string().contains("which is"), "seed {seed}: {error}");
+                    rejected += 1;
+                    continue;
+                }
+            };
+            let stalls = (case % 2 == 1).then(|| Stalls::new(seed));
+            let mut device = device(config, &SimulationOptions { stalls, ..SimulationOptions::default() });
+            let found = device.run(&program, &[], &RunOptions::default());
+            let found = found.unwrap_or_else(|error| panic!("seed {seed}, {}: {error}", config.name));
+            assert_eq!(device.system_mut().model_mut().errors(), 0, "assertions in the Verilog failed");
+            let difference = found.outputs[0].iter().zip(&wanted.outputs[0]).position(|(f, w)| f != w);
+            assert_eq!(difference, None, "seed {seed}, {}: the first byte that differs", config.name);
+            assert_eq!(found.statistics.commands, wanted.statistics.commands, "seed {seed}");
+            assert_eq!(found.statistics.matrix_steps, wanted.statistics.matrix_steps, "seed {seed}");
+            commands += wanted.statistics.commands;
+            repeated += wanted.statistics.commands.saturating_sub(program.commands.len() as u64);
+        }
+        println!("{}: {commands} commands, {repeated} repeated, {rejected} programs rejected", config.name);
+        assert!(rejected < 20 && repeated > 500, "{rejected} rejected, {repeated} repeated");
+    }
+}
+
+#[test]
+fn errors_are_those_of_the_functional_simulator() {
+    let config = small(8, 8, 4, 64);
+    let load = Load { row_bytes: 64, ..Load::default() };
+    let end: Command = End::default().into();
+    let by = |scalar: u8, word: u8, part: u8, multiplier: u16| -> Command {
+        Adjust::of(&[Patch { scalar, add: 1, word, part, multiplier, ..Patch::default() }]).into()
+    };
+    let row_bytes = Load::FIELDS.iter().find(|f| f.name == "row_bytes").expect("a field").word as u8;
+    let first = load.clone();
+    let cases: Vec<(Vec<Command>, StatusCode, Engine, u32)> = vec![
+        (vec![by(0, 1, 1, 1), end.clone()], StatusCode::IllegalField, Engine::Control, 1),
+        (vec![by(0, 1, 1, 1), barrier(&[]), end.clone()], StatusCode::IllegalField, Engine::Control, 1),
+        (vec![by(0, 1, 1, 1), by(0, 1, 1, 1), end.clone()], StatusCode::IllegalField, Engine::Control, 1),
+        (
+            vec![set(1, 1), by(0, 0, 2, 1), load.clone().into(), end.clone()],
+            StatusCode::IllegalField,
+            Engine::Control,
+            1,
+        ),
+        (vec![by(0, row_bytes, 3, 8), first.into(), end.clone()], StatusCode::IllegalField, Engine::Load, 1),
+        (vec![branch(0, 1, 2), end.clone()], StatusCode::MissingEnd, Engine::Control, 2),
+        (vec![branch(0, 1, 0xffff_ffff), end.clone()], StatusCode::MissingEnd, Engine::Control, 0xffff_ffff),
+        (vec![branch(0, 1, 2), end.clone(), set(0, 5)], StatusCode::MissingEnd, Engine::Control, 3),
+        (vec![set(0, 5), by(0, 1, 1, 1)], StatusCode::MissingEnd, Engine::Control, 2),
+        (vec![by(0, 1, 1, 0), load.into()], StatusCode::MissingEnd, Engine::Control, 2),
+    ];
+    let good = program(&config, vec![set(0, 1), branch(0, 1, 0), end.clone()], vec![0; 4096]);
+    let mut device = device(&config, &SimulationOptions::default());
+    for (commands, code, engine, index) in cases {
+        let bad = program(&config, commands, vec![0; 4096]);
+        let mut golden = GoldenDevice::new(&config).expect("a device");
+        let wanted = match golden.run(&bad, &[], &RunOptions::default()) {
+            Err(DeviceError::Run(error)) => *error.downcast::<frugal_golden::GoldenError>().expect("golden"),
+            other => panic!("{:?}: {other:?}", bad.commands),
+        };
+        assert_eq!(wanted.status(), Some(code), "{wanted}");
+        match device.run(&bad, &[], &RunOptions::default()) {
+            Err(DeviceError::Run(error)) => match *error.downcast::<SimulationError>().expect("simulation") {
+                SimulationError::Stopped { code: found, engine: by, state, .. } => {
+                    assert_eq!((StatusCode::from_value(found), by), (Some(code), Some(engine)), "{wanted}");
+                    if engine == Engine::Control {
+                        assert_eq!(state.command_index, index, "{wanted}");
+                    }
+                }
+                other => panic!("{other}"),
+            },
+            other => panic!("{wanted}: {other:?}"),
+        }
+        device.run(&good, &[], &RunOptions::default()).expect("runs again");
+    }
+}
+
+#[test]
+fn endless_loops_are_given_up() {
+    let config = small(8, 8, 4, 64);
+    let endless = program(&config, vec![branch(0, 1, 0), End::default().into()], vec![0; 64]);
+    let mut golden = GoldenDevice::new(&config).expect("a device");
+    golden.max_commands = Some(10_000);
+    let error = golden.run(&endless, &[], &RunOptions::default()).expect_err("it does not end").to_string();
+    assert!(
+        error.starts_with("no end after 10000 commands were dispatched; the next is 0: branch"),
+        "{error}"
+    );
+    let mut device = device(&config, &SimulationOptions::default());
+    let options = RunOptions { max_cycles: Some(20_000), ..RunOptions::default() };
+    let error = device.run(&endless, &[], &options).expect_err("it does not end").to_string();
+    assert!(error.contains("no end after") && error.contains("commands, in a program of 2; next"), "{error}");
+}
+
+/// Cycles of a program, without those of one that ends at once.
+fn cycles(device: &mut VerilatedDevice, commands: Vec<Command>) -> u64 {
+    let config = device.system().memory().options().bus_bytes * 8;
+    let config = small(8, 8, 4, config);
+    let end = program(&config, vec![barrier(&[]), set(0, 0), End::default().into()], vec![0; 4096]);
+    let mut all = vec![barrier(&[]), set(0, 0)];
+    all.extend(commands);
+    all.push(End::default().into());
+    let whole = program(&config, all, vec![0; 4096]);
+    let mut run = |program| {
+        let result = device.run(program, &[], &RunOptions::default()).expect("a good program");
+        result.statistics.cycles.expect("cycles")
+    };
+    let base = run(&end);
+    run(&whole) - base
+}
+
+/// What control commands cost. Fetch has a share of it: a command is eight beats of 64 bits.
+#[test]
+fn control_commands_cost_little() {
+    const TIMES: u64 = 64;
+    for (bus_bits, latency) in [(64, 1), (128, 1), (64, 20)] {
+        let config = small(8, 8, 4, bus_bits);
+        let options = SimulationOptions { latency_cycles: latency, ..SimulationOptions::default() };
+        let mut device = device(&config, &options);
+        let matrix: Command =
+            Matrix { output_address: 4, input_width: 1, input_height: 1, ..Matrix::default() }.into();
+        let repeat =
+            |commands: &[Command]| -> Vec<Command> { (0..TIMES).flat_map(|_| commands.to_vec()).collect() };
+        let patch = patch_of(&matrix, "output_address", 0, 1);
+        let adjusted = |patches: usize| [Adjust::of(&vec![patch; patches]).into(), matrix.clone()];
+        let plain = cycles(&mut device, repeat(&[matrix.clone()])) as f64 / TIMES as f64;
+        let each = |cycles: u64| cycles as f64 / TIMES as f64;
+        let set_cost = each(cycles(&mut device, repeat(&[set(1, 7)])));
+        let barrier_cost = each(cycles(&mut device, repeat(&[barrier(&[])])));
+        let not_taken = each(cycles(&mut device, repeat(&[branch(0, 0, 0)])));
+        // The two commands before are a barrier and a set.
+        let taken = each(cycles(&mut device, vec![count(2), branch(2, TIMES as u32, 2)])) - set_cost;
+        let one = each(cycles(&mut device, repeat(&adjusted(1)))) - plain;
+        let six = each(cycles(&mut device, repeat(&adjusted(6)))) - plain;
+        println!(
+            "{bus_bits} bits, latency {latency}: matrix {plain:.1}, set {set_cost:.1}, barrier {barrier_cost:.1}, branch {not_taken:.1}, \
+             taken {taken:.1}, adjust of one {one:.1}, of six {six:.1}"
+        );
+        let command = plain.max(8.0);
+        assert!(set_cost <= command + 2.0 && not_taken <= command + 2.0 && barrier_cost <= command + 4.0);
+        assert!(one <= command + 8.0 && six <= command + 12.0);
+        assert!(taken <= 40.0 + 2.0 * latency as f64);
+    }
 }
