@@ -9,7 +9,7 @@ use crate::command_buffer::CommandBuffer;
 use crate::dispatch::Dispatch;
 use crate::emit::describe;
 use crate::lanes::{PackFlags, WeightPlace, WordPlace};
-use crate::leaves::{Pack, PackBytes, SimpleRam, Unpack};
+use crate::leaves::{Pack, PackBytes, Unpack};
 use crate::load_engine::LoadEngine;
 use crate::matrix_engine::MatrixEngine;
 use crate::memories::{AccumulatorMemory, LoadedMemory};
@@ -17,6 +17,7 @@ use crate::output_stage::OutputStage;
 use crate::read_port::ReadPort;
 use crate::registers::Registers;
 use crate::row_engine::RowEngine;
+use crate::scalar_memory::ScalarMemory;
 use crate::store_engine::StoreEngine;
 use crate::token_counters::TokenCounters;
 use crate::vector_engine::VectorEngine;
@@ -89,7 +90,6 @@ pub struct Accelerator<const N: usize, const S: usize> {
     matrix: MatrixEngine,
     vector: VectorEngine,
     row: RowEngine,
-    scalars: SimpleRam,
     store: StoreEngine,
     output_stage: OutputStage,
     // Memories, and how loads reach them.
@@ -97,6 +97,7 @@ pub struct Accelerator<const N: usize, const S: usize> {
     weights: LoadedMemory,
     parameters: LoadedMemory,
     accumulators: AccumulatorMemory,
+    scalars: ScalarMemory,
     activation_place: WordPlace,
     weight_place: WeightPlace,
     parameter_place: WordPlace,
@@ -125,9 +126,10 @@ pub struct Accelerator<const N: usize, const S: usize> {
     load_to_weight: Signal<Local, Bit>,
     load_to_parameter: Signal<Local, Bit>,
     load_to_table: Signal<Local, Bit>,
+    load_to_scalar: Signal<Local, Bit>,
+    load_scalar: Signal<Local, Bits<16>>,
     load_to_accumulator: Signal<Local, Bit>,
     clear: Signal<Local, Bit>,
-    queues_empty: Signal<Local, Bit>,
     engines_idle: Signal<Local, Bit>,
     strobes: Constant<Bits<S>>,
     _bus_words: usize,
@@ -228,13 +230,13 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             matrix: MatrixEngine::new(rows, cols, lanes, config.depthwise_taps),
             vector: VectorEngine::new(rows, lanes),
             row: RowEngine::new(rows, lanes),
-            scalars: SimpleRam::new(Config::SCALARS, 1),
             store: StoreEngine::new(config),
             output_stage: OutputStage::new(rows, cols, lanes, config.tables),
             activations: ActivationScratchpad::new(rows, config.activation_depth),
             weights: LoadedMemory::weights(config.weight_depth, rows, cols),
             parameters: LoadedMemory::parameters(config.parameter_depth, lanes),
             accumulators: AccumulatorMemory::new(config.accumulator_depth, lanes),
+            scalars: ScalarMemory::default(),
             activation_place: WordPlace::new(row_words, bus_words.min(row_words), bus_words),
             weight_place: WeightPlace::new(rows, cols, bus_words),
             parameter_place: WordPlace::new(3 * lanes, bus_words.min(lanes), bus_words),
@@ -263,9 +265,10 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             load_to_weight: Signal::default(),
             load_to_parameter: Signal::default(),
             load_to_table: Signal::default(),
+            load_to_scalar: Signal::default(),
+            load_scalar: Signal::default(),
             load_to_accumulator: Signal::default(),
             clear: Signal::default(),
-            queues_empty: Signal::default(),
             engines_idle: Signal::default(),
             strobes: Constant::new(((1u64 << S) - 1).into()),
             _bus_words: bus_words,
@@ -309,6 +312,8 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.row.reset.next = self.clear.val();
         self.store.reset.next = self.clear.val();
         self.output_stage.reset.next = self.clear.val();
+        self.scalars.reset.next = self.clear.val();
+        self.scalars.clear.next = self.registers.start.val();
 
         // Host registers.
         self.registers.aw_valid.next = self.lite_aw_valid.val();
@@ -410,6 +415,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.registers.debug[e + 2].next = self.tokens.counts[e].val();
         }
         self.registers.debug[1].next = self.levels.word.val();
+        self.registers.debug[6].next = self.dispatch.dispatched.val();
 
         // Program fetch and dispatch.
         self.dispatch.start.next = self.registers.start.val();
@@ -451,7 +457,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.vector.start.next = self.queue[2].start.val() & !self.starts_row.val();
         self.row.start.next = self.queue[2].start.val() & self.starts_row.val();
         self.vector.hold.next = self.row.busy.val();
-        self.row.hold.next = self.vector.busy.val();
+        self.row.hold.next = self.vector.busy.val() | self.scalars.clearing.val();
         self.vector_working.next = self.vector.busy.val() | self.row.busy.val();
         self.queue[3].take.next = self.store.take.val();
         self.store.start.next = self.queue[3].start.val();
@@ -467,15 +473,14 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.tokens.send[2].next =
             self.output_stage.vector_signal.val() | self.vector.move_signal.val() | self.row.signal.val();
         self.tokens.send[3].next = self.store.signal.val();
-        self.queues_empty.next = self.queue[0].empty.val()
-            & self.queue[1].empty.val()
-            & self.queue[2].empty.val()
-            & self.queue[3].empty.val();
         self.engines_idle.next = !self.load.busy.val()
             & !self.matrix.busy.val()
             & !self.vector_working.val()
             & !self.store.busy.val();
-        self.dispatch.all_idle.next = self.queues_empty.val() & self.engines_idle.val();
+        self.dispatch.idle[0].next = self.queue[0].empty.val() & !self.load.busy.val();
+        self.dispatch.idle[1].next = self.queue[1].empty.val() & !self.matrix.busy.val();
+        self.dispatch.idle[2].next = self.queue[2].empty.val() & !self.vector_working.val();
+        self.dispatch.idle[3].next = self.queue[3].empty.val() & !self.store.busy.val();
         self.dispatch.engines_idle.next = self.engines_idle.val();
         self.dispatch.illegal[0].next = self.load.illegal.val();
         self.dispatch.illegal[1].next = self.matrix.illegal.val();
@@ -543,7 +548,10 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             & (self.load.write_layout.val() == 0);
         self.load_to_table.next = self.load.write_valid.val()
             & (self.load.write_space.val() == 2)
-            & self.load.write_layout.val().any();
+            & (self.load.write_layout.val() == 1);
+        self.load_to_scalar.next = self.load.write_valid.val()
+            & (self.load.write_space.val() == 2)
+            & (self.load.write_layout.val() == 2);
         self.load_to_accumulator.next = self.load.write_valid.val() & (self.load.write_space.val() == 3);
         self.load.write_ready.next = true;
         if self.load_to_activation.val() {
@@ -551,6 +559,9 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         }
         if self.load_to_accumulator.val() {
             self.load.write_ready.next = self.accumulators.load_ready.val();
+        }
+        if self.load_to_scalar.val() {
+            self.load.write_ready.next = self.scalars.load_ready.val();
         }
         self.activation_place.valid.next = self.load_to_activation.val();
         self.activation_place.position.next = self.load.write_position.val();
@@ -593,6 +604,20 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.accumulators.load_enable[l].next = self.accumulator_place.enable[l].val();
             self.accumulators.load_data[l].next = self.accumulator_place.words[l].val();
         }
+
+        // Scalar memory. A load's address counts four words.
+        self.load_scalar.next =
+            (self.load.write_address.val() << 2) | bit_cast::<16, 8>(self.load.write_position.val());
+        self.scalars.load_valid.next = self.load_to_scalar.val();
+        self.scalars.load_address.next = self.load_scalar.val().get_bits::<8>(0);
+        self.scalars.load_data.next = self.load.write_unit[0].val();
+        self.dispatch.scalars_clearing.next = self.scalars.clearing.val();
+        self.scalars.control_read_address.next = self.dispatch.scalar_read_address.val();
+        self.dispatch.scalar_read_data.next = self.scalars.control_read_data.val();
+        self.scalars.control_write_valid.next = self.dispatch.scalar_write_valid.val();
+        self.dispatch.scalar_write_ready.next = self.scalars.control_write_ready.val();
+        self.scalars.control_write_address.next = self.dispatch.scalar_write_address.val();
+        self.scalars.control_write_data.next = self.dispatch.scalar_write_data.val();
 
         // Matrix engine.
         self.activations.matrix_enable.next = self.matrix.activation_enable.val();
@@ -705,13 +730,11 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         }
         self.row.slot_reserved.next = self.matrix.row_slot_reserved.val();
         self.row.write_reserved.next = self.matrix.row_write_reserved.val();
-        self.scalars.read_enable.next = self.row.scalar_read_enable.val();
-        self.scalars.read_address.next = bit_cast::<16, 8>(self.row.scalar_read_address.val());
-        self.row.scalar_read_data.next = self.scalars.read_data[0].val();
-        self.scalars.write_valid.next = self.row.scalar_write_valid.val();
-        self.scalars.write_address.next = bit_cast::<16, 8>(self.row.scalar_write_address.val());
-        self.scalars.write_data[0].next = self.row.scalar_write_data.val();
-        self.scalars.write_enable[0].next = 15.into();
+        self.scalars.row_read_address.next = self.row.scalar_read_address.val();
+        self.row.scalar_read_data.next = self.scalars.row_read_data.val();
+        self.scalars.row_write_valid.next = self.row.scalar_write_valid.val();
+        self.scalars.row_write_address.next = self.row.scalar_write_address.val();
+        self.scalars.row_write_data.next = self.row.scalar_write_data.val();
         self.row_result.next = self.row.activation_valid.val() | self.row.accumulator_valid.val();
         if self.row_result.val() {
             self.activations.result_address.next = self.row.result_address.val();

@@ -1,16 +1,22 @@
-//! Dispatch: fetches the program, hands each command to its engine's queue, and starts and ends the run.
+//! Dispatch: fetches the program, hands each command to its engine's queue, executes the control commands, and starts and ends the run.
 //!
 //! ```text
-//! idle --start--> run <--> barrier
+//! idle --start--> run <--> barrier, patch, jump
 //!                  |  \--> end ------> idle (done)
 //!                  \-----> stop -----> idle (done, error)
 //! ```
 //! Fetch asks for one command (64 bytes) at a time, up to four ahead of dispatch, and always has room for what it asked for. A command's first beat holds its
 //! opcode, which picks the queue; the following beats go the same way.
+//!
+//! Scalars: `set` and `branch` read theirs while their beats pass, and write or jump with their last one. An `adjust` passes two words (a patch) a cycle;
+//! the amounts come out of a pipeline behind. In `patch`, the next command goes to its queue by way of a register that holds a beat until all patches of
+//! its words are added, one a cycle. So a command with n patches takes n + 1 cycles more than another, and up to three if its `adjust` has just passed.
+//! `jump` takes one cycle: what was fetched is forgotten, and what was asked for is dropped when it comes.
 //! On an error nothing is dispatched or started any more (`halt`); the run ends when every engine has finished what it runs.
 
 use crate::emit::describe;
-use crate::leaves::{inputs, outputs, Fifo};
+use crate::leaves::{inputs, outputs, Fifo, PatchAmount, PatchWord};
+use frugal_isa::command::Patch;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -21,6 +27,10 @@ pub enum DispatchState {
     Barrier,
     End,
     Stop,
+    /// The next command is patched on its way.
+    Patch,
+    /// A branch is taken.
+    Jump,
 }
 
 /// Commands that fetch may be ahead of dispatch.
@@ -38,7 +48,10 @@ pub struct Dispatch {
     pub done: Signal<Out, Bit>,
     pub status_code: Signal<Out, Bits<8>>,
     pub status_engine: Signal<Out, Bits<4>>,
+    /// Program index of the next command, or of an illegal one.
     pub command_index: Signal<Out, Bits<32>>,
+    /// Commands dispatched since the start.
+    pub dispatched: Signal<Out, Bits<32>>,
     pub state_number: Signal<Out, Bits<4>>,
     // Fetch.
     pub fetch_valid: Signal<Out, Bit>,
@@ -52,9 +65,17 @@ pub struct Dispatch {
     pub queue_beat: Vec<Signal<Out, Bits<32>>>,
     pub queue_valid: Vec<Signal<Out, Bit>>,
     pub queue_ready: Vec<Signal<In, Bit>>,
+    // Scalar memory: data one cycle after the address.
+    pub scalars_clearing: Signal<In, Bit>,
+    pub scalar_read_address: Signal<Out, Bits<8>>,
+    pub scalar_read_data: Signal<In, Bits<32>>,
+    pub scalar_write_valid: Signal<Out, Bit>,
+    pub scalar_write_ready: Signal<In, Bit>,
+    pub scalar_write_address: Signal<Out, Bits<8>>,
+    pub scalar_write_data: Signal<Out, Bits<32>>,
     // Engines.
-    /// Every queue is empty and every engine idle.
-    pub all_idle: Signal<In, Bit>,
+    /// For each engine: its queue is empty and it is idle.
+    pub idle: Vec<Signal<In, Bit>>,
     /// Every engine is idle, whatever its queue holds.
     pub engines_idle: Signal<In, Bit>,
     pub illegal: Vec<Signal<In, Bit>>,
@@ -74,6 +95,34 @@ pub struct Dispatch {
     finished: DFF<Bit>,
     code: DFF<Bits<8>>,
     engine: DFF<Bits<4>>,
+    count: DFF<Bits<32>>,
+    /// Where the program is, whatever the host writes meanwhile.
+    origin: DFF<Bits<32>>,
+    total: DFF<Bits<32>>,
+    /// Beats asked for that a jump has made useless.
+    dropping: DFF<Bits<8>>,
+    // Control commands.
+    waited: DFF<Bits<4>>,
+    operands: DFF<Bits<32>>,
+    number_word: DFF<Bits<32>>,
+    target_word: DFF<Bits<32>>,
+    sum: DFF<Bits<32>>,
+    below: DFF<Bit>,
+    // Patches: taken in a pair of words a cycle.
+    pair: DFF<Bits<3>>,
+    patch_word: Vec<DFF<Bits<8>>>,
+    patch_part: Vec<DFF<Bits<2>>>,
+    patch_amount: Vec<DFF<Bits<32>>>,
+    patch_pending: Vec<DFF<Bit>>,
+    /// Number of the patch at each stage of the amount's pipeline, counted from 1.
+    arriving: Vec<DFF<Bits<3>>>,
+    amounts: PatchAmount,
+    // The beat that is patched.
+    work: Vec<DFF<Bits<32>>>,
+    work_full: DFF<Bit>,
+    work_part: DFF<Bits<8>>,
+    work_complete: DFF<Bit>,
+    patcher: PatchWord,
     opcode: Signal<Local, Bits<8>>,
     first_part: Signal<Local, Bit>,
     last_part: Signal<Local, Bit>,
@@ -90,12 +139,61 @@ pub struct Dispatch {
     erring: Signal<Local, Bit>,
     stopping: Signal<Local, Bit>,
     flush: Signal<Local, Bit>,
+    all_idle: Signal<Local, Bit>,
+    unfinished: Vec<Signal<Local, Bit>>,
+    barrier_done: Signal<Local, Bit>,
+    engines_field: Signal<Local, Bits<4>>,
+    uses_scalars: Signal<Local, Bit>,
+    held: Signal<Local, Bit>,
+    running: Signal<Local, Bit>,
+    patching: Signal<Local, Bit>,
+    jumping: Signal<Local, Bit>,
+    offered: Signal<Local, Bit>,
+    is_control: Signal<Local, Bit>,
+    addend: Signal<Local, Bits<32>>,
+    jump_offset: Signal<Local, Bits<32>>,
+    in_program: Signal<Local, Bit>,
+    drops: Signal<Local, Bit>,
+    half: Signal<Local, Bits<3>>,
+    last_half: Signal<Local, Bit>,
+    pair_low: Signal<Local, Bits<32>>,
+    pair_high: Signal<Local, Bits<32>>,
+    pair_field: Signal<Local, Bits<4>>,
+    pair_word: Signal<Local, Bits<8>>,
+    pair_part: Signal<Local, Bits<2>>,
+    is_patch: Signal<Local, Bit>,
+    pair_moves: Signal<Local, Bit>,
+    bad_patch: Signal<Local, Bit>,
+    amounts_known: Signal<Local, Bit>,
+    patch_beat: Vec<Signal<Local, Bits<8>>>,
+    matches: Vec<Signal<Local, Bit>>,
+    earlier: Vec<Signal<Local, Bit>>,
+    chosen_amount: Signal<Local, Bits<32>>,
+    chosen_part: Signal<Local, Bits<2>>,
+    chosen_lane: Signal<Local, Bits<8>>,
+    patched: Signal<Local, Bit>,
+    work_ready: Signal<Local, Bit>,
+    work_leaves: Signal<Local, Bit>,
+    work_loads: Signal<Local, Bit>,
+    work_last: Signal<Local, Bit>,
+    done_patching: Signal<Local, Bit>,
     number: Signal<Local, Bits<4>>,
     final_part: Constant<Bits<8>>,
     command_beats: Constant<Bits<8>>,
     command_length: Constant<Bits<8>>,
+    half_mask: Constant<Bits<3>>,
+    lane_mask: Constant<Bits<8>>,
+    lane_bits: Constant<Bits<3>>,
     _bus_words: usize,
+    _halves: usize,
+    /// Beat and place of word 2.
+    _second_part: usize,
+    _second_word: usize,
 }
+
+/// Patches of a command, and stages of the pipeline of their amounts.
+const PATCHES: usize = Patch::COUNT;
+const STAGES: usize = PatchAmount::LATENCY_CYCLES as usize;
 
 impl Dispatch {
     pub fn new(bus_words: usize) -> Self {
@@ -111,6 +209,7 @@ impl Dispatch {
             status_code: Signal::default(),
             status_engine: Signal::default(),
             command_index: Signal::default(),
+            dispatched: Signal::default(),
             state_number: Signal::default(),
             fetch_valid: Signal::default(),
             fetch_ready: Signal::default(),
@@ -122,7 +221,14 @@ impl Dispatch {
             queue_beat: outputs(bus_words),
             queue_valid: (0..4).map(|_| Signal::default()).collect(),
             queue_ready: (0..4).map(|_| Signal::default()).collect(),
-            all_idle: Signal::default(),
+            scalars_clearing: Signal::default(),
+            scalar_read_address: Signal::default(),
+            scalar_read_data: Signal::default(),
+            scalar_write_valid: Signal::default(),
+            scalar_write_ready: Signal::default(),
+            scalar_write_address: Signal::default(),
+            scalar_write_data: Signal::default(),
+            idle: (0..4).map(|_| Signal::default()).collect(),
             engines_idle: Signal::default(),
             illegal: (0..4).map(|_| Signal::default()).collect(),
             read_error: Signal::default(),
@@ -141,6 +247,28 @@ impl Dispatch {
             finished: DFF::default(),
             code: DFF::default(),
             engine: DFF::default(),
+            count: DFF::default(),
+            origin: DFF::default(),
+            total: DFF::default(),
+            dropping: DFF::default(),
+            waited: DFF::default(),
+            operands: DFF::default(),
+            number_word: DFF::default(),
+            target_word: DFF::default(),
+            sum: DFF::default(),
+            below: DFF::default(),
+            pair: DFF::default(),
+            patch_word: (0..PATCHES).map(|_| DFF::default()).collect(),
+            patch_part: (0..PATCHES).map(|_| DFF::default()).collect(),
+            patch_amount: (0..PATCHES).map(|_| DFF::default()).collect(),
+            patch_pending: (0..PATCHES).map(|_| DFF::default()).collect(),
+            arriving: (0..STAGES).map(|_| DFF::default()).collect(),
+            amounts: PatchAmount::default(),
+            work: (0..bus_words).map(|_| DFF::default()).collect(),
+            work_full: DFF::default(),
+            work_part: DFF::default(),
+            work_complete: DFF::default(),
+            patcher: PatchWord::default(),
             opcode: Signal::default(),
             first_part: Signal::default(),
             last_part: Signal::default(),
@@ -157,11 +285,55 @@ impl Dispatch {
             erring: Signal::default(),
             stopping: Signal::default(),
             flush: Signal::default(),
+            all_idle: Signal::default(),
+            unfinished: (0..4).map(|_| Signal::default()).collect(),
+            barrier_done: Signal::default(),
+            engines_field: Signal::default(),
+            uses_scalars: Signal::default(),
+            held: Signal::default(),
+            running: Signal::default(),
+            patching: Signal::default(),
+            jumping: Signal::default(),
+            offered: Signal::default(),
+            is_control: Signal::default(),
+            addend: Signal::default(),
+            jump_offset: Signal::default(),
+            in_program: Signal::default(),
+            drops: Signal::default(),
+            half: Signal::default(),
+            last_half: Signal::default(),
+            pair_low: Signal::default(),
+            pair_high: Signal::default(),
+            pair_field: Signal::default(),
+            pair_word: Signal::default(),
+            pair_part: Signal::default(),
+            is_patch: Signal::default(),
+            pair_moves: Signal::default(),
+            bad_patch: Signal::default(),
+            amounts_known: Signal::default(),
+            patch_beat: (0..PATCHES).map(|_| Signal::default()).collect(),
+            matches: (0..PATCHES).map(|_| Signal::default()).collect(),
+            earlier: (0..PATCHES + 1).map(|_| Signal::default()).collect(),
+            chosen_amount: Signal::default(),
+            chosen_part: Signal::default(),
+            chosen_lane: Signal::default(),
+            patched: Signal::default(),
+            work_ready: Signal::default(),
+            work_leaves: Signal::default(),
+            work_loads: Signal::default(),
+            work_last: Signal::default(),
+            done_patching: Signal::default(),
             number: Signal::default(),
             command_beats: Constant::new((parts as u64).into()),
             final_part: Constant::new((parts as u64 - 1).into()),
             command_length: Constant::new((parts as u64 - 1).into()),
+            half_mask: Constant::new((bus_words as u64 / 2 - 1).into()),
+            lane_bits: Constant::new(u64::from(bus_words.ilog2()).into()),
+            lane_mask: Constant::new((bus_words as u64 - 1).into()),
             _bus_words: bus_words,
+            _halves: bus_words / 2,
+            _second_part: 2 / bus_words,
+            _second_word: 2 % bus_words,
         }
     }
 }
@@ -183,21 +355,58 @@ impl Logic for Dispatch {
             index,
             finished,
             code,
-            engine
+            engine,
+            count,
+            origin,
+            total,
+            dropping,
+            waited,
+            operands,
+            number_word,
+            target_word,
+            sum,
+            below,
+            pair,
+            work_full,
+            work_part,
+            work_complete
         );
+        for i in 0..6 {
+            self.patch_word[i].clock.next = self.clock.val();
+            self.patch_word[i].d.next = self.patch_word[i].q.val();
+            self.patch_part[i].clock.next = self.clock.val();
+            self.patch_part[i].d.next = self.patch_part[i].q.val();
+            self.patch_amount[i].clock.next = self.clock.val();
+            self.patch_amount[i].d.next = self.patch_amount[i].q.val();
+            self.patch_pending[i].clock.next = self.clock.val();
+            self.patch_pending[i].d.next = self.patch_pending[i].q.val();
+        }
+        for s in 0..4 {
+            self.arriving[s].clock.next = self.clock.val();
+        }
+        self.amounts.clock.next = self.clock.val();
         self.commands.clock.next = self.clock.val();
-        self.commands.reset.next = self.reset.val();
+        self.running.next = self.state.q.val() == DispatchState::Run;
+        self.patching.next = self.state.q.val() == DispatchState::Patch;
+        self.jumping.next = self.state.q.val() == DispatchState::Jump;
+        self.commands.reset.next = self.reset.val() | self.jumping.val();
         for w in 0..self._bus_words {
+            self.work[w].clock.next = self.clock.val();
+            self.work[w].d.next = self.work[w].q.val();
             self.commands.write_data[w].next = self.beat[w].val();
             self.queue_beat[w].next = self.commands.read_data[w].val();
+            if self.patching.val() {
+                self.queue_beat[w].next = self.work[w].q.val();
+            }
         }
-        self.commands.write_valid.next = self.beat_valid.val();
+        self.drops.next = self.dropping.q.val().any();
+        self.commands.write_valid.next = self.beat_valid.val() & !self.drops.val();
         self.stopping.next = self.state.q.val() == DispatchState::Stop;
         self.halt.next = self.stopping.val();
 
         // Fetch.
         self.room.next = self.ahead.q.val() < 4;
-        self.fetch_more.next = (self.state.q.val() == DispatchState::Run) & self.to_fetch.q.val().any();
+        self.fetch_more.next = (self.running.val() | self.patching.val()) & self.to_fetch.q.val().any();
         self.fetch_valid.next = self.fetch_more.val() & self.room.val();
         self.fetch_address.next = self.address.q.val();
         self.fetch_length.next = self.command_length.val();
@@ -209,7 +418,7 @@ impl Logic for Dispatch {
         self.answered.next = self.beat_valid.val();
         self.fetch_idle.next = !self.unanswered.q.val().any();
 
-        // Dispatch: the first beat of a command names its queue (0..4), or the control FSM (4), or nobody (5).
+        // Dispatch: the first beat of a command names its queue (0..4), or a command of control (4 barrier, 5 end, 7 adjust, 8 set, 9 branch), or nobody (6).
         self.opcode.next = self.commands.read_data[0].val().get_bits::<8>(0);
         self.first_part.next = self.part.q.val() == 0;
         self.last_part.next = self.part.q.val() == self.final_part.val();
@@ -224,36 +433,65 @@ impl Logic for Dispatch {
                 6 => self.goes_to.next = 5.into(),
                 7 => self.goes_to.next = 2.into(),
                 8 => self.goes_to.next = 2.into(),
+                9 => self.goes_to.next = 7.into(),
+                10 => self.goes_to.next = 8.into(),
+                11 => self.goes_to.next = 9.into(),
                 _ => self.goes_to.next = 6.into(),
             }
         }
+        // Known once the first beat is at the head: every kind from 4 on stays here.
+        self.is_control.next = self.goes_to.val() >= 4;
         self.ready.next = true;
         for e in 0..4 {
             if self.goes_to.val().index() == e {
                 self.ready.next = self.queue_ready[e].val();
             }
         }
-        self.moves.next =
-            (self.state.q.val() == DispatchState::Run) & self.commands.read_valid.val() & self.ready.val();
+        if self.goes_to.val() == 7 {
+            self.ready.next = self.last_half.val();
+        }
+        if (self.goes_to.val() == 8) & self.last_part.val() {
+            self.ready.next = self.scalar_write_ready.val();
+        }
+        self.uses_scalars.next = false;
+        match self.opcode.val().index() {
+            8 => self.uses_scalars.next = true,
+            9 => self.uses_scalars.next = true,
+            10 => self.uses_scalars.next = true,
+            11 => self.uses_scalars.next = true,
+            _ => self.uses_scalars.next = false,
+        }
+        self.held.next = self.uses_scalars.val() & self.first_part.val() & self.scalars_clearing.val();
+        self.offered.next = self.running.val() & self.commands.read_valid.val() & !self.held.val();
+        self.moves.next = self.offered.val() & self.ready.val();
         // What was fetched beyond the end of the program is thrown away.
-        self.flush.next =
-            (self.state.q.val() != DispatchState::Run) & (self.state.q.val() != DispatchState::Barrier);
-        self.commands.read_ready.next = self.moves.val() | self.flush.val();
+        self.flush.next = !self.running.val()
+            & !self.patching.val()
+            & !self.jumping.val()
+            & (self.state.q.val() != DispatchState::Barrier);
+        self.commands.read_ready.next = self.moves.val() | self.work_loads.val() | self.flush.val();
         for e in 0..4 {
             self.queue_valid[e].next = false;
-            if self.goes_to.val().index() == e {
-                self.queue_valid[e].next =
-                    (self.state.q.val() == DispatchState::Run) & self.commands.read_valid.val();
+            if self.patching.val() {
+                if self.target.q.val().index() == e {
+                    self.queue_valid[e].next = self.work_full.q.val() & !self.patched.val();
+                }
+            } else if self.goes_to.val().index() == e {
+                self.queue_valid[e].next = self.offered.val();
             }
         }
-        self.command_moves.next = self.moves.val() & self.last_part.val();
+        self.done_patching.next = self.work_leaves.val() & self.work_last.val();
+        self.command_moves.next = (self.moves.val() & self.last_part.val()) | self.done_patching.val();
         self.none_left.next = self.to_dispatch.q.val() == 1;
-        if self.moves.val() {
+        if self.moves.val() | self.work_loads.val() {
             self.part.d.next = self.part.q.val() + 1;
             self.target.d.next = self.goes_to.val();
+            if self.last_part.val() {
+                self.part.d.next = 0.into();
+            }
         }
         if self.command_moves.val() {
-            self.part.d.next = 0.into();
+            self.count.d.next = self.count.q.val() + 1;
             self.index.d.next = self.index.q.val() + 1;
             self.to_dispatch.d.next = self.to_dispatch.q.val() - 1;
         }
@@ -262,6 +500,153 @@ impl Logic for Dispatch {
         } else if self.command_moves.val() & !self.fetch_taken.val() {
             self.ahead.d.next = self.ahead.q.val() - 1;
         }
+
+        // Operands of control commands, as their beats pass.
+        self.engines_field.next = self.commands.read_data[0].val().get_bits::<4>(16);
+        if self.moves.val() & self.first_part.val() {
+            self.operands.d.next = self.commands.read_data[1].val();
+            self.waited.d.next = self.engines_field.val();
+            if self.engines_field.val() == 0 {
+                self.waited.d.next = 15.into();
+            }
+        }
+        for p in self._second_part..(self._second_part + 1) {
+            for w in self._second_word..(self._second_word + 1) {
+                if self.moves.val() & (self.part.q.val().index() == p) {
+                    self.number_word.d.next = self.commands.read_data[w].val();
+                    self.target_word.d.next = self.commands.read_data[w + 1].val();
+                }
+            }
+        }
+        // The scalar is there two cycles after the first beat, its sum and comparison three: with the last beat at the earliest.
+        self.addend.next = 0.into();
+        if self.operands.q.val().get_bit(16) {
+            self.addend.next = self.scalar_read_data.val();
+        }
+        self.sum.d.next = self.number_word.q.val() + self.addend.val();
+        self.below.d.next = self.scalar_read_data.val() < self.number_word.q.val();
+        self.scalar_read_address.next = self.operands.q.val().get_bits::<8>(0);
+        if self.target.q.val() == 8 {
+            self.scalar_read_address.next = self.operands.q.val().get_bits::<8>(8);
+        }
+        if self.goes_to.val() == 7 {
+            self.scalar_read_address.next = self.pair_high.val().get_bits::<8>(0);
+        }
+        self.scalar_write_valid.next = self.offered.val() & self.last_part.val() & (self.goes_to.val() == 8);
+        self.scalar_write_address.next = self.operands.q.val().get_bits::<8>(0);
+        self.scalar_write_data.next = self.sum.q.val();
+
+        // Patches, as an adjust passes: words 2 and 3 are the first, words 12 and 13 the last.
+        self.half.next = self.pair.q.val() & self.half_mask.val();
+        self.last_half.next = self.half.val() == self.half_mask.val();
+        self.pair_low.next = self.commands.read_data[0].val();
+        self.pair_high.next = self.commands.read_data[1].val();
+        for h in 1..self._halves {
+            if self.half.val().index() == h {
+                self.pair_low.next = self.commands.read_data[h * 2].val();
+                self.pair_high.next = self.commands.read_data[h * 2 + 1].val();
+            }
+        }
+        self.pair_moves.next = self.offered.val() & (self.goes_to.val() == 7);
+        if self.pair_moves.val() {
+            self.pair.d.next = self.pair.q.val() + 1;
+        }
+        self.pair_field.next = self.pair_high.val().get_bits::<4>(18);
+        self.pair_word.next = bit_cast::<8, 4>(self.pair_field.val());
+        self.pair_part.next = self.pair_high.val().get_bits::<2>(22);
+        self.is_patch.next = self.pair_moves.val()
+            & self.pair_part.val().any()
+            & self.pair.q.val().any()
+            & (self.pair.q.val() != 7);
+        self.bad_patch.next = self.is_patch.val() & (self.pair_word.val() == 0);
+        self.amounts.add.next = self.pair_low.val().get_bits::<16>(0);
+        self.amounts.multiplier.next = self.pair_low.val().get_bits::<16>(16);
+        self.amounts.shift.next = self.pair_high.val().get_bits::<5>(8);
+        self.amounts.keep.next = self.pair_high.val().get_bits::<5>(13);
+        self.amounts.scalar.next = self.scalar_read_data.val();
+        self.arriving[0].d.next = 0.into();
+        if self.is_patch.val() {
+            self.arriving[0].d.next = self.pair.q.val();
+        }
+        for s in 1..4 {
+            self.arriving[s].d.next = self.arriving[s - 1].q.val();
+        }
+        self.amounts_known.next = !self.arriving[0].q.val().any()
+            & !self.arriving[1].q.val().any()
+            & !self.arriving[2].q.val().any()
+            & !self.arriving[3].q.val().any();
+        for i in 0..6 {
+            if self.is_patch.val() & (self.pair.q.val().index() == i + 1) {
+                self.patch_word[i].d.next = self.pair_word.val();
+                self.patch_part[i].d.next = self.pair_part.val();
+                self.patch_pending[i].d.next = true;
+            }
+            if self.arriving[3].q.val().index() == i + 1 {
+                self.patch_amount[i].d.next = self.amounts.amount.val();
+            }
+        }
+
+        // The beat that is patched: the first pending patch of its words, if there is one, or on to the queue.
+        self.earlier[0].next = false;
+        self.chosen_amount.next = 0.into();
+        self.chosen_part.next = 0.into();
+        self.chosen_lane.next = 0.into();
+        for i in 0..6 {
+            self.patch_beat[i].next = self.patch_word[i].q.val() >> self.lane_bits.val();
+            self.matches[i].next =
+                self.patch_pending[i].q.val() & (self.patch_beat[i].val() == self.work_part.q.val());
+            self.earlier[i + 1].next = self.earlier[i].val() | self.matches[i].val();
+            if self.matches[i].val() & !self.earlier[i].val() {
+                self.chosen_amount.next = self.patch_amount[i].q.val();
+                self.chosen_part.next = self.patch_part[i].q.val();
+                self.chosen_lane.next = self.patch_word[i].q.val() & self.lane_mask.val();
+                if self.patching.val() & self.work_full.q.val() {
+                    self.patch_pending[i].d.next = false;
+                }
+            }
+        }
+        self.patched.next = self.earlier[6].val();
+        self.patcher.word.next = self.work[0].q.val();
+        for w in 1..self._bus_words {
+            if self.chosen_lane.val().index() == w {
+                self.patcher.word.next = self.work[w].q.val();
+            }
+        }
+        self.patcher.amount.next = self.chosen_amount.val();
+        self.patcher.part.next = self.chosen_part.val();
+        self.work_ready.next = false;
+        for e in 0..4 {
+            if self.target.q.val().index() == e {
+                self.work_ready.next = self.queue_ready[e].val();
+            }
+        }
+        self.work_last.next = self.work_part.q.val() == self.final_part.val();
+        self.work_leaves.next =
+            self.patching.val() & self.work_full.q.val() & !self.patched.val() & self.work_ready.val();
+        self.work_loads.next = self.patching.val()
+            & self.amounts_known.val()
+            & self.commands.read_valid.val()
+            & !self.work_complete.q.val()
+            & (!self.work_full.q.val() | self.work_leaves.val());
+        if self.patched.val() {
+            for w in 0..self._bus_words {
+                if self.chosen_lane.val().index() == w {
+                    self.work[w].d.next = self.patcher.patched.val();
+                }
+            }
+        }
+        if self.work_leaves.val() {
+            self.work_full.d.next = false;
+        }
+        if self.work_loads.val() {
+            self.work_full.d.next = true;
+            self.work_part.d.next = self.part.q.val();
+            self.work_complete.d.next = self.last_part.val();
+            for w in 0..self._bus_words {
+                self.work[w].d.next = self.commands.read_data[w].val();
+            }
+        }
+
         // Beats asked for and not yet here.
         if self.fetch_taken.val() & !self.answered.val() {
             self.unanswered.d.next = self.unanswered.q.val() + self.command_beats.val();
@@ -270,6 +655,24 @@ impl Logic for Dispatch {
         } else if self.answered.val() {
             self.unanswered.d.next = self.unanswered.q.val() - 1;
         }
+        if self.drops.val() & self.answered.val() {
+            self.dropping.d.next = self.dropping.q.val() - 1;
+        }
+
+        // Barriers.
+        for e in 0..4 {
+            self.unfinished[e].next = self.waited.q.val().get_bit(e) & !self.idle[e].val();
+        }
+        self.barrier_done.next = !self.unfinished[0].val()
+            & !self.unfinished[1].val()
+            & !self.unfinished[2].val()
+            & !self.unfinished[3].val();
+        self.all_idle.next =
+            self.idle[0].val() & self.idle[1].val() & self.idle[2].val() & self.idle[3].val();
+
+        // Jumps.
+        self.jump_offset.next = self.target_word.q.val() << 6;
+        self.in_program.next = self.target_word.q.val() < self.total.q.val();
 
         // States.
         match self.state.q.val() {
@@ -280,6 +683,16 @@ impl Logic for Dispatch {
                     self.address.d.next = self.program_address.val();
                     self.to_fetch.d.next = self.program_commands.val();
                     self.to_dispatch.d.next = self.program_commands.val();
+                    self.origin.d.next = self.program_address.val();
+                    self.total.d.next = self.program_commands.val();
+                    self.count.d.next = 0.into();
+                    self.dropping.d.next = 0.into();
+                    self.pair.d.next = 0.into();
+                    self.work_full.d.next = false;
+                    self.work_complete.d.next = false;
+                    for i in 0..6 {
+                        self.patch_pending[i].d.next = false;
+                    }
                     self.index.d.next = 0.into();
                     self.part.d.next = 0.into();
                     self.ahead.d.next = 0.into();
@@ -299,12 +712,22 @@ impl Logic for Dispatch {
                     self.code.d.next = 1.into();
                     self.engine.d.next = 4.into();
                 }
+                if self.bad_patch.val() {
+                    self.state.d.next = DispatchState::Stop;
+                    self.code.d.next = 2.into();
+                    self.engine.d.next = 4.into();
+                }
                 if self.command_moves.val() {
                     if self.goes_to.val() == 4 {
                         self.state.d.next = DispatchState::Barrier;
                     }
+                    if self.goes_to.val() == 7 {
+                        self.state.d.next = DispatchState::Patch;
+                    }
                     if self.goes_to.val() == 5 {
                         self.state.d.next = DispatchState::End;
+                    } else if (self.goes_to.val() == 9) & self.below.q.val() {
+                        self.state.d.next = DispatchState::Jump;
                     } else if self.none_left.val() {
                         self.state.d.next = DispatchState::Stop;
                         self.code.d.next = 6.into();
@@ -313,8 +736,45 @@ impl Logic for Dispatch {
                 }
             }
             DispatchState::Barrier => {
-                if self.all_idle.val() {
+                if self.barrier_done.val() {
                     self.state.d.next = DispatchState::Run;
+                }
+            }
+            DispatchState::Patch => {
+                if self.work_loads.val() & self.first_part.val() & (self.goes_to.val() == 6) {
+                    self.state.d.next = DispatchState::Stop;
+                    self.code.d.next = 1.into();
+                    self.engine.d.next = 4.into();
+                } else if self.work_loads.val() & self.first_part.val() & self.is_control.val() {
+                    self.state.d.next = DispatchState::Stop;
+                    self.code.d.next = 2.into();
+                    self.engine.d.next = 4.into();
+                }
+                if self.done_patching.val() {
+                    self.work_complete.d.next = false;
+                    self.state.d.next = DispatchState::Run;
+                    if self.none_left.val() {
+                        self.state.d.next = DispatchState::Stop;
+                        self.code.d.next = 6.into();
+                        self.engine.d.next = 4.into();
+                    }
+                }
+            }
+            DispatchState::Jump => {
+                self.state.d.next = DispatchState::Run;
+                self.address.d.next = self.origin.q.val() + self.jump_offset.val();
+                self.to_fetch.d.next = self.total.q.val() - self.target_word.q.val();
+                self.to_dispatch.d.next = self.total.q.val() - self.target_word.q.val();
+                self.index.d.next = self.target_word.q.val();
+                self.ahead.d.next = 0.into();
+                self.dropping.d.next = self.unanswered.q.val();
+                if self.answered.val() {
+                    self.dropping.d.next = self.unanswered.q.val() - 1;
+                }
+                if !self.in_program.val() {
+                    self.state.d.next = DispatchState::Stop;
+                    self.code.d.next = 6.into();
+                    self.engine.d.next = 4.into();
                 }
             }
             DispatchState::End => {
@@ -371,6 +831,8 @@ impl Logic for Dispatch {
             DispatchState::Barrier => self.number.next = 2.into(),
             DispatchState::End => self.number.next = 3.into(),
             DispatchState::Stop => self.number.next = 4.into(),
+            DispatchState::Patch => self.number.next = 5.into(),
+            DispatchState::Jump => self.number.next = 6.into(),
             _ => self.number.next = 0.into(),
         }
         self.state_number.next = self.number.val();
@@ -379,11 +841,13 @@ impl Logic for Dispatch {
         self.status_code.next = self.code.q.val();
         self.status_engine.next = self.engine.q.val();
         self.command_index.next = self.index.q.val();
+        self.dispatched.next = self.count.q.val();
         if self.reset.val() {
             self.state.d.next = DispatchState::Idle;
             self.part.d.next = 0.into();
             self.ahead.d.next = 0.into();
             self.unanswered.d.next = 0.into();
+            self.dropping.d.next = 0.into();
             self.finished.d.next = false;
             self.code.d.next = 0.into();
             self.engine.d.next = 0.into();
@@ -392,7 +856,7 @@ impl Logic for Dispatch {
     fn timing(&self) -> Vec<TimingInfo> {
         describe(
             "dispatch",
-            "Fetches the program and hands each command to its engine's queue; starts and ends the run.",
+            "Fetches the program, hands each command to its engine's queue and executes the control commands; starts and ends the run.",
         )
     }
 }

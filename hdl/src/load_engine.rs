@@ -5,7 +5,7 @@
 //! data:    read data beat --> beat register --> unit of the beat --> unit register --> memory row position
 //! ```
 //! A *unit* is what one write takes: a whole beat where the destination is wide enough, a part of it otherwise (then a beat takes several cycles).
-//! A table is filled a word at a time.
+//! Tables and scalars are filled a word at a time.
 //!
 //! Where a unit lands is (address, position): the position counts units within one address. The three weight layouts differ only in what
 //! advances after a unit, after a vector or row of columns, and after a memory row.
@@ -103,6 +103,7 @@ pub struct LoadEngine {
     ends: Signal<Local, Bit>,
     weight_command: Signal<Local, Bit>,
     table_command: Signal<Local, Bit>,
+    scalar_command: Signal<Local, Bit>,
     row_beats: Signal<Local, Bits<24>>,
     last_split: Signal<Local, Bits<8>>,
     last_position: Signal<Local, Bits<8>>,
@@ -132,6 +133,7 @@ pub struct LoadEngine {
     bad_layout: Signal<Local, Bit>,
     not_weight: Signal<Local, Bit>,
     to_table: Signal<Local, Bit>,
+    to_scalar: Signal<Local, Bit>,
     beat_shift: Constant<Bits<5>>,
     activation_last_split: Constant<Bits<8>>,
     column_last_split: Constant<Bits<8>>,
@@ -144,6 +146,7 @@ pub struct LoadEngine {
     parameter_last_position: Constant<Bits<8>>,
     table_last_split: Constant<Bits<8>>,
     table_last_position: Constant<Bits<8>>,
+    scalar_last_position: Constant<Bits<8>>,
     accumulator_last_position: Constant<Bits<8>>,
     last_column: Constant<Bits<8>>,
     last_lane: Constant<Bits<8>>,
@@ -230,6 +233,7 @@ impl LoadEngine {
             ends: Signal::default(),
             weight_command: Signal::default(),
             table_command: Signal::default(),
+            scalar_command: Signal::default(),
             row_beats: Signal::default(),
             last_split: Signal::default(),
             last_position: Signal::default(),
@@ -259,6 +263,7 @@ impl LoadEngine {
             bad_layout: Signal::default(),
             not_weight: Signal::default(),
             to_table: Signal::default(),
+            to_scalar: Signal::default(),
             beat_shift: Constant::new(u64::from(bus_bytes.ilog2()).into()),
             activation_last_split: last_split(rows),
             column_last_split: last_split(rows),
@@ -271,6 +276,7 @@ impl LoadEngine {
             parameter_last_position: last_position(3 * group_bytes, group_bytes),
             table_last_split: last_split(4),
             table_last_position: last_position(Config::TABLE_BYTES, 4),
+            scalar_last_position: last_position(16, 4),
             accumulator_last_position: last_position(group_bytes, group_bytes),
             last_column: Constant::new((cols as u64 - 1).into()),
             last_lane: Constant::new((rows as u64 - 1).into()),
@@ -319,8 +325,11 @@ impl Logic for LoadEngine {
             self.low_offset.val().any() | self.low_stride.val().any() | self.low_bytes.val().any();
         self.weight_command.next = self.fields.space.val() == 1;
         self.table_command.next = (self.fields.space.val() == 2) & (self.fields.layout.val() == 1);
-        self.not_weight.next =
-            self.fields.layout.val().any() & !self.weight_command.val() & !self.table_command.val();
+        self.scalar_command.next = (self.fields.space.val() == 2) & (self.fields.layout.val() == 2);
+        self.not_weight.next = self.fields.layout.val().any()
+            & !self.weight_command.val()
+            & !self.table_command.val()
+            & !self.scalar_command.val();
         self.bad_layout.next = (self.fields.layout.val() == 3) | self.not_weight.val();
         self.illegal.next =
             self.setup.q.val() & (self.bad_alignment.val() | self.bad_layout.val() | self.empty_row.val());
@@ -378,6 +387,7 @@ impl Logic for LoadEngine {
         self.by_column.next = self.to_weight.val() & (self.layout.val() == 1);
         self.transposed.next = self.to_weight.val() & (self.layout.val() == 2);
         self.to_table.next = self.to_parameter.val() & (self.layout.val() == 1);
+        self.to_scalar.next = self.to_parameter.val() & (self.layout.val() == 2);
 
         // How the destination divides beats into units.
         self.last_split.next = self.group_last_split.val();
@@ -392,6 +402,10 @@ impl Logic for LoadEngine {
         if self.to_table.val() {
             self.last_split.next = self.table_last_split.val();
             self.last_position.next = self.table_last_position.val();
+        }
+        if self.to_scalar.val() {
+            self.last_split.next = self.table_last_split.val();
+            self.last_position.next = self.scalar_last_position.val();
         }
         if self.to_weight.val() {
             self.last_split.next = 0.into();

@@ -119,7 +119,7 @@ impl Registers {
             command_index: Signal::default(),
             matrix_step: Signal::default(),
             events: (0..register::COUNTERS).map(|_| Signal::default()).collect(),
-            debug: inputs(6),
+            debug: inputs(7),
             taking_write: DFF::default(),
             answer_write: DFF::default(),
             taking_read: DFF::default(),
@@ -257,7 +257,7 @@ impl Logic for Registers {
         for b in 0..8 {
             self.window[b + 24].next = self.base_registers[b].q.val();
         }
-        for d in 0..6 {
+        for d in 0..7 {
             self.window[d + 16].next = self.debug[d].val();
         }
         for c in 0..13 {
@@ -338,6 +338,7 @@ mod tests {
             (CYCLES_HIGH, 14),
             (MATRIX_STEPS, 15),
             (DEBUG_STATES, 16),
+            (COMMANDS, 22),
             (BASE_0, 24),
             (MATRIX_BUSY, 32),
             (BUS_WAITS, 32 + 13 - 1),

@@ -40,7 +40,6 @@ pub struct RowEngine {
     pub accumulator_address: Signal<Out, Bits<16>>,
     pub accumulator_data: Vec<Signal<In, Bits<32>>>,
     // Scalar memory.
-    pub scalar_read_enable: Signal<Out, Bit>,
     pub scalar_read_address: Signal<Out, Bits<8>>,
     pub scalar_read_data: Signal<In, Bits<32>>,
     pub scalar_write_valid: Signal<Out, Bit>,
@@ -192,7 +191,6 @@ pub struct RowEngine {
     exponent: Signal<Local, Bits<16>>,
     total_right: Signal<Local, Bits<16>>,
     far: Signal<Local, Bit>,
-    reads_scalar: Signal<Local, Bit>,
     term_bits: PackFlags,
     ends: PackFlags,
     modes: PackFlags,
@@ -259,7 +257,6 @@ impl RowEngine {
             accumulator_enable: Signal::default(),
             accumulator_address: Signal::default(),
             accumulator_data: inputs(lanes),
-            scalar_read_enable: Signal::default(),
             scalar_read_address: Signal::default(),
             scalar_read_data: Signal::default(),
             scalar_write_valid: Signal::default(),
@@ -399,7 +396,6 @@ impl RowEngine {
             exponent: Signal::default(),
             total_right: Signal::default(),
             far: Signal::default(),
-            reads_scalar: Signal::default(),
             term_bits: Default::default(),
             ends: Default::default(),
             modes: Default::default(),
@@ -824,8 +820,6 @@ impl Logic for RowEngine {
         self.done_written.value.next = self.done_scaled.delayed.val();
         // A search that continues reads the best value so far a cycle before its own is there.
         self.compare_now.next = self.done_scaled.delayed.val() & self.kind_scaled.delayed.val().get_bit(11);
-        self.reads_scalar.next = self.fields.scalar_use.val().any() & !self.continues.val();
-        self.scalar_read_enable.next = (self.term.val() & self.reads_scalar.val()) | self.compare_now.val();
         self.scalar_read_address.next = self.scalar.q.val();
         if self.compare_now.val() {
             self.scalar_read_address.next = self.kind_scaled.delayed.val().get_bits::<8>(24);

@@ -1273,7 +1273,7 @@ fn registers() -> Result<(), CompareError> {
             }
             let matrix_step = random.one_in(2);
             let [status, index] = [0; 2].map(|_| random.bits(32) as u32);
-            let debug: Vec<u32> = (0..6).map(|_| random.bits(32) as u32).collect();
+            let debug: Vec<u32> = (0..7).map(|_| random.bits(32) as u32).collect();
             let (b_ready, r_ready) = (random.one_in(2), random.one_in(2));
             block.aw_valid.next = write_address.is_some();
             block.aw_address.next = u64::from(write_address.unwrap_or_default()).into();

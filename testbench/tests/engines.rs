@@ -1437,7 +1437,7 @@ impl Run {
         match fault {
             Fault::NoEnd => opcodes.push(1),
             Fault::NoCommands => opcodes.clear(),
-            Fault::Opcode => opcodes.extend([[0, 8, 255, 128][random.below(4) as usize], 1, 6]),
+            Fault::Opcode => opcodes.extend([[0, 12, 255, 128][random.below(4) as usize], 1, 6]),
             // The engines are still at work when the fault happens.
             Fault::Illegal(_) | Fault::Read | Fault::Write => opcodes.extend([1, 1, 1, 6]),
             _ => opcodes.push(6),
@@ -1535,7 +1535,7 @@ fn dispatch() -> Result<(), CompareError> {
                 for (port, illegal) in block.illegal.iter_mut().zip(illegal) {
                     port.next = illegal;
                 }
-                block.all_idle.next = idle;
+                block.idle.iter_mut().for_each(|port| port.next = idle);
                 block.engines_idle.next = idle;
                 block.read_error.next = read_error;
                 block.write_error.next = write_error;
@@ -1616,7 +1616,7 @@ fn dispatch() -> Result<(), CompareError> {
                             assert_eq!((index, this.next), (this.opcodes.len(), index), "{context}")
                         }
                         Fault::Opcode => {
-                            assert!([0, 8, 128, 255].contains(&this.opcodes[index]), "{context}")
+                            assert!([0, 12, 128, 255].contains(&this.opcodes[index]), "{context}")
                         }
                         _ => assert!(index <= this.opcodes.len(), "{context}"),
                     }

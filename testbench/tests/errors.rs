@@ -97,7 +97,7 @@ fn code(status: u32) -> Option<StatusCode> {
 fn illegal_opcodes_stop_the_machine_and_a_reset_revives_it() {
     let mut device = device(&SimulationOptions::default());
     device.run(&good(), &[], &RunOptions::default()).expect("a good program");
-    for opcode in [0u32, 8, 0x80, 0xff] {
+    for opcode in [0u32, 12, 0x80, 0xff] {
         let (status, _) = run_raw(&mut device, &[[opcode; 16]], 1);
         assert_eq!(code(status), Some(StatusCode::IllegalOpcode), "opcode {opcode}: status {status:#x}");
         assert_eq!(status & 7, register::STATUS_DONE | register::STATUS_ERROR);

@@ -17,6 +17,8 @@ pub struct GoldenDevice {
     pub check_hazards: bool,
     /// What [`GoldenDevice::report`] keeps of each command's writes.
     pub trace: TraceLevel,
+    /// Commands to dispatch before a program counts as endless.
+    pub max_commands: Option<u64>,
     report: RunReport,
 }
 
@@ -29,6 +31,7 @@ impl GoldenDevice {
             policy: Policy::ProgramOrder,
             check_hazards: true,
             trace: TraceLevel::None,
+            max_commands: None,
             report: RunReport::default(),
         })
     }
@@ -75,6 +78,7 @@ impl Device for GoldenDevice {
             policy: self.policy,
             check_hazards: self.check_hazards,
             trace: self.trace,
+            max_commands: self.max_commands,
             progress: options.progress.is_some().then_some(&progress as &dyn Fn(u64)),
         };
         let start = Instant::now();

@@ -32,7 +32,7 @@ pub trait Device {
 pub struct Progress {
     /// Commands dispatched or executed so far.
     pub commands: u64,
-    /// Commands of the program.
+    /// Commands of the program; one with branches may dispatch more.
     pub total_commands: u64,
     /// Cycles so far, where the device has them.
     pub cycles: Option<u64>,
@@ -41,7 +41,8 @@ pub struct Progress {
 /// How to run a program.
 #[derive(Clone, Copy, Default)]
 pub struct RunOptions<'a> {
-    /// Cycles after which a device with cycles gives up; without it the device chooses from the program's size.
+    /// Cycles after which a device with cycles gives up; without it the device chooses from the program's size, or for a program with
+    /// branches gives up only when nothing moves.
     pub max_cycles: Option<u64>,
     /// Return the whole workspace too.
     pub keep_workspace: bool,
@@ -64,7 +65,7 @@ pub struct Counter {
 pub struct Statistics {
     /// Clock cycles from start to done, where the device has them.
     pub cycles: Option<u64>,
-    /// Commands executed.
+    /// Commands dispatched; in a loop, a command counts every time.
     pub commands: u64,
     /// Cycles in which the MAC array was given work.
     pub matrix_steps: u64,

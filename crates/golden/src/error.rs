@@ -2,6 +2,7 @@
 
 use crate::hazard::Hazard;
 use crate::MemoryKind;
+use frugal_isa::command::EncodeError;
 use frugal_isa::register::StatusCode;
 use frugal_isa::{ConfigError, DecodeError, Engine};
 use std::fmt;
@@ -16,6 +17,10 @@ pub enum GoldenError {
     Deadlock(Box<Deadlock>),
     #[error("{} ({commands} commands)", StatusCode::MissingEnd)]
     MissingEnd { commands: usize },
+    #[error("command {index}: {} (branch to command {target} of {commands})", StatusCode::MissingEnd)]
+    Target { index: usize, target: u32, commands: usize },
+    #[error("no end after {limit} commands were dispatched; the next is {index}: {disassembly}")]
+    Endless { limit: u64, index: usize, disassembly: String },
     #[error("base register {register} is 0x{value:08x}; it must be a multiple of 16")]
     MisalignedBase { register: usize, value: u32 },
     #[error(transparent)]
@@ -26,10 +31,12 @@ impl GoldenError {
     /// The status code that the hardware stops with, where it notices the error at all.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
-            GoldenError::MissingEnd { .. } => Some(StatusCode::MissingEnd),
+            GoldenError::MissingEnd { .. } | GoldenError::Target { .. } => Some(StatusCode::MissingEnd),
             GoldenError::Command { fault, engine, .. } => match fault {
                 Fault::Illegal(DecodeError::UnknownOpcode(_)) => Some(StatusCode::IllegalOpcode),
-                Fault::Illegal(_) => Some(StatusCode::IllegalField),
+                // The hardware ignores bits outside the fields.
+                Fault::Illegal(DecodeError::ReservedBits { .. }) => None,
+                Fault::Illegal(_) | Fault::AdjustedControl => Some(StatusCode::IllegalField),
                 Fault::BusAddress { .. } if *engine == Engine::Store => Some(StatusCode::WriteError),
                 Fault::BusAddress { .. } => Some(StatusCode::ReadError),
                 _ => None,
@@ -52,6 +59,10 @@ impl GoldenError {
 pub enum Fault {
     #[error("{0}")]
     Illegal(DecodeError),
+    #[error("an adjust command changes a command of an engine, and this is none")]
+    AdjustedControl,
+    #[error("an adjust command cannot change it: {0}")]
+    Unencodable(EncodeError),
     #[error("{access} address {address} of the {memory}, which is {depth} deep")]
     Depth { access: &'static str, memory: MemoryKind, address: u32, depth: usize },
     #[error("{access} bytes 0x{address:08x} to 0x{end:x}; the memory behind the bus ends at 0x{size:x}")]

@@ -13,7 +13,13 @@
 //! Within the own engine writes are in order, and a read is before any later command's write. A command that reads what it
 //! wrote itself sees the old or the new bytes, as the pipeline has it: that is a hazard as well.
 //!
-//! A cell is a tile, a parameter group, an accumulator row, 16 bytes behind the bus, or the part of an activation vector
+//! Dispatch has a clock, too: barriers make it grow, and a command starts with what dispatch knew when it was dispatched. An access
+//! to scalars by dispatch itself is ordered with the commands dispatched later, and with those that its clock says are finished.
+//!
+//! Commands are known by their *sequence number*, the count of commands dispatched before: in a loop, a command of the program
+//! has many.
+//!
+//! A cell is a tile, a parameter group, an accumulator row, a scalar, 16 bytes behind the bus, or the part of an activation vector
 //! that one result of the output stage covers. Reads of activations concern whole vectors, for a memory must not be read at
 //! an address in the cycle that writes any part of it.
 
@@ -56,7 +62,7 @@ impl fmt::Display for Hazard {
                     f,
                     "hazard in the {} at {}: the command reads what it has written itself",
                     self.memory,
-                    Place(self.memory, self.address)
+                    Where(self.memory, self.address)
                 );
             }
         };
@@ -64,7 +70,7 @@ impl fmt::Display for Hazard {
             f,
             "hazard, {kind} in the {} at {}: command {} ({}) {first}, command {} ({}) {second}, and no tokens order them\n  {}: {}",
             self.memory,
-            Place(self.memory, self.address),
+            Where(self.memory, self.address),
             self.first.0,
             self.first.1.name(),
             self.second.0,
@@ -75,9 +81,9 @@ impl fmt::Display for Hazard {
     }
 }
 
-struct Place(MemoryKind, u32);
+struct Where(MemoryKind, u32);
 
-impl fmt::Display for Place {
+impl fmt::Display for Where {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == MemoryKind::Bus {
             write!(f, "0x{:08x}", self.1)
@@ -90,13 +96,13 @@ impl fmt::Display for Place {
 /// Finished commands of each engine.
 type Clock = [u32; 4];
 
-/// Index of a command plus one; zero is none.
+/// Sequence number of a command plus one; zero is none.
 type Link = u32;
 
 #[derive(Clone, Copy, Default)]
 struct Cell {
     writer: Link,
-    readers: [Link; 4],
+    readers: [Link; 5],
 }
 
 /// Only the store engine writes behind the bus and only the load engine reads.
@@ -108,17 +114,35 @@ struct BusCell {
 
 const PAGE_CELLS: u32 = 4096;
 
+/// A command that was dispatched.
+struct Place {
+    engine: Engine,
+    /// Number among the engine's commands.
+    number: u32,
+    /// Index in the program.
+    index: u32,
+    /// What dispatch knew.
+    known: Clock,
+}
+
+/// On-chip memories.
+pub(crate) const MEMORIES: usize = 6;
+
 /// State of the checker over one run.
 pub(crate) struct Hazards {
-    /// For each command: its engine and its number among that engine's commands.
-    places: Vec<(Engine, u32)>,
+    /// By sequence number.
+    places: Vec<Place>,
+    /// Commands of each engine that were dispatched.
+    counts: Clock,
     clocks: [Clock; 4],
+    /// What dispatch knows.
+    control: Clock,
     /// Clocks that the tokens of (from, to) carry.
     tokens: [[VecDeque<Clock>; 4]; 4],
     current: usize,
     /// Cells of an activation vector.
     parts: usize,
-    cells: [Vec<Cell>; 6],
+    cells: [Vec<Cell>; MEMORIES],
     bus: HashMap<u32, Box<[BusCell]>>,
 }
 
@@ -128,38 +152,19 @@ pub(crate) struct Conflict {
     pub kind: HazardKind,
     pub memory: MemoryKind,
     pub address: u32,
+    /// Sequence numbers.
     pub first: usize,
     pub second: usize,
 }
 
-impl Conflict {
-    pub fn describe(&self, commands: &[Command]) -> Hazard {
-        let place = |index: usize| (index, commands[index].engine(), commands[index].to_string());
-        Hazard {
-            kind: self.kind,
-            memory: self.memory,
-            address: self.address,
-            first: place(self.first),
-            second: place(self.second),
-        }
-    }
-}
-
 impl Hazards {
-    pub fn new(commands: &[Command], depths: [usize; 6], parts: usize) -> Hazards {
-        let mut counts = [0; 5];
-        let places = commands
-            .iter()
-            .map(|command| {
-                let engine = command.engine();
-                counts[engine as usize] += 1;
-                (engine, counts[engine as usize] - 1)
-            })
-            .collect();
+    pub fn new(depths: [usize; MEMORIES], parts: usize) -> Hazards {
         let cells = |memory: MemoryKind, parts| vec![Cell::default(); depths[memory as usize] * parts];
         Hazards {
-            places,
+            places: Vec::new(),
+            counts: [0; 4],
             clocks: [[0; 4]; 4],
+            control: [0; 4],
             tokens: Default::default(),
             current: 0,
             parts,
@@ -175,10 +180,39 @@ impl Hazards {
         }
     }
 
+    /// The words of a conflict.
+    pub fn describe(&self, conflict: &Conflict, commands: &[Command]) -> Hazard {
+        let place = |sequence: usize| {
+            let index = self.places[sequence].index as usize;
+            (index, commands[index].engine(), commands[index].to_string())
+        };
+        Hazard {
+            kind: conflict.kind,
+            memory: conflict.memory,
+            address: conflict.address,
+            first: place(conflict.first),
+            second: place(conflict.second),
+        }
+    }
+
+    /// A command is dispatched: command `index` of the program. One of dispatch itself is executed now.
+    pub fn dispatch(&mut self, index: usize, engine: Engine) {
+        self.current = self.places.len();
+        let count = self.counts.get_mut(engine as usize);
+        let number = count.as_deref().copied().unwrap_or(0);
+        if let Some(count) = count {
+            *count += 1;
+        }
+        self.places.push(Place { engine, number, index: index as u32, known: self.control });
+    }
+
     /// A command starts: it takes its tokens.
     pub fn begin(&mut self, command: usize, wait: u8) {
         self.current = command;
-        let own = self.places[command].0 as usize;
+        let own = self.places[command].engine as usize;
+        for (clock, known) in self.clocks[own].iter_mut().zip(self.places[command].known) {
+            *clock = (*clock).max(known);
+        }
         for from in 0..4 {
             if wait & (1 << from) != 0 {
                 let clock = self.tokens[from][own].pop_front().expect("the token is there");
@@ -191,7 +225,7 @@ impl Hazards {
 
     /// The command is finished: it sends its tokens.
     pub fn finish(&mut self, signal: u8) {
-        let (engine, number) = self.places[self.current];
+        let Place { engine, number, .. } = self.places[self.current];
         let own = engine as usize;
         let mut clock = self.clocks[own];
         clock[own] = clock[own].max(number + 1);
@@ -202,29 +236,33 @@ impl Hazards {
         }
     }
 
-    /// All engines are idle: everything up to command `index` is finished.
-    pub fn barrier(&mut self, index: usize) {
-        for place in &self.places[..index] {
-            if place.0 != Engine::Control {
-                for clock in &mut self.clocks {
-                    clock[place.0 as usize] = clock[place.0 as usize].max(place.1 + 1);
-                }
+    /// These engines are idle: everything that they were given is finished, and everything that this depends on.
+    pub fn barrier(&mut self, engines: u8) {
+        for engine in (0..4).filter(|engine| engines >> engine & 1 == 1) {
+            for (known, more) in self.control.iter_mut().zip(self.clocks[engine]) {
+                *known = (*known).max(more);
             }
+            self.control[engine] = self.counts[engine];
         }
     }
 
     /// Whether the command behind `link` is known to be finished when the current one starts.
     fn ordered(&self, link: Link) -> bool {
-        let (engine, number) = self.places[link as usize - 1];
-        self.clocks[self.places[self.current].0 as usize][engine as usize] > number
+        let earlier = &self.places[link as usize - 1];
+        let clock = self.clocks.get(self.own_engine() as usize).unwrap_or(&self.control);
+        match clock.get(earlier.engine as usize) {
+            Some(finished) => *finished > earlier.number,
+            // Dispatch has done it before it dispatched what comes later.
+            None => (link as usize) <= self.current,
+        }
     }
 
     fn engine_of(&self, link: Link) -> Engine {
-        self.places[link as usize - 1].0
+        self.places[link as usize - 1].engine
     }
 
     fn own_engine(&self) -> Engine {
-        self.places[self.current].0
+        self.places[self.current].engine
     }
 
     fn conflict(&self, kind: HazardKind, memory: MemoryKind, address: u32, first: Link) -> Conflict {
@@ -252,7 +290,8 @@ impl Hazards {
                     return Err(self.conflict(HazardKind::OwnWrite, memory, address, writer));
                 }
             } else if writer != 0 {
-                let in_order = self.engine_of(writer) == own && matches!(own, Engine::Load | Engine::Store);
+                let in_order = self.engine_of(writer) == own
+                    && matches!(own, Engine::Load | Engine::Store | Engine::Control);
                 if !in_order && !self.ordered(writer) {
                     return Err(self.conflict(HazardKind::ReadAfterWrite, memory, address, writer));
                 }
@@ -285,7 +324,7 @@ impl Hazards {
                 }
             }
             self.cells[memory as usize][first + part] =
-                Cell { writer: self.current as u32 + 1, readers: [0; 4] };
+                Cell { writer: self.current as u32 + 1, readers: [0; 5] };
         }
         Ok(())
     }

@@ -3,15 +3,20 @@
 //! Engines execute whole commands at once, when their tokens are there. Which interleaving results is up to the
 //! [`Policy`]; a program with the right tokens gives the same result in all of them. A command occupies its place in the
 //! queue until it is finished, so a queue never holds more than in hardware, where the command in execution may have left it.
+//!
+//! Dispatch executes the control commands itself, in program order. Branches make a command of the program run many times: commands
+//! in queues, traces and the hazard checker are told apart by their *sequence number*, the count of commands dispatched before.
 
 use crate::error::{Deadlock, Fault, GoldenError, QueueState};
-use crate::execute::Execution;
+use crate::execute::{Execution, Stop};
 use crate::hazard::Hazards;
 use crate::memory::Memory;
 use crate::random::Random;
 use crate::trace::{CommandTrace, Recorder, TraceLevel};
+use frugal_isa::command::{Patch, Tokens};
 use frugal_isa::register::BASE_REGISTERS;
 use frugal_isa::{Command, Config, Engine, COMMAND_BYTES, MEMORY_QUANTUM};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// Tokens in a counter from which on no command starts that would add one.
@@ -34,8 +39,15 @@ pub struct RunOptions<'a> {
     /// Fail when two accesses to the same address are not ordered by tokens.
     pub check_hazards: bool,
     pub trace: TraceLevel,
+    /// Commands to dispatch before a program counts as endless; [`RunOptions::MAX_COMMANDS`] without it.
+    pub max_commands: Option<u64>,
     /// Called after every command with the commands finished so far.
     pub progress: Option<&'a dyn Fn(u64)>,
+}
+
+impl RunOptions<'_> {
+    /// Commands that a program may dispatch unless told otherwise.
+    pub const MAX_COMMANDS: u64 = 1 << 32;
 }
 
 /// What a run did.
@@ -57,7 +69,7 @@ pub struct RunReport {
     pub bytes_fetched: u64,
     /// Tokens, by sender and receiver, that nobody took.
     pub tokens_left: [[u8; 4]; 4],
-    /// One entry for each command of the four engines, in program order; empty at [`TraceLevel::None`].
+    /// One entry for each command of the four engines, in the order of dispatch; empty at [`TraceLevel::None`].
     pub trace: Vec<CommandTrace>,
 }
 
@@ -74,6 +86,7 @@ pub(crate) struct Chip {
     pub accumulator: Vec<i32>,
     /// Entries of all tables.
     pub table: Vec<i8>,
+    /// Words of the scalar memory; zero when a program starts.
     pub scalar: Vec<u32>,
     /// For each step of a depthwise reduction, the vectors of the results before: the latest first.
     pub history: Vec<u8>,
@@ -156,6 +169,11 @@ impl Machine {
         &mut self.chip.table
     }
 
+    /// Words of the scalar memory, as the last program left them.
+    pub fn scalar(&self) -> &[u32] {
+        &self.chip.scalar
+    }
+
     /// Runs a program with the default options.
     pub fn run(
         &mut self,
@@ -188,8 +206,8 @@ impl Machine {
             config.tables,
             Config::SCALARS,
         ];
-        let hazards =
-            options.check_hazards.then(|| Hazards::new(commands, depths, config.rows / config.lanes));
+        let hazards = options.check_hazards.then(|| Hazards::new(depths, config.rows / config.lanes));
+        self.chip.scalar.fill(0);
         let execution = Execution {
             config,
             chip: &mut self.chip,
@@ -203,6 +221,8 @@ impl Machine {
             commands,
             queue_depth: config.queue_depth,
             next: 0,
+            dispatched: 0,
+            adjustments: None,
             finished: 0,
             queues: Default::default(),
             tokens: [[0; 4]; 4],
@@ -215,30 +235,47 @@ impl Machine {
 /// Who takes a turn: an engine, or dispatch.
 const DISPATCH: usize = 4;
 
+/// A command in a queue.
+struct Queued<'a> {
+    /// Index in the program.
+    index: usize,
+    sequence: usize,
+    /// Borrowed from the program, or owned if it was adjusted.
+    command: Cow<'a, Command>,
+}
+
 struct Schedule<'a> {
     commands: &'a [Command],
     queue_depth: usize,
     /// Next command to dispatch.
     next: usize,
+    /// Commands dispatched.
+    dispatched: u64,
+    /// What the last command, an `adjust`, does to the next one: patches and their scalars.
+    adjustments: Option<Vec<(Patch, u32)>>,
     finished: u64,
-    queues: [VecDeque<usize>; 4],
+    queues: [VecDeque<Queued<'a>>; 4],
     tokens: [[u8; 4]; 4],
     execution: Execution<'a>,
 }
 
-impl Schedule<'_> {
+impl<'a> Schedule<'a> {
     fn run(mut self, options: &RunOptions<'_>) -> Result<RunReport, GoldenError> {
         let mut order = Order::new(options.policy);
+        let limit = options.max_commands.unwrap_or(RunOptions::MAX_COMMANDS);
         loop {
-            if self.next == self.commands.len() {
+            let Some(next) = self.commands.get(self.next) else {
                 return Err(GoldenError::MissingEnd { commands: self.next });
+            };
+            if self.dispatched >= limit {
+                return Err(GoldenError::Endless { limit, index: self.next, disassembly: next.to_string() });
             }
             let turn = match &mut order {
                 Order::Program => {
                     if self.can_dispatch() {
                         Some(DISPATCH)
                     } else {
-                        (0..4).filter(|e| self.ready(*e)).min_by_key(|e| self.queues[*e][0])
+                        (0..4).filter(|e| self.ready(*e)).min_by_key(|e| self.queues[*e][0].sequence)
                     }
                 }
                 Order::Random { .. } => order.turns().into_iter().find(|turn| match *turn {
@@ -256,8 +293,8 @@ impl Schedule<'_> {
                     }
                     if end {
                         let mut report = self.execution.report;
-                        report.commands = self.next as u64;
-                        report.bytes_fetched = (self.next * COMMAND_BYTES) as u64;
+                        report.commands = self.dispatched;
+                        report.bytes_fetched = self.dispatched * COMMAND_BYTES as u64;
                         report.tokens_left = self.tokens;
                         report.trace = self.execution.recorder.finish();
                         return Ok(report);
@@ -273,13 +310,22 @@ impl Schedule<'_> {
         }
     }
 
-    fn idle(&self) -> bool {
-        self.queues.iter().all(VecDeque::is_empty)
+    /// The engines that a command of dispatch waits for, as a mask.
+    fn waits_for(command: &Command) -> u8 {
+        match command {
+            Command::Barrier(barrier) if barrier.engines != 0 => barrier.engines as u8 & 15,
+            Command::Barrier(_) | Command::End(_) => 15,
+            _ => 0,
+        }
     }
 
     fn can_dispatch(&self) -> bool {
-        match self.commands[self.next].engine() {
-            Engine::Control => self.idle(),
+        let command = &self.commands[self.next];
+        match command.engine() {
+            Engine::Control => {
+                let mask = Self::waits_for(command);
+                Engine::QUEUED.iter().all(|e| mask & e.mask() == 0 || self.queues[*e as usize].is_empty())
+            }
             engine => self.queues[engine as usize].len() < self.queue_depth,
         }
     }
@@ -287,24 +333,63 @@ impl Schedule<'_> {
     /// Dispatches the next command; true when it was the program's end.
     fn dispatch(&mut self) -> Result<bool, GoldenError> {
         let index = self.next;
-        let command = &self.commands[index];
+        let commands = self.commands;
+        let mut command = Cow::Borrowed(&commands[index]);
+        if let Some(adjustments) = self.adjustments.take() {
+            command = Cow::Owned(adjusted(&command, &adjustments).map_err(|fault| self.error(index, fault))?);
+        }
         command.check_fields().map_err(|error| self.error(index, Fault::Illegal(error)))?;
+        let engine = command.engine();
+        if let Some(hazards) = &mut self.execution.hazards {
+            hazards.dispatch(index, engine);
+        }
+        let sequence = self.dispatched as usize;
+        self.dispatched += 1;
         self.next += 1;
-        match command.engine() {
-            Engine::Control => {
-                self.finished += 1;
+        if engine != Engine::Control {
+            self.queues[engine as usize].push_back(Queued { index, sequence, command });
+            return Ok(false);
+        }
+        self.finished += 1;
+        if let Some(target) = self.control(&command).map_err(|stop| self.stopped(index, stop))? {
+            if target as usize >= commands.len() {
+                return Err(GoldenError::Target { index, target, commands: commands.len() });
+            }
+            self.next = target as usize;
+        }
+        Ok(matches!(*command, Command::End(_)))
+    }
+
+    /// Executes a command of dispatch; returns where a taken branch goes.
+    fn control(&mut self, command: &Command) -> Result<Option<u32>, Stop> {
+        match command {
+            Command::Set(set) => {
+                let source = if set.add { self.execution.control_scalar(set.source)? } else { 0 };
+                self.execution.set_scalar(set.scalar, source.wrapping_add(set.value as u32))?;
+            }
+            Command::Branch(branch) => {
+                let scalar = self.execution.control_scalar(branch.scalar)?;
+                return Ok((scalar < branch.limit).then_some(branch.target));
+            }
+            Command::Adjust(adjust) => {
+                let mut adjustments = Vec::new();
+                for patch in adjust.patches().into_iter().filter(|patch| patch.part != 0) {
+                    let scalar = self.execution.control_scalar(u32::from(patch.scalar))?;
+                    adjustments.push((patch, scalar));
+                }
+                self.adjustments = Some(adjustments);
+            }
+            _ => {
                 if let Some(hazards) = &mut self.execution.hazards {
-                    hazards.barrier(index);
+                    hazards.barrier(Self::waits_for(command));
                 }
             }
-            engine => self.queues[engine as usize].push_back(index),
         }
-        Ok(matches!(command, Command::End(_)))
+        Ok(None)
     }
 
     /// Engines whose token the command at the head lacks, and engines whose token might not fit.
-    fn blocked(&self, engine: usize, index: usize) -> (Vec<Engine>, Vec<Engine>) {
-        let masks = self.commands[index].tokens();
+    fn blocked(&self, engine: usize, masks: Tokens) -> (Vec<Engine>, Vec<Engine>) {
         let taken = |e: Engine| masks.wait & e.mask() != 0;
         let missing = Engine::QUEUED
             .into_iter()
@@ -318,28 +403,29 @@ impl Schedule<'_> {
     }
 
     fn ready(&self, engine: usize) -> bool {
-        let Some(index) = self.queues[engine].front() else { return false };
-        let masks = self.commands[*index].tokens();
+        let Some(head) = self.queues[engine].front() else { return false };
+        let masks = head.command.tokens();
         if masks.wait == 0 && masks.signal == 0 {
             return true;
         }
-        let (missing, full) = self.blocked(engine, *index);
+        let (missing, full) = self.blocked(engine, masks);
         missing.is_empty() && full.is_empty()
     }
 
     fn execute(&mut self, engine: usize) -> Result<(), GoldenError> {
-        let index = self.queues[engine].pop_front().expect("a ready queue has a head");
-        let command = &self.commands[index];
+        let head = self.queues[engine].pop_front();
+        let Queued { index, sequence, command } = head.expect("a ready queue has a head");
         let masks = command.tokens();
         for other in 0..4 {
             self.tokens[other][engine] -= masks.wait >> other & 1;
         }
         if let Some(hazards) = &mut self.execution.hazards {
-            hazards.begin(index, masks.wait);
+            hazards.begin(sequence, masks.wait);
         }
-        self.execution.command(index, command).map_err(|stop| {
-            let fault = stop.describe(self.commands);
-            self.error(index, fault)
+        let done = self.execution.command(index, sequence, &command);
+        done.map_err(|stop| {
+            let fault = stop.describe(self.execution.hazards.as_ref(), self.commands);
+            Self::error_of(index, &command, fault)
         })?;
         if let Some(hazards) = &mut self.execution.hazards {
             hazards.finish(masks.signal);
@@ -353,8 +439,15 @@ impl Schedule<'_> {
     }
 
     fn error(&self, index: usize, fault: Fault) -> GoldenError {
-        let command = &self.commands[index];
+        Self::error_of(index, &self.commands[index], fault)
+    }
+
+    fn error_of(index: usize, command: &Command, fault: Fault) -> GoldenError {
         GoldenError::Command { index, engine: command.engine(), disassembly: command.to_string(), fault }
+    }
+
+    fn stopped(&self, index: usize, stop: Stop) -> GoldenError {
+        self.error(index, stop.describe(self.execution.hazards.as_ref(), self.commands))
     }
 
     fn deadlock(&self) -> Deadlock {
@@ -362,19 +455,22 @@ impl Schedule<'_> {
             .into_iter()
             .map(|engine| {
                 let queue = &self.queues[engine as usize];
-                let head = queue.front().map(|index| (*index, self.commands[*index].to_string()));
-                let (missing, full) =
-                    queue.front().map(|index| self.blocked(engine as usize, *index)).unwrap_or_default();
+                let head = queue.front().map(|head| (head.index, head.command.to_string()));
+                let (missing, full) = queue
+                    .front()
+                    .map(|head| self.blocked(engine as usize, head.command.tokens()))
+                    .unwrap_or_default();
                 QueueState { engine, level: queue.len(), head, missing, full }
             })
             .collect();
         let next = &self.commands[self.next];
         let next_reason = match next.engine() {
-            Engine::Control => "waits until all engines are idle",
+            Engine::Control if Self::waits_for(next) == 15 => "waits until all engines are idle",
+            Engine::Control => "waits until some engines are idle",
             _ => "its queue is full",
         };
         Deadlock {
-            dispatched: self.next,
+            dispatched: self.dispatched as usize,
             commands: self.commands.len(),
             next: next.to_string(),
             next_reason,
@@ -382,6 +478,18 @@ impl Schedule<'_> {
             tokens: self.tokens,
         }
     }
+}
+
+/// The command as an `adjust` changes it.
+fn adjusted(command: &Command, adjustments: &[(Patch, u32)]) -> Result<Command, Fault> {
+    if command.engine() == Engine::Control {
+        return Err(Fault::AdjustedControl);
+    }
+    let mut words = command.encode().map_err(Fault::Unencodable)?;
+    for (patch, scalar) in adjustments {
+        patch.apply(*scalar, &mut words);
+    }
+    Command::decode(&words).map_err(Fault::Illegal)
 }
 
 enum Order {

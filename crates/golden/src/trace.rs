@@ -30,6 +30,8 @@ pub struct Write {
 pub struct CommandTrace {
     /// Index of the command in the program.
     pub command: usize,
+    /// Number of the command among all that were dispatched: in a loop, a command of the program has many.
+    pub sequence: usize,
     /// FNV-1a over memory, address, first byte, length and bytes of every write.
     pub digest: u64,
     /// Empty unless the level is [`TraceLevel::Full`].
@@ -51,9 +53,9 @@ impl Recorder {
         Recorder { level, commands: Vec::new() }
     }
 
-    pub fn begin(&mut self, command: usize) {
+    pub fn begin(&mut self, command: usize, sequence: usize) {
         if self.level != TraceLevel::None {
-            self.commands.push(CommandTrace { command, digest: FNV_OFFSET, writes: Vec::new() });
+            self.commands.push(CommandTrace { command, sequence, digest: FNV_OFFSET, writes: Vec::new() });
         }
     }
 
@@ -76,9 +78,9 @@ impl Recorder {
         }
     }
 
-    /// The traces in program order.
+    /// The traces in the order of dispatch.
     pub fn finish(mut self) -> Vec<CommandTrace> {
-        self.commands.sort_by_key(|trace| trace.command);
+        self.commands.sort_by_key(|trace| trace.sequence);
         self.commands
     }
 }

@@ -612,10 +612,14 @@ impl Command {
                     return refuse("scalar_use", 3, "only reduction 3 continues");
                 }
             }
+            Command::Adjust(adjust) => {
+                if adjust.patches().iter().any(|patch| patch.part != 0 && patch.word == 0) {
+                    return refuse("word", 0, "word 0, the opcode, is not patched");
+                }
+            }
             Command::Move(_)
             | Command::Barrier(_)
             | Command::End(_)
-            | Command::Adjust(_)
             | Command::Set(_)
             | Command::Branch(_) => {}
         }

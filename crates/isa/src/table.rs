@@ -467,7 +467,7 @@ macro_rules! register_table {
             ACCUMULATOR_DEPTH = 0x18, read_only, "Rows of the accumulator memory.";
             CONTROL = 0x20, write_only, "Bit 0 starts the program; bit 1 resets the machine after an error. Start is ignored while busy.";
             STATUS = 0x24, read_only, "Bit 0 busy, bit 1 done, bit 2 error; bits 8..16 status code, bits 16..20 engine.";
-            COMMAND_INDEX = 0x28, read_only, "Commands dispatched so far; at an illegal command, its index.";
+            COMMAND_INDEX = 0x28, read_only, "Index in the program of the command that is dispatched next; at an illegal command, its own.";
             PROGRAM_ADDRESS = 0x2c, read_write, "Byte address of the first command; a multiple of 64.";
             PROGRAM_COMMANDS = 0x30, read_write, "Commands in the program, END included.";
             CYCLES_LOW = 0x34, read_only, "Cycles from start to done, low half.";
@@ -479,6 +479,7 @@ macro_rules! register_table {
             DEBUG_TOKENS_MATRIX = 0x4c, read_only, "Tokens that each engine has sent to matrix.";
             DEBUG_TOKENS_VECTOR = 0x50, read_only, "Tokens that each engine has sent to vector.";
             DEBUG_TOKENS_STORE = 0x54, read_only, "Tokens that each engine has sent to store.";
+            COMMANDS = 0x58, read_only, "Commands dispatched since the start, modulo 2^32; with branches, a command of the program counts every time.";
             BASE_0 = 0x60, read_write, "Base register 0: constants (weights and parameters).";
             BASE_1 = 0x64, read_write, "Base register 1: workspace (inputs, outputs, spilled tensors).";
             BASE_2 = 0x68, read_write, "Base register 2.";

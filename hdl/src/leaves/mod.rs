@@ -16,6 +16,7 @@
 //! | [`DelayLine`] | any | a signal some cycles later |
 //! | [`DelayRows`] | any from 3 on | rows of words some cycles later |
 //! | [`Requantise`] | [`Requantise::LATENCY_CYCLES`] | int32 to int8 with a fixed-point multiplier |
+//! | [`PatchAmount`], [`PatchWord`] | [`PatchAmount::LATENCY_CYCLES`], 0 | what an `adjust` command adds |
 //! | [`Pack`], [`Unpack`], [`PackBytes`] | 0 | concatenation |
 //!
 //! Registers have no reset: they power up at zero, and valid bits (which do have a reset, in the blocks above) say when
@@ -25,6 +26,7 @@ mod delay_line;
 mod delay_rows;
 mod fifo;
 mod pack;
+mod patch;
 mod requantise;
 mod simple_ram;
 
@@ -33,6 +35,7 @@ pub use delay_line::DelayLine;
 pub use delay_rows::DelayRows;
 pub use fifo::Fifo;
 pub use pack::{Pack, Pack128, Pack64, PackBytes, Unpack, Unpack128, Unpack64};
+pub use patch::{PatchAmount, PatchWord};
 pub use requantise::{ClampPack, Requantise, RoundingShift, ShiftLeft, WideMultiply};
 pub use simple_ram::SimpleRam;
 

@@ -50,7 +50,7 @@ fn describe_code(code: u8) -> String {
     }
 }
 
-/// The last command that was dispatched: index, layer and disassembly.
+/// The command that is dispatched next: index, layer and disassembly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandText(pub String);
 
@@ -61,22 +61,32 @@ impl std::fmt::Display for CommandText {
 }
 
 impl CommandText {
-    fn new(program: &Program, dispatched: u32) -> CommandText {
-        let total = program.commands.len();
-        let mut text = format!("\n  dispatched {dispatched} of {total} commands");
-        if let Some(command) = program.commands.get(dispatched as usize) {
-            let layer = program.command_layers.get(dispatched as usize);
+    fn new(program: &Program, state: &MachineState) -> CommandText {
+        let (next, dispatched, total) = (state.command_index, state.commands, program.commands.len());
+        let mut text = if has_branches(program) {
+            format!("\n  dispatched {dispatched} commands, in a program of {total}")
+        } else {
+            format!("\n  dispatched {dispatched} of {total} commands")
+        };
+        if let Some(command) = program.commands.get(next as usize) {
+            let layer = program.command_layers.get(next as usize);
             let layer = layer.and_then(|layer| program.layers.get(*layer as usize));
             let layer = layer.map_or(String::new(), |layer| format!(" (layer '{}')", layer.name));
-            text += &format!("; next {dispatched}{layer}: {command}");
+            text += &format!("; next {next}{layer}: {command}");
         }
         CommandText(text)
     }
 }
 
+/// Whether the number of commands that a run dispatches is not that of the program.
+fn has_branches(program: &Program) -> bool {
+    program.commands.iter().any(|command| matches!(command, Command::Branch(_)))
+}
+
 /// What a run leaves in the registers.
 struct Counts {
     cycles: u64,
+    commands: u64,
     steps: u64,
     counters: Vec<Counter>,
 }
@@ -177,7 +187,7 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
         let status = self.system.read_register(register::STATUS)?;
         if status & register::STATUS_ERROR != 0 || status & register::STATUS_DONE == 0 {
             let state = Box::new(MachineState::read(&mut self.system)?);
-            let command = CommandText::new(program, state.command_index);
+            let command = CommandText::new(program, &state);
             let number = (status >> 16 & 15) as u8;
             let mut engines = Engine::QUEUED.into_iter().chain([Engine::Control]);
             let engine = engines.find(|engine| *engine as u8 == number);
@@ -186,6 +196,7 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
         let low = u64::from(self.system.read_register(register::CYCLES_LOW)?);
         let high = u64::from(self.system.read_register(register::CYCLES_HIGH)?);
         let steps = u64::from(self.system.read_register(register::MATRIX_STEPS)?);
+        let commands = u64::from(self.system.read_register(register::COMMANDS)?);
         let violations = self.system.finish_checks();
         if !violations.is_empty() {
             return Err(SimulationError::Protocol(violations));
@@ -197,7 +208,7 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
             let value = self.system.read_register(register.offset)?.into();
             counters.push(Counter { name: register.name, description: register.description, value });
         }
-        Ok(Counts { cycles, steps, counters })
+        Ok(Counts { cycles, commands, steps, counters })
     }
 
     /// Clocks until the interrupt, or until there is no hope of it.
@@ -223,7 +234,7 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
             let mut now = (handshakes, last_progress.1, last_progress.2);
             if handshakes == last_progress.0 || options.progress.is_some() {
                 now.1 = self.system.read_register(register::MATRIX_STEPS)?;
-                now.2 = self.system.read_register(register::COMMAND_INDEX)?;
+                now.2 = self.system.read_register(register::COMMANDS)?;
             }
             if now != last_progress {
                 quiet_since = self.system.cycles();
@@ -247,11 +258,15 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
     /// Reads the state of a machine that does not end.
     fn give_up(&mut self, program: &Program) -> Result<(CommandText, Box<MachineState>), SimulationError> {
         let state = Box::new(MachineState::read(&mut self.system)?);
-        Ok((CommandText::new(program, state.command_index), state))
+        Ok((CommandText::new(program, &state), state))
     }
 
-    /// Twenty times what the program would take if engines did not overlap, and a million.
+    /// Twenty times what the program would take if engines did not overlap, and a million. How often branches are taken
+    /// nobody knows: a program that has some runs as long as anything moves.
     fn default_max_cycles(&self, program: &Program) -> u64 {
+        if has_branches(program) {
+            return u64::MAX;
+        }
         let memory = self.system.memory().options();
         let beat = u64::from(memory.cycles_per_beat.max(1));
         let bus_bytes = memory.bus_bytes.min(self.config.rows).min(self.config.cols) as u64;
@@ -310,14 +325,13 @@ impl<M: AcceleratorModel> Device for SimulatedDevice<M> {
             // Whatever state it is in, the next program finds a machine that starts.
             self.system.reset();
         }
-        let Counts { cycles, steps, counters } = result.map_err(DeviceError::run)?;
+        let Counts { cycles, commands, steps, counters } = result.map_err(DeviceError::run)?;
         let after = self.system.memory().statistics();
         let bus_bytes = self.config.bus_bytes() as u64;
         let beats = |s: &crate::axi::MemoryStatistics| s.read_beats.iter().sum::<u64>();
-        let commands = program.commands.iter().position(|c| matches!(c, Command::End(_)));
         let statistics = Statistics {
             cycles: Some(cycles),
-            commands: commands.map_or(program.commands.len(), |end| end + 1) as u64,
+            commands,
             matrix_steps: steps,
             counters,
             bytes_read: Some((beats(after) - beats(&before)) * bus_bytes),

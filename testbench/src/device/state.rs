@@ -10,7 +10,7 @@ pub const FSM_NAMES: [&str; 5] = ["dispatch", "load", "matrix", "vector", "store
 
 /// The numbers that each FSM shows for its states.
 const STATE_NAMES: [&[&str]; 5] = [
-    &["idle", "run", "barrier", "end", "stop"],
+    &["idle", "run", "barrier", "end", "stop", "patch", "jump"],
     &["idle", "set up", "transferring"],
     &["idle", "loading the loop nest", "running"],
     &["idle", "loading the loop nest", "running", "draining"],
@@ -21,7 +21,10 @@ const STATE_NAMES: [&[&str]; 5] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineState {
     pub status: u32,
+    /// Index in the program of the command that is dispatched next.
     pub command_index: u32,
+    /// Commands dispatched.
+    pub commands: u32,
     pub matrix_steps: u32,
     /// In the order of [`FSM_NAMES`].
     pub states: [u8; 5],
@@ -47,6 +50,7 @@ impl MachineState {
         Ok(MachineState {
             status: system.read_register(register::STATUS)?,
             command_index: system.read_register(register::COMMAND_INDEX)?,
+            commands: system.read_register(register::COMMANDS)?,
             matrix_steps: system.read_register(register::MATRIX_STEPS)?,
             states: std::array::from_fn(|fsm| (states >> (4 * fsm) & 15) as u8),
             queues: queues.to_le_bytes(),

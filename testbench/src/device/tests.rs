@@ -71,6 +71,7 @@ impl Scripted {
     fn done(&mut self, status: u32) {
         *self.register(register::STATUS) = status;
         *self.register(register::COMMAND_INDEX) = 1;
+        *self.register(register::COMMANDS) = 1;
         self.outputs.interrupt = true;
         self.step = Step::Idle;
     }

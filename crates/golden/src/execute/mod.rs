@@ -24,10 +24,13 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
-    pub fn describe(self, commands: &[Command]) -> Fault {
+    pub fn describe(self, hazards: Option<&Hazards>, commands: &[Command]) -> Fault {
         match self {
             Stop::Fault(fault) => fault,
-            Stop::Conflict(conflict) => Fault::Hazard(Box::new(conflict.describe(commands))),
+            Stop::Conflict(conflict) => {
+                let hazards = hazards.expect("only the checker finds conflicts");
+                Fault::Hazard(Box::new(hazards.describe(&conflict, commands)))
+            }
         }
     }
 }
@@ -57,8 +60,8 @@ pub(crate) struct Execution<'a> {
 
 impl Execution<'_> {
     /// Executes one command of the four engines.
-    pub fn command(&mut self, index: usize, command: &Command) -> Result<(), Stop> {
-        self.recorder.begin(index);
+    pub fn command(&mut self, index: usize, sequence: usize, command: &Command) -> Result<(), Stop> {
+        self.recorder.begin(index, sequence);
         match command {
             Command::Load(load) => self.load(load),
             Command::Store(store) => self.store(store),
@@ -152,6 +155,19 @@ impl Execution<'_> {
             MemoryKind::Bus => unreachable!("on-chip memories only"),
         };
         target[start..start + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Dispatch reads a scalar.
+    pub fn control_scalar(&mut self, scalar: u32) -> Result<u32, Stop> {
+        let index = self.reads(MemoryKind::Scalar, scalar as u16, 0..4)?;
+        Ok(self.chip.scalar[index])
+    }
+
+    /// Dispatch writes a scalar.
+    pub fn set_scalar(&mut self, scalar: u32, value: u32) -> Result<(), Stop> {
+        let index = self.writes(MemoryKind::Scalar, scalar as u16, 0..4)?;
+        self.chip.scalar[index] = value;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ fn memory_of(value: u32, layout: u32) -> MemoryKind {
         space::ACTIVATION => MemoryKind::Activation,
         space::WEIGHT => MemoryKind::Weight,
         space::PARAMETER if layout == layout::TABLE => MemoryKind::Table,
+        space::PARAMETER if layout == layout::SCALARS => MemoryKind::Scalar,
         space::PARAMETER => MemoryKind::Parameter,
         _ => MemoryKind::Accumulator,
     }
@@ -46,6 +47,7 @@ impl Execution<'_> {
             match (load.space, load.layout) {
                 (space::WEIGHT, layout::COLUMN) => self.load_column(load, row, &bytes)?,
                 (space::WEIGHT, layout::ROW) => self.load_row(load, row, &bytes)?,
+                (space::PARAMETER, layout::SCALARS) => self.load_scalars(load, row, &bytes)?,
                 _ => {
                     let memory = memory_of(load.space, load.layout);
                     let (_, width) = self.shape(memory);
@@ -54,6 +56,19 @@ impl Execution<'_> {
                         self.write_bytes(memory, start.wrapping_add(chunk as u32) as u16, 0, part)?;
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Memory row `row` holds scalars; an address of the command stands for four of them.
+    fn load_scalars(&mut self, load: &Load, row: u32, bytes: &[u8]) -> Result<(), Stop> {
+        let start = load.address.wrapping_add(row.wrapping_mul(load.stride));
+        for (quad, part) in bytes.chunks(16).enumerate() {
+            // An address beyond the memory stays beyond it.
+            let quad = (start.wrapping_add(quad as u32) & 0xffff).min(u32::from(u16::MAX) / 4);
+            for (word, value) in part.chunks(4).enumerate() {
+                self.write_bytes(MemoryKind::Scalar, (4 * quad) as u16 + word as u16, 0, value)?;
             }
         }
         Ok(())
