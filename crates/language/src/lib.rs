@@ -1,0 +1,32 @@
+//! Language models from Hugging Face directories.
+//!
+//! ```text
+//! directory --> Checkpoint --> Reference (float32)
+//!                   |              |  largest magnitudes
+//!                   |              v
+//!                   +------> quantise --> QuantisedModel (integers only) --> compiler
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`config`] | [`ModelConfig`]: sizes and kind of a model |
+//! | [`checkpoint`] | [`Checkpoint`]: tensors of one or more safetensors files |
+//! | [`reference`] | [`Reference`]: the float32 forward pass |
+//! | [`mod@quantise`] | calibration, and from a checkpoint to a quantised model |
+//! | [`integer`] | [`QuantisedModel`]: what the accelerator computes, bit for bit |
+//! | [`measure`] | negative log likelihood and divergence of logits |
+//! | [`error`] | [`LanguageError`] |
+
+pub mod checkpoint;
+pub mod config;
+pub mod error;
+pub mod integer;
+pub mod measure;
+pub mod quantise;
+pub mod reference;
+
+pub use checkpoint::Checkpoint;
+pub use config::{Family, ModelConfig};
+pub use error::LanguageError;
+pub use integer::{Precision, QuantisedModel};
+pub use reference::Reference;
