@@ -14,10 +14,10 @@ use crate::reference::{Point, Reference, Tensor};
 use frugal_quant::Multiplier;
 use std::collections::HashMap;
 
-/// Largest magnitudes of all tensors of a model over a calibration text.
+/// Largest magnitude of every channel of every tensor of a model over a calibration text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calibration {
-    largest: HashMap<Point, f32>,
+    largest: HashMap<Point, Vec<f32>>,
 }
 
 impl Calibration {
@@ -26,18 +26,67 @@ impl Calibration {
         let mut calibration = Calibration::default();
         for window in windows {
             reference.logits_observed(window, &mut |point, values| {
-                let found = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-                let largest = calibration.largest.entry(point).or_default();
-                *largest = largest.max(found);
+                let channels = values.len() / window.len().max(1);
+                let largest = calibration.largest.entry(point).or_insert_with(|| vec![0.0; channels]);
+                for position in values.chunks(channels.max(1)) {
+                    for (largest, value) in largest.iter_mut().zip(position) {
+                        *largest = largest.max(value.abs());
+                    }
+                }
             });
         }
         calibration
     }
 
-    /// The largest magnitude of a tensor; a tiny one if it was always zero.
+    /// The largest magnitude of each channel; a tiny one if it was always zero.
+    fn channels(&self, layer: usize, tensor: Tensor) -> Vec<f64> {
+        let channels = self.largest.get(&Point { layer, tensor }).map_or(&[][..], |c| c);
+        channels.iter().map(|c| f64::from(*c).max(1e-6)).collect()
+    }
+
+    /// The largest magnitude of a tensor.
     fn of(&self, layer: usize, tensor: Tensor) -> f64 {
-        let largest = self.largest.get(&Point { layer, tensor }).copied().unwrap_or_default();
-        f64::from(largest).max(1e-6)
+        self.channels(layer, tensor).into_iter().fold(1e-6, f64::max)
+    }
+}
+
+/// How much of the difference between channels of activations goes over to the weights behind them: their columns are multiplied by
+/// what the channels are divided by.
+const EQUALISATION: f64 = 0.5;
+
+/// What to divide each channel by, given the channels' largest magnitudes and those of the columns of weights behind them.
+fn equalisers(activations: &[f64], columns: &[f64]) -> Vec<f64> {
+    let raw: Vec<f64> = activations
+        .iter()
+        .zip(columns)
+        .map(|(a, w)| a.powf(EQUALISATION) / w.max(1e-6).powf(1.0 - EQUALISATION))
+        .collect();
+    let mean = (raw.iter().map(|s| s.ln()).sum::<f64>() / raw.len() as f64).exp();
+    raw.into_iter().map(|s| (s / mean).clamp(1e-3, 1e3)).collect()
+}
+
+/// Scale that maps the largest of the equalised channels to 127.
+fn equalised_scale(activations: &[f64], equalisers: &[f64]) -> f64 {
+    activations.iter().zip(equalisers).map(|(a, s)| a / s).fold(1e-9, f64::max) / 127.0
+}
+
+/// Largest magnitude of each column of the weights of some layers with equally many inputs.
+fn columns(weights: &[&[f32]], inputs: usize) -> Vec<f64> {
+    let mut largest = vec![0.0f64; inputs];
+    for row in weights.iter().flat_map(|w| w.chunks(inputs)) {
+        for (largest, w) in largest.iter_mut().zip(row) {
+            *largest = largest.max(f64::from(w.abs()));
+        }
+    }
+    largest
+}
+
+/// Multiplies the columns.
+fn scale_columns(weights: &mut [f32], factors: &[f64]) {
+    for row in weights.chunks_mut(factors.len()) {
+        for (w, f) in row.iter_mut().zip(factors) {
+            *w = (f64::from(*w) * f) as f32;
+        }
     }
 }
 
@@ -118,18 +167,21 @@ impl Quantiser<'_> {
             .map(|l| self.layer(l, residual_scale))
             .collect::<Result<Vec<_>, LanguageError>>()?;
         let last = config.layers;
-        let hidden_scale = self.int8_scale(last, Tensor::FinalNorm);
-        let residual = self.calibration.of(last - 1, Tensor::Residual);
-        let final_norm = self.norm("model.norm.weight", residual, residual_scale, hidden_scale)?;
-        let head_weights = if config.tied {
+        let mut head = if config.tied {
             embedding
         } else {
             drop(embedding);
             self.checkpoint.tensor("lm_head.weight")?
         };
+        let hidden = self.calibration.channels(last, Tensor::FinalNorm);
+        let equal = equalisers(&hidden, &columns(&[&head], config.hidden_size));
+        scale_columns(&mut head, &equal);
+        let hidden_scale = equalised_scale(&hidden, &equal);
+        let residual = self.calibration.of(last - 1, Tensor::Residual);
+        let hidden_scales: Vec<f64> = equal.iter().map(|s| s * hidden_scale).collect();
+        let final_norm = self.norm("model.norm.weight", residual, residual_scale, &hidden_scales)?;
         let logit_scale = self.calibration.of(last, Tensor::Logits) * power(-LOGIT_BITS);
-        let head =
-            linear(&head_weights, None, config.hidden_size, hidden_scale, logit_scale, Precision::W8A8);
+        let head = linear(&head, None, config.hidden_size, hidden_scale, &[logit_scale], Precision::W8A8);
         Ok(QuantisedModel {
             config: config.clone(),
             precision: self.precision,
@@ -146,64 +198,106 @@ impl Quantiser<'_> {
     fn layer(&self, l: usize, residual_scale: f64) -> Result<Layer, LanguageError> {
         let config = self.config;
         let name = |part: &str| format!("model.layers.{l}.{part}.weight");
-        let input_scale = self.int8_scale(l, Tensor::InputNorm);
-        let before = if l == 0 {
-            self.calibration.of(0, Tensor::Embedding)
-        } else {
-            self.calibration.of(l - 1, Tensor::Residual)
+        let weights = |part: &str| self.checkpoint.tensor(&name(part));
+        let bias = |part: &str| match config.qkv_bias {
+            true => self.checkpoint.tensor(&format!("model.layers.{l}.{part}.bias")).map(Some),
+            false => Ok(None),
         };
-        let input_norm = self.norm(&name("input_layernorm"), before, residual_scale, input_scale)?;
+        let (hidden, precision) = (config.hidden_size, self.precision);
+        let before = match l {
+            0 => self.calibration.of(0, Tensor::Embedding),
+            _ => self.calibration.of(l - 1, Tensor::Residual),
+        };
+
+        // The attention's input, and the weights behind it.
+        let mut query = weights("self_attn.q_proj")?;
+        let mut key = weights("self_attn.k_proj")?;
+        let mut value = weights("self_attn.v_proj")?;
+        let input = self.calibration.channels(l, Tensor::InputNorm);
+        let equal = equalisers(&input, &columns(&[&query, &key, &value], hidden));
+        for weights in [&mut query, &mut key, &mut value] {
+            scale_columns(weights, &equal);
+        }
+        let input_scale = equalised_scale(&input, &equal);
+        let input_scales: Vec<f64> = equal.iter().map(|s| s * input_scale).collect();
+        let input_norm = self.norm(&name("input_layernorm"), before, residual_scale, &input_scales)?;
 
         // Queries and keys: finer than int8 until they are rotated.
         let finer = power(-(ROTATION_HEADROOM_BITS as i32));
         let (query_scale, key_scale) = (self.int8_scale(l, Tensor::Query), self.int8_scale(l, Tensor::Key));
-        let mut heads = Vec::new();
-        for (part, norm, tensor, scale) in [
-            ("self_attn.q_proj", "self_attn.q_norm", Tensor::QueryProjection, query_scale),
-            ("self_attn.k_proj", "self_attn.k_norm", Tensor::KeyProjection, key_scale),
-        ] {
+        let head = |part: &str, weights: &[f32], norm: &str, tensor, scale: f64| {
             let projected = self.calibration.of(l, tensor);
             let projected_scale = if config.qk_norm { projected * power(-VALUE_BITS) } else { scale * finer };
-            let projection = self.linear(&name(part), config.hidden_size, input_scale, projected_scale)?;
+            let bias = bias(part)?;
+            let projection =
+                linear(weights, bias.as_deref(), hidden, input_scale, &[projected_scale], precision);
             let norm = match config.qk_norm {
-                true => Some(self.norm(&name(norm), projected, projected_scale, scale * finer)?),
+                true => {
+                    let scales = vec![scale * finer; config.head_dim];
+                    Some(self.norm(&name(norm), projected, projected_scale, &scales)?)
+                }
                 false => None,
             };
-            heads.push((projection, norm));
+            Ok::<_, LanguageError>((projection, norm))
+        };
+        let (query, query_norm) =
+            head("self_attn.q_proj", &query, "self_attn.q_norm", Tensor::QueryProjection, query_scale)?;
+        let (key, key_norm) =
+            head("self_attn.k_proj", &key, "self_attn.k_norm", Tensor::KeyProjection, key_scale)?;
+
+        // Values have a scale a channel, which the output projection's columns take up: those of all heads that share the values.
+        let mut output = weights("self_attn.o_proj")?;
+        let attention_width = config.heads * config.head_dim;
+        let values = self.calibration.channels(l, Tensor::Value);
+        let shared = config.heads / config.kv_heads;
+        let value_of = |c: usize| c / config.head_dim / shared * config.head_dim + c % config.head_dim;
+        let mut behind = vec![0.0f64; values.len()];
+        for (c, column) in columns(&[&output], attention_width).into_iter().enumerate() {
+            behind[value_of(c)] = behind[value_of(c)].max(column);
         }
-        let (key, key_norm) = heads.pop().expect("two of them");
-        let (query, query_norm) = heads.pop().expect("two of them");
-        let value_scale = self.int8_scale(l, Tensor::Value);
-        let value = self.linear(&name("self_attn.v_proj"), config.hidden_size, input_scale, value_scale)?;
+        let equal = equalisers(&values, &behind);
+        let factors: Vec<f64> = (0..attention_width).map(|c| equal[value_of(c)]).collect();
+        scale_columns(&mut output, &factors);
+        let value_scale = equalised_scale(&values, &equal);
+        let value_scales: Vec<f64> = equal.iter().map(|s| s * value_scale).collect();
+        let value_bias = bias("self_attn.v_proj")?;
+        let value = linear(&value, value_bias.as_deref(), hidden, input_scale, &value_scales, precision);
 
         let exponent =
             query_scale * key_scale / (config.head_dim as f64).sqrt() * std::f64::consts::LOG2_E * 1024.0;
-        let attention_scale = self.int8_scale(l, Tensor::Attention);
+        let attention = self.calibration.channels(l, Tensor::Attention);
+        let attention_scale = equalised_scale(&attention, &factors);
         // Products are below 127 * 127 * positions; the shifted ones must stay in 31 bits.
         let product_bits = (127.0 * 127.0 * config.max_positions as f64).log2().ceil() as i32;
         let left_shift = (30 - product_bits).clamp(0, 8);
         let (factor, shift) = sixteen_bits(value_scale / attention_scale * power(-left_shift));
         let attention = AttentionScale { left_shift: left_shift as u8, factor, shift };
-        let output = self.linear(
-            &name("self_attn.o_proj"),
-            config.heads * config.head_dim,
-            attention_scale,
-            residual_scale,
-        )?;
+        let output = linear(&output, None, attention_width, attention_scale, &[residual_scale], precision);
 
-        let post_scale = self.int8_scale(l, Tensor::PostNorm);
+        // The feed-forward layers.
+        let (mut gate, mut up) = (weights("mlp.gate_proj")?, weights("mlp.up_proj")?);
+        let post = self.calibration.channels(l, Tensor::PostNorm);
+        let equal = equalisers(&post, &columns(&[&gate, &up], hidden));
+        scale_columns(&mut gate, &equal);
+        scale_columns(&mut up, &equal);
+        let post_scale = equalised_scale(&post, &equal);
+        let post_scales: Vec<f64> = equal.iter().map(|s| s * post_scale).collect();
         let middle = self.calibration.of(l, Tensor::AttentionResidual);
-        let post_norm = self.norm(&name("post_attention_layernorm"), middle, residual_scale, post_scale)?;
-        let gate = self.linear(&name("mlp.gate_proj"), config.hidden_size, post_scale, power(-GATE_BITS))?;
-        // The unit of up is such that its product with the SiLU is a power of two finer than the int8 result.
-        let gated_scale = self.int8_scale(l, Tensor::Gated);
-        let up_largest = self.calibration.of(l, Tensor::Up);
-        let coarse = gated_scale * power(GATE_BITS);
-        let gated_shift = (power(VALUE_BITS) * coarse / up_largest).log2().floor().clamp(0.0, 31.0) as u8;
-        let up_scale = coarse * power(-i32::from(gated_shift));
-        let up = self.linear(&name("mlp.up_proj"), config.hidden_size, post_scale, up_scale)?;
-        let down =
-            self.linear(&name("mlp.down_proj"), config.intermediate_size, gated_scale, residual_scale)?;
+        let post_norm = self.norm(&name("post_attention_layernorm"), middle, residual_scale, &post_scales)?;
+        let gate = linear(&gate, None, hidden, post_scale, &[power(-GATE_BITS)], precision);
+        let mut down = weights("mlp.down_proj")?;
+        let gated = self.calibration.channels(l, Tensor::Gated);
+        let equal = equalisers(&gated, &columns(&[&down], config.intermediate_size));
+        scale_columns(&mut down, &equal);
+        let gated_scale = equalised_scale(&gated, &equal);
+        // The units of up are such that products with the SiLU are a power of two finer than the int8 results.
+        let coarse: Vec<f64> = equal.iter().map(|s| gated_scale * s * power(GATE_BITS)).collect();
+        let up_largest = self.calibration.channels(l, Tensor::Up);
+        let room = coarse.iter().zip(&up_largest).map(|(c, u)| power(VALUE_BITS) * c / u);
+        let gated_shift = room.fold(f64::MAX, f64::min).log2().floor().clamp(0.0, 31.0) as u8;
+        let up_scales: Vec<f64> = coarse.iter().map(|c| c * power(-i32::from(gated_shift))).collect();
+        let up = linear(&up, None, hidden, post_scale, &up_scales, precision);
+        let down = linear(&down, None, config.intermediate_size, gated_scale, &[residual_scale], precision);
         Ok(Layer {
             input_norm,
             query,
@@ -222,8 +316,14 @@ impl Quantiser<'_> {
         })
     }
 
-    /// A norm of integers in units of `scale`, at most `largest` in real numbers, to results in units of `output_scale`.
-    fn norm(&self, name: &str, largest: f64, scale: f64, output_scale: f64) -> Result<Norm, LanguageError> {
+    /// A norm of integers in units of `scale`, at most `largest` in real numbers, to results in units of a scale a channel.
+    fn norm(
+        &self,
+        name: &str,
+        largest: f64,
+        scale: f64,
+        output_scales: &[f64],
+    ) -> Result<Norm, LanguageError> {
         let weights = self.checkpoint.tensor(name)?;
         let n = weights.len() as f64;
         let square_shift = shift_to(largest / scale, VALUE_BITS);
@@ -231,8 +331,11 @@ impl Quantiser<'_> {
         let up = VALUE_BITS - square_shift;
         let unit = scale * power(square_shift);
         let epsilon = (self.config.rms_norm_eps * n / (unit * unit)).round().min(f64::from(i32::MAX));
-        let real: Vec<f64> =
-            weights.iter().map(|w| f64::from(*w) * n.sqrt() * power(-VALUE_BITS) / output_scale).collect();
+        let real: Vec<f64> = weights
+            .iter()
+            .zip(output_scales)
+            .map(|(w, scale)| f64::from(*w) * n.sqrt() * power(-VALUE_BITS) / scale)
+            .collect();
         let most = real.iter().fold(1e-12f64, |m, w| m.max(w.abs()));
         let shift = (14 - (most.log2().floor() as i32)).clamp(0, 31);
         let integer = |w: &f64| (w * power(shift)).round().clamp(-32768.0, 32767.0) as i32;
@@ -245,23 +348,6 @@ impl Quantiser<'_> {
             shift: shift as u8,
         })
     }
-
-    fn linear(
-        &self,
-        name: &str,
-        inputs: usize,
-        input_scale: f64,
-        output_scale: f64,
-    ) -> Result<Linear, LanguageError> {
-        let weights = self.checkpoint.tensor(name)?;
-        let has_bias =
-            self.config.qkv_bias && ["q_proj", "k_proj", "v_proj"].iter().any(|p| name.contains(p));
-        let bias = match has_bias {
-            true => Some(self.checkpoint.tensor(&name.replace(".weight", ".bias"))?),
-            false => None,
-        };
-        Ok(linear(&weights, bias.as_deref(), inputs, input_scale, output_scale, self.precision))
-    }
 }
 
 /// A factor as 16 bits and a right shift.
@@ -270,13 +356,13 @@ fn sixteen_bits(real: f64) -> (i32, u8) {
     ((real * power(shift)).round().clamp(0.0, 32767.0) as i32, shift as u8)
 }
 
-/// Quantises the rows of a linear layer.
+/// Quantises the rows of a linear layer; the outputs have one scale, or one each.
 pub fn linear(
     weights: &[f32],
     bias: Option<&[f32]>,
     inputs: usize,
     input_scale: f64,
-    output_scale: f64,
+    output_scales: &[f64],
     precision: Precision,
 ) -> Linear {
     let outputs = weights.len() / inputs;
@@ -284,7 +370,10 @@ pub fn linear(
     let mut channel = |o: usize, scale: f64| {
         let sum_scale = input_scale * scale;
         let bias = bias.map_or(0.0, |b| (f64::from(b[o]) / sum_scale).round());
-        channels.push(Channel { bias: bias as i32, multiplier: multiplier(sum_scale / output_scale) });
+        channels.push(Channel {
+            bias: bias as i32,
+            multiplier: multiplier(sum_scale / output_scales[o % output_scales.len()]),
+        });
     };
     let rows = weights.chunks(inputs).enumerate();
     let weights = match precision {
