@@ -1,6 +1,8 @@
 //! Which addresses a command reads and writes: what tokens are made from.
 
-use frugal_isa::command::{layout, space, Load, Matrix, Move, Store, Vector};
+use frugal_isa::command::{
+    layout, row_destination, row_reduce, scalar_use, space, Load, Matrix, Move, Row, Store, Vector,
+};
 use frugal_isa::{Command, Config};
 use std::ops::Range;
 
@@ -15,10 +17,12 @@ pub enum Memory {
     Table = 5,
     /// The workspace behind the bus, in units of 16 bytes. Constants are only read and need no order.
     Workspace = 4,
+    /// Words of the scalar memory, as far as engines are concerned. What dispatch itself does with them is ordered by barriers.
+    Scalar = 6,
 }
 
 impl Memory {
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
 }
 
 /// Addresses of one memory.
@@ -86,7 +90,7 @@ impl Access {
             Command::Matrix(matrix) => access.matrix(matrix, config),
             Command::Vector(vector) => access.vector(vector, config),
             Command::Move(command) => access.move_bytes(command, config),
-            Command::Row(_) => unimplemented!(),
+            Command::Row(row) => access.row(row, config),
             Command::Barrier(_)
             | Command::End(_)
             | Command::Adjust(_)
@@ -102,7 +106,15 @@ impl Access {
         }
         let mut addresses = Addresses::new();
         let (memory, unit) = destination(load.space, load.layout, config);
-        if load.layout == layout::LINEAR || memory == Memory::Table {
+        if memory == Memory::Scalar {
+            // An address stands for four of them.
+            for row in 0..load.rows {
+                let first = load.address.wrapping_add(row.wrapping_mul(load.stride)) & 0xffff;
+                for i in 0..load.row_bytes.div_ceil(unit as u32) {
+                    addresses.insert((4 * first).saturating_add(i).min(0xffff));
+                }
+            }
+        } else if load.layout == layout::LINEAR || memory == Memory::Table {
             let each = load.row_bytes.div_ceil(unit as u32);
             for row in 0..load.rows {
                 for i in 0..each {
@@ -270,10 +282,68 @@ impl Access {
     }
 }
 
-/// Memory and bytes of an address of a `space`.
+impl Access {
+    fn row(&mut self, r: &Row, config: &Config) {
+        let (mut read, mut written) = (Addresses::new(), Addresses::new());
+        let (mut scalars_read, mut scalars_written) = (Addresses::new(), Addresses::new());
+        let mut n = 0u32;
+        for y in 0..r.rows_y {
+            for x in 0..r.rows_x {
+                let at = |base: u32, stride_y: u32, stride_x: u32| {
+                    base.wrapping_add(y.wrapping_mul(stride_y)).wrapping_add(x.wrapping_mul(stride_x))
+                };
+                let source = at(r.source_address, r.source_stride_y, r.source_stride_x);
+                let operand = at(r.operand_address, r.operand_stride_y, r.operand_stride_x);
+                let destination = at(r.destination_address, r.destination_stride_y, r.destination_stride_x);
+                for g in 0..r.groups {
+                    for k in 0..r.taps {
+                        read.insert(source.wrapping_add(g).wrapping_add(k.wrapping_mul(r.source_stride_tap)));
+                        if r.operand {
+                            let tap = k.wrapping_mul(r.operand_stride_tap);
+                            read.insert(operand.wrapping_add(g).wrapping_add(tap));
+                        }
+                    }
+                    match r.destination {
+                        row_destination::ACTIVATION => {
+                            let lane = r.first_lane + g * config.lanes as u32;
+                            written.insert(destination.wrapping_add(lane / config.rows as u32));
+                        }
+                        row_destination::ACCUMULATOR => written.insert(destination.wrapping_add(g)),
+                        _ => {}
+                    }
+                }
+                let best = [0, 1].map(|i| r.result_address.wrapping_add(2 * n + i) & 0xff);
+                match r.scalar_use {
+                    scalar_use::ADD | scalar_use::SCALE => {
+                        scalars_read.insert(r.scalar_address.wrapping_add(n) & 0xff);
+                    }
+                    scalar_use::CONTINUE => best.into_iter().for_each(|scalar| scalars_read.insert(scalar)),
+                    _ => {}
+                }
+                match r.reduce {
+                    row_reduce::NONE => {}
+                    row_reduce::ARGMAX => best.into_iter().for_each(|scalar| scalars_written.insert(scalar)),
+                    _ => scalars_written.insert(r.result_address.wrapping_add(n) & 0xff),
+                }
+                n = n.wrapping_add(1) & 0xffff;
+            }
+        }
+        read.spans(Memory::Accumulator, &mut self.reads);
+        scalars_read.spans(Memory::Scalar, &mut self.reads);
+        let memory = match r.destination {
+            row_destination::ACTIVATION => Memory::Activation,
+            _ => Memory::Accumulator,
+        };
+        written.spans(memory, &mut self.writes);
+        scalars_written.spans(Memory::Scalar, &mut self.writes);
+    }
+}
+
+/// Memory and bytes of an address of a `space`; of a scalar, a fourth of the address.
 fn destination(value: u32, layout: u32, config: &Config) -> (Memory, usize) {
     match value {
         space::PARAMETER if layout == layout::TABLE => (Memory::Table, Config::TABLE_BYTES),
+        space::PARAMETER if layout == layout::SCALARS => (Memory::Scalar, 4),
         space::ACTIVATION => (Memory::Activation, config.rows),
         space::WEIGHT => (Memory::Weight, config.tile_bytes()),
         space::PARAMETER => (Memory::Parameter, config.parameter_group_bytes()),
@@ -328,5 +398,75 @@ fn memory_rows(offset: u32, rows: u32, row_bytes: u32, stride: u32, spans: &mut 
             }
             _ => spans.push(Span { memory: Memory::Workspace, addresses }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frugal_isa::command::function;
+
+    fn spans(spans: &[Span]) -> Vec<(Memory, Range<u32>)> {
+        spans.iter().map(|span| (span.memory, span.addresses.clone())).collect()
+    }
+
+    #[test]
+    fn rows_reach_sources_operands_results_and_scalars() {
+        let config = Config::preset("nano").expect("a preset");
+        let row = Row {
+            function: function::MULTIPLY,
+            operand: true,
+            taps: 2,
+            reduce: row_reduce::ARGMAX,
+            scalar_use: scalar_use::SCALE,
+            destination: row_destination::ACTIVATION,
+            source_address: 10,
+            source_stride_x: 8,
+            source_stride_tap: 4,
+            operand_address: 100,
+            operand_stride_tap: 50,
+            destination_address: 20,
+            destination_stride_x: 10,
+            rows_x: 2,
+            groups: 3,
+            first_lane: 4,
+            scalar_address: 254,
+            result_address: 255,
+            ..Row::default()
+        };
+        let access = Access::of(&row.into(), &config);
+        use Memory::{Accumulator, Activation, Scalar};
+        assert_eq!(
+            spans(&access.reads),
+            [
+                (Accumulator, 10..13),
+                (Accumulator, 14..17),
+                (Accumulator, 18..21),
+                (Accumulator, 22..25),
+                (Accumulator, 100..103),
+                (Accumulator, 150..153),
+                (Scalar, 254..256),
+            ]
+        );
+        assert_eq!(
+            spans(&access.writes),
+            [(Activation, 20..22), (Activation, 30..32), (Scalar, 0..3), (Scalar, 255..256)]
+        );
+    }
+
+    #[test]
+    fn loads_of_scalars_reach_four_for_every_address() {
+        let config = Config::preset("nano").expect("a preset");
+        let load = Load {
+            space: space::PARAMETER,
+            layout: layout::SCALARS,
+            address: 3,
+            row_bytes: 32,
+            rows: 2,
+            stride: 4,
+            ..Load::default()
+        };
+        let access = Access::of(&load.into(), &config);
+        assert_eq!(spans(&access.writes), [(Memory::Scalar, 12..20), (Memory::Scalar, 28..36)]);
     }
 }
