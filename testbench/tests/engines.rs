@@ -955,6 +955,7 @@ fn transfer_configs() -> [Config; 2] {
         parameter_depth: 64,
         accumulator_depth: 64,
         tables: 2,
+        four_bit: true,
         depthwise_taps: cols.min(4),
         queue_depth: 2,
         bus_bits,

@@ -23,6 +23,7 @@ fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
         parameter_depth: 32,
         accumulator_depth: 64,
         tables: 2,
+        four_bit: true,
         depthwise_taps: cols.min(4),
         queue_depth: 4,
         bus_bits,

@@ -13,7 +13,7 @@
 //! Within the own engine writes are in order, and a read is before any later command's write. A command that reads what it
 //! wrote itself sees the old or the new bytes, as the pipeline has it: that is a hazard as well.
 //!
-//! A cell is a tile, a parameter group, an accumulator row, 16 bytes behind the bus, or the part of an activation vector
+//! A cell is a tile, a parameter group, an accumulator row, a row of group scales, 16 bytes behind the bus, or the part of an activation vector
 //! that one result of the output stage covers. Reads of activations concern whole vectors, for a memory must not be read at
 //! an address in the cycle that writes any part of it.
 
@@ -108,6 +108,9 @@ struct BusCell {
 
 const PAGE_CELLS: u32 = 4096;
 
+/// On-chip memories.
+pub(crate) const MEMORIES: usize = 6;
+
 /// State of the checker over one run.
 pub(crate) struct Hazards {
     /// For each command: its engine and its number among that engine's commands.
@@ -118,7 +121,7 @@ pub(crate) struct Hazards {
     current: usize,
     /// Cells of an activation vector.
     parts: usize,
-    cells: [Vec<Cell>; 5],
+    cells: [Vec<Cell>; MEMORIES],
     bus: HashMap<u32, Box<[BusCell]>>,
 }
 
@@ -146,7 +149,7 @@ impl Conflict {
 }
 
 impl Hazards {
-    pub fn new(commands: &[Command], depths: [usize; 5], parts: usize) -> Hazards {
+    pub fn new(commands: &[Command], depths: [usize; MEMORIES], parts: usize) -> Hazards {
         let mut counts = [0; 5];
         let places = commands
             .iter()
@@ -169,6 +172,7 @@ impl Hazards {
                 cells(MemoryKind::Parameter, 1),
                 cells(MemoryKind::Accumulator, 1),
                 cells(MemoryKind::Table, 1),
+                cells(MemoryKind::Scale, 1),
             ],
             bus: HashMap::new(),
         }

@@ -74,6 +74,8 @@ pub(crate) struct Chip {
     pub accumulator: Vec<i32>,
     /// Entries of all tables.
     pub table: Vec<i8>,
+    /// For 4-bit weights: two scales a column and row, those of the low weights first.
+    pub scale: Vec<u8>,
     /// For each step of a depthwise reduction, the vectors of the results before: the latest first.
     pub history: Vec<u8>,
 }
@@ -95,6 +97,7 @@ impl Machine {
             parameter: vec![0; config.parameter_depth * config.parameter_group_bytes()],
             accumulator: vec![0; config.accumulator_depth * config.lanes],
             table: vec![0; config.tables * Config::TABLE_BYTES],
+            scale: vec![0; config.scale_depth() * config.scale_row_bytes()],
             history: vec![0; Config::DEPTHWISE_STEPS * (config.depthwise_taps - 1) * config.rows],
         };
         Ok(Machine { config: config.clone(), chip })
@@ -154,6 +157,16 @@ impl Machine {
         &mut self.chip.table
     }
 
+    /// All group scales, [`Config::scale_row_bytes`] a row.
+    pub fn scale(&self) -> &[u8] {
+        &self.chip.scale
+    }
+
+    /// All group scales, to preset for a test.
+    pub fn scale_mut(&mut self) -> &mut [u8] {
+        &mut self.chip.scale
+    }
+
     /// Runs a program with the default options.
     pub fn run(
         &mut self,
@@ -184,6 +197,7 @@ impl Machine {
             config.parameter_depth,
             config.accumulator_depth,
             config.tables,
+            config.scale_depth(),
         ];
         let hazards =
             options.check_hazards.then(|| Hazards::new(commands, depths, config.rows / config.lanes));

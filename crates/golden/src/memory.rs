@@ -15,6 +15,8 @@ pub enum MemoryKind {
     Accumulator,
     /// Addresses are tables of 256 entries.
     Table,
+    /// Addresses are rows of group scales.
+    Scale,
     /// Behind the memory bus; addresses are bytes.
     Bus,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for MemoryKind {
             MemoryKind::Parameter => "parameter memory",
             MemoryKind::Accumulator => "accumulator memory",
             MemoryKind::Table => "table memory",
+            MemoryKind::Scale => "memory of group scales",
             MemoryKind::Bus => "bus memory",
         })
     }
