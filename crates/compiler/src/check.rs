@@ -153,6 +153,7 @@ fn check_accesses(
         Memory::Parameter => config.parameter_depth,
         Memory::Accumulator => config.accumulator_depth,
         Memory::Table => config.tables,
+        Memory::Scale => config.scale_depth(),
         Memory::Workspace => usize::MAX,
     };
     for span in access.reads.iter().chain(&access.writes) {
