@@ -167,7 +167,7 @@ impl MatrixEngine {
             state: Signal::default(),
             fields: Default::default(),
             nest: Default::default(),
-            array: MacArray::new(rows, cols, taps),
+            array: MacArray::new(rows, cols, taps, false),
             loading: DFF::default(),
             running: DFF::default(),
             pace: DFF::default(),
@@ -228,7 +228,7 @@ impl MatrixEngine {
     /// Cycles from issuing a result's last step to its first slot in the output stage: activation read and register,
     /// MAC array, holding register, lane register.
     pub fn slot_cycles(rows: usize) -> usize {
-        2 + MacArray::latency_cycles(rows) + 1 + 1
+        2 + MacArray::latency_cycles(rows, false) + 1 + 1
     }
 }
 
