@@ -114,7 +114,7 @@ fn contradicting_fields_stop_the_machine() {
         (Load { memory_offset: 8, ..load() }.into(), Engine::Load),
         (Load { memory_stride: 4, ..load() }.into(), Engine::Load),
         (Load { layout: 1, ..load() }.into(), Engine::Load),
-        (Load { layout: 3, space: 1, ..load() }.into(), Engine::Load),
+        (Load { layout: 3, space: 2, ..load() }.into(), Engine::Load),
         (Store { row_bytes: 8, ..store() }.into(), Engine::Store),
         (Store { space: 1, ..store() }.into(), Engine::Store),
         (Store { memory_offset: 4, ..store() }.into(), Engine::Store),
