@@ -116,6 +116,7 @@ pub struct MatrixEngine {
     issue: Signal<Local, Bit>,
     issue_last: Signal<Local, Bit>,
     finishing: Signal<Local, Bit>,
+    begins: Signal<Local, Bit>,
     depthwise: Signal<Local, Bit>,
     four_bit: Signal<Local, Bit>,
     to_accumulator: Signal<Local, Bit>,
@@ -244,6 +245,7 @@ impl MatrixEngine {
             issue: Signal::default(),
             issue_last: Signal::default(),
             finishing: Signal::default(),
+            begins: Signal::default(),
             depthwise: Signal::default(),
             four_bit: Signal::default(),
             to_accumulator: Signal::default(),
@@ -594,13 +596,14 @@ impl Logic for MatrixEngine {
         self.descriptor[2].next = self.clamp.word.val();
         self.descriptor_valid.next = self.deliver.val();
 
-        // Commands started and not yet finished.
-        if self.start.val() & !self.finished.val() {
+        // Commands begun and not yet finished; one that is refused gives no results to wait for.
+        self.begins.next = self.loading.q.val() & !self.illegal.val();
+        if self.begins.val() & !self.finished.val() {
             self.in_flight.d.next = self.in_flight.q.val() + 1;
-        } else if self.finished.val() & !self.start.val() {
+        } else if self.finished.val() & !self.begins.val() {
             self.in_flight.d.next = self.in_flight.q.val() - 1;
         }
-        self.busy.next = self.in_flight.q.val().any();
+        self.busy.next = self.in_flight.q.val().any() | self.loading.q.val();
         self.step.next = self.issue.val();
         self.runs.next = self.running.q.val();
         self.state.next = 0.into();

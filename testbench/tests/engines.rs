@@ -523,7 +523,6 @@ fn random_matrix(random: &mut Random, config: &Config) -> Matrix {
         maximum: signed_field(random, 8),
         depthwise,
         skip: random.below(u64::from(outputs_x)) as u32,
-        ..Matrix::default()
     }
 }
 

@@ -118,6 +118,14 @@ fn contradicting_fields_stop_the_machine() {
         (Store { row_bytes: 8, ..store() }.into(), Engine::Store),
         (Store { space: 1, ..store() }.into(), Engine::Store),
         (Store { memory_offset: 4, ..store() }.into(), Engine::Store),
+        (Matrix { skip: 1, ..Matrix::default() }.into(), Engine::Matrix),
+        (Matrix { four_bit: true, ..Matrix::default() }.into(), Engine::Matrix),
+        (Matrix { row_results: true, ..Matrix::default() }.into(), Engine::Matrix),
+        (Matrix { rescale: true, ..Matrix::default() }.into(), Engine::Matrix),
+        (
+            Matrix { add_row: true, to_accumulator: true, rescale: true, ..Matrix::default() }.into(),
+            Engine::Matrix,
+        ),
         (Vector { reduce: 3, ..Vector::default() }.into(), Engine::Vector),
         (Vector { source: 1, add_operand: true, ..Vector::default() }.into(), Engine::Vector),
     ];

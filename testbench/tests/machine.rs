@@ -202,7 +202,8 @@ prop_compose! {
         let all_rows = span * outputs_x * outputs_y * vectors / wide;
         let row_results = row_flags.1 && to_accumulator && all_rows <= 64;
         let rescale = row_flags.2 && to_accumulator;
-        let accumulate = flags.0 && rows <= 64;
+        let add_row = row_flags.3 && rescale && row_results;
+        let accumulate = flags.0 && rows <= 64 && !add_row;
         let (output_address, output_strides) = match row_results {
             true => (first_row % (65 - all_rows), [span, span * outputs_x, span * outputs_x * outputs_y / wide]),
             false => (64, [1, outputs_x, outputs_x * outputs_y]),
@@ -215,7 +216,7 @@ prop_compose! {
             four_bit,
             row_results,
             rescale,
-            add_row: row_flags.3 && rescale && row_results && !accumulate,
+            add_row,
             weight_stride_tile: if fits { tile_stride } else { 0 },
             skip: skip % outputs_x,
             activation_address: 0,
