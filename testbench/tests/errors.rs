@@ -142,6 +142,28 @@ fn contradicting_fields_stop_the_machine() {
     }
 }
 
+/// Four-bit weights and group scales on a machine without them.
+#[test]
+fn four_bit_weights_that_are_not_there_stop_the_machine() {
+    let config = Config { name: "plain".into(), four_bit: false, ..config() };
+    let mut device = verilated_device(&config, &SimulationOptions::default(), None).expect("a device");
+    let matrix = Matrix { four_bit: true, to_accumulator: true, channels: 4, ..Matrix::default() };
+    for (command, engine) in [
+        (Command::from(matrix), Engine::Matrix),
+        (Load { layout: 3, space: 1, ..load() }.into(), Engine::Load),
+    ] {
+        let good = Program { config: config.clone(), ..good() };
+        let bad = Program {
+            config: config.clone(),
+            ..program(vec![command.clone(), Barrier::default().into(), End::default().into()])
+        };
+        let error = error_of(&mut device, &bad, &RunOptions::default());
+        assert_stops(&error, StatusCode::IllegalField, Some(engine));
+        reset(&mut device);
+        device.run(&good, &[], &RunOptions::default()).expect("runs again");
+    }
+}
+
 #[test]
 fn a_program_without_end_stops() {
     let mut device = device(&SimulationOptions::default());
