@@ -524,6 +524,7 @@ fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
         accumulator_depth: 64,
         tables: 2,
         depthwise_taps: cols.min(4),
+        four_bit: true,
         queue_depth: 4,
         bus_bits,
     }

@@ -15,14 +15,16 @@ pub enum Memory {
     Accumulator = 3,
     /// Tables of the vector unit.
     Table = 5,
+    /// Group scales of 4-bit weights.
+    Scale = 6,
     /// The workspace behind the bus, in units of 16 bytes. Constants are only read and need no order.
     Workspace = 4,
     /// Words of the scalar memory, as far as engines are concerned. What dispatch itself does with them is ordered by barriers.
-    Scalar = 6,
+    Scalar = 7,
 }
 
 impl Memory {
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
 }
 
 /// Addresses of one memory.
@@ -114,7 +116,7 @@ impl Access {
                     addresses.insert((4 * first).saturating_add(i).min(0xffff));
                 }
             }
-        } else if load.layout == layout::LINEAR || memory == Memory::Table {
+        } else if load.layout == layout::LINEAR || matches!(memory, Memory::Table | Memory::Scale) {
             let each = load.row_bytes.div_ceil(unit as u32);
             for row in 0..load.rows {
                 for i in 0..each {
@@ -170,13 +172,63 @@ impl Access {
         }
         read.spans(Memory::Activation, &mut self.reads);
         let steps = m.kernel_y * m.kernel_x * m.channels;
-        wrapped(Memory::Weight, m.weight_address, m.tiles.saturating_mul(steps), &mut self.reads);
-        let channels = if m.depthwise { config.rows } else { config.cols };
+        if m.weight_stride_tile == 0 {
+            wrapped(Memory::Weight, m.weight_address, m.tiles.saturating_mul(steps), &mut self.reads);
+        } else {
+            let mut weights = Addresses::new();
+            for t in 0..m.tiles {
+                for step in 0..steps.min(1 << 16) {
+                    weights
+                        .insert(m.weight_address + t.wrapping_mul(m.weight_stride_tile).wrapping_add(step));
+                }
+            }
+            weights.spans(Memory::Weight, &mut self.reads);
+        }
+        if m.four_bit {
+            let mut scales = Addresses::new();
+            let tile_stride = if m.weight_stride_tile == 0 { steps } else { m.weight_stride_tile };
+            let group = config.scale_tiles() as u32;
+            for t in 0..m.tiles {
+                let first = m.weight_address.wrapping_add(t.wrapping_mul(tile_stride));
+                for step in (0..steps.min(1 << 16)).step_by(group as usize) {
+                    scales.insert((first.wrapping_add(step) & 0xffff) / group);
+                }
+            }
+            scales.spans(Memory::Scale, &mut self.reads);
+        }
+        let channels = match (m.depthwise, m.four_bit) {
+            (true, _) => config.rows,
+            (false, true) => 2 * config.cols,
+            (false, false) => config.cols,
+        };
         let groups = (channels / config.lanes) as u32;
-        if !(m.accumulate && m.to_accumulator) {
+        if !(m.accumulate && m.to_accumulator && !m.rescale) {
             wrapped(Memory::Parameter, m.parameter_address, m.tiles * groups, &mut self.reads);
         }
         let kept = m.skip..m.outputs_x;
+        if m.row_results {
+            let mut rows = Addresses::new();
+            for t in 0..m.tiles {
+                let lane = m.output_lane + t * channels as u32;
+                let (vector, lane) = (lane / config.rows as u32, lane % config.rows as u32);
+                let first = m.output_address + lane / config.lanes as u32;
+                let first = first.wrapping_add(vector.wrapping_mul(m.output_stride_tile));
+                for y in 0..m.outputs_y {
+                    for x in kept.clone() {
+                        let offset =
+                            y.wrapping_mul(m.output_stride_y).wrapping_add(x.wrapping_mul(m.output_stride_x));
+                        for g in 0..groups {
+                            rows.insert(first.wrapping_add(offset).wrapping_add(g));
+                        }
+                    }
+                }
+            }
+            if m.accumulate || m.add_row {
+                rows.spans(Memory::Accumulator, &mut self.reads);
+            }
+            rows.spans(Memory::Accumulator, &mut self.writes);
+            return;
+        }
         let rows = m.tiles * m.outputs_y * kept.len() as u32 * groups;
         if m.accumulate {
             wrapped(Memory::Accumulator, m.accumulator_address, rows, &mut self.reads);
@@ -345,6 +397,7 @@ fn destination(value: u32, layout: u32, config: &Config) -> (Memory, usize) {
         space::PARAMETER if layout == layout::TABLE => (Memory::Table, Config::TABLE_BYTES),
         space::PARAMETER if layout == layout::SCALARS => (Memory::Scalar, 4),
         space::ACTIVATION => (Memory::Activation, config.rows),
+        space::WEIGHT if layout == layout::SCALES => (Memory::Scale, config.scale_row_bytes()),
         space::WEIGHT => (Memory::Weight, config.tile_bytes()),
         space::PARAMETER => (Memory::Parameter, config.parameter_group_bytes()),
         _ => (Memory::Accumulator, 4 * config.lanes),
@@ -468,5 +521,74 @@ mod tests {
         };
         let access = Access::of(&load.into(), &config);
         assert_eq!(spans(&access.writes), [(Memory::Scalar, 12..20), (Memory::Scalar, 28..36)]);
+    }
+
+    fn config() -> Config {
+        Config::preset("base").expect("a preset")
+    }
+
+    fn span(memory: Memory, addresses: Range<u32>) -> Span {
+        Span { memory, addresses }
+    }
+
+    #[test]
+    fn group_scales_belong_to_pairs_of_tiles() {
+        let load = Load {
+            space: 1,
+            layout: layout::SCALES,
+            rows: 2,
+            row_bytes: 32,
+            address: 3,
+            stride: 8,
+            ..Load::default()
+        };
+        let access = Access::of(&load.into(), &config());
+        assert_eq!(access.writes, [span(Memory::Scale, 3..5), span(Memory::Scale, 11..13)]);
+        let matrix = Matrix {
+            four_bit: true,
+            to_accumulator: true,
+            weight_address: 6,
+            weight_stride_tile: 10,
+            channels: 4,
+            tiles: 2,
+            ..Matrix::default()
+        };
+        let access = Access::of(&matrix.clone().into(), &config());
+        let groups = 2 * 8 / 8;
+        assert_eq!(
+            access.reads,
+            [
+                span(Memory::Weight, 6..10),
+                span(Memory::Weight, 16..20),
+                span(Memory::Scale, 3..5),
+                span(Memory::Scale, 8..10),
+                span(Memory::Parameter, 0..2 * groups),
+            ]
+        );
+        assert_eq!(access.writes, [span(Memory::Accumulator, 0..2 * groups)]);
+    }
+
+    #[test]
+    fn row_results_follow_the_strides() {
+        let matrix = Matrix {
+            to_accumulator: true,
+            row_results: true,
+            rescale: true,
+            add_row: true,
+            tiles: 3,
+            outputs_x: 2,
+            output_address: 100,
+            output_stride_x: 10,
+            output_stride_tile: 40,
+            ..Matrix::default()
+        };
+        // Tiles 0 and 1 are the halves of a vector of 16, each a row of 8 lanes.
+        let rows = [100..102, 110..112, 140..141, 150..151].map(|rows| span(Memory::Accumulator, rows));
+        let access = Access::of(&matrix.clone().into(), &config());
+        assert_eq!(access.writes, rows);
+        assert!(rows.iter().all(|rows| access.reads.contains(rows)));
+        let access = Access::of(&Matrix { add_row: false, ..matrix }.into(), &config());
+        assert!(!rows.iter().any(|rows| access.reads.contains(rows)));
+        assert!(access.reads.contains(&span(Memory::Parameter, 0..3)));
     }
 }

@@ -168,6 +168,7 @@ fn check_accesses(
         Memory::Accumulator => config.accumulator_depth,
         Memory::Table => config.tables,
         Memory::Scalar => Config::SCALARS,
+        Memory::Scale => config.scale_depth(),
         Memory::Workspace => usize::MAX,
     };
     for span in access.reads.iter().chain(&access.writes) {
