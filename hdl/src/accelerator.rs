@@ -96,11 +96,14 @@ pub struct Accelerator<const N: usize, const S: usize> {
     activations: ActivationScratchpad,
     weights: LoadedMemory,
     parameters: LoadedMemory,
+    /// Group scales, if there are four-bit weights.
+    scales: Vec<LoadedMemory>,
     accumulators: AccumulatorMemory,
     scalars: ScalarMemory,
     activation_place: WordPlace,
     weight_place: WeightPlace,
     parameter_place: WordPlace,
+    scale_place: Vec<WordPlace>,
     accumulator_place: WordPlace,
     status_flags: PackFlags,
     status: PackBytes,
@@ -128,6 +131,7 @@ pub struct Accelerator<const N: usize, const S: usize> {
     load_to_table: Signal<Local, Bit>,
     load_to_scalar: Signal<Local, Bit>,
     load_scalar: Signal<Local, Bits<16>>,
+    load_to_scale: Signal<Local, Bit>,
     load_to_accumulator: Signal<Local, Bit>,
     clear: Signal<Local, Bit>,
     engines_idle: Signal<Local, Bit>,
@@ -137,7 +141,9 @@ pub struct Accelerator<const N: usize, const S: usize> {
     _tile_words: usize,
     _lanes: usize,
     _parameter_words: usize,
-    _rows: usize,
+    _totals: usize,
+    _scale_memories: usize,
+    _scale_words: usize,
 }
 
 /// Two four-bit states as a byte, the first one low.
@@ -172,6 +178,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
         let bus_words = N / 32;
         let Config { rows, cols, lanes, .. } = *config;
         let row_words = rows / 4;
+        let scale_words = config.scale_row_bytes() / 4;
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
@@ -227,11 +234,11 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             read_words: Unpack::default(),
             write_words: Pack::default(),
             load: LoadEngine::new(config),
-            matrix: MatrixEngine::new(rows, cols, lanes, config.depthwise_taps),
+            matrix: MatrixEngine::new(config),
             vector: VectorEngine::new(rows, lanes),
             row: RowEngine::new(rows, lanes),
             store: StoreEngine::new(config),
-            output_stage: OutputStage::new(rows, cols, lanes, config.tables),
+            output_stage: OutputStage::new(config),
             activations: ActivationScratchpad::new(rows, config.activation_depth),
             weights: LoadedMemory::weights(config.weight_depth, rows, cols),
             parameters: LoadedMemory::parameters(config.parameter_depth, lanes),
@@ -239,6 +246,12 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             scalars: ScalarMemory::default(),
             activation_place: WordPlace::new(row_words, bus_words.min(row_words), bus_words),
             weight_place: WeightPlace::new(rows, cols, bus_words),
+            scales: (0..usize::from(config.four_bit))
+                .map(|_| LoadedMemory::scales(config.scale_depth(), scale_words))
+                .collect(),
+            scale_place: (0..usize::from(config.four_bit))
+                .map(|_| WordPlace::new(scale_words, bus_words.min(scale_words), bus_words))
+                .collect(),
             parameter_place: WordPlace::new(3 * lanes, bus_words.min(lanes), bus_words),
             accumulator_place: WordPlace::new(lanes, bus_words.min(lanes), bus_words),
             status_flags: PackFlags::default(),
@@ -267,6 +280,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             load_to_table: Signal::default(),
             load_to_scalar: Signal::default(),
             load_scalar: Signal::default(),
+            load_to_scale: Signal::default(),
             load_to_accumulator: Signal::default(),
             clear: Signal::default(),
             engines_idle: Signal::default(),
@@ -276,7 +290,9 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             _tile_words: rows * cols / 4,
             _lanes: lanes,
             _parameter_words: 3 * lanes,
-            _rows: rows,
+            _totals: config.result_channels(),
+            _scale_memories: usize::from(config.four_bit),
+            _scale_words: scale_words,
         }
     }
 }
@@ -542,7 +558,12 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
 
         // Loads into the on-chip memories.
         self.load_to_activation.next = self.load.write_valid.val() & (self.load.write_space.val() == 0);
-        self.load_to_weight.next = self.load.write_valid.val() & (self.load.write_space.val() == 1);
+        self.load_to_weight.next = self.load.write_valid.val()
+            & (self.load.write_space.val() == 1)
+            & (self.load.write_layout.val() != 3);
+        self.load_to_scale.next = self.load.write_valid.val()
+            & (self.load.write_space.val() == 1)
+            & (self.load.write_layout.val() == 3);
         self.load_to_parameter.next = self.load.write_valid.val()
             & (self.load.write_space.val() == 2)
             & (self.load.write_layout.val() == 0);
@@ -598,6 +619,23 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.parameters.write_enable[w].next = self.parameter_place.enable[w].val();
             self.parameters.write_data[w].next = self.parameter_place.words[w].val();
         }
+        for s in 0..self._scale_memories {
+            self.scales[s].clock.next = self.clock.val();
+            self.scale_place[s].valid.next = self.load_to_scale.val();
+            self.scale_place[s].position.next = self.load.write_position.val();
+            for w in 0..self._bus_words {
+                self.scale_place[s].unit[w].next = self.load.write_unit[w].val();
+            }
+            self.scales[s].write_valid.next = self.load_to_scale.val();
+            self.scales[s].write_address.next = self.load.write_address.val();
+            self.scales[s].read_enable.next = self.matrix.scale_enable.val();
+            self.scales[s].read_address.next = self.matrix.scale_address.val();
+            for w in 0..self._scale_words {
+                self.scales[s].write_enable[w].next = self.scale_place[s].enable[w].val();
+                self.scales[s].write_data[w].next = self.scale_place[s].words[w].val();
+                self.matrix.scale_data[w].next = self.scales[s].read_data[w].val();
+            }
+        }
         self.accumulators.load_valid.next = self.load_to_accumulator.val();
         self.accumulators.load_address.next = self.load.write_address.val();
         for l in 0..self._lanes {
@@ -632,7 +670,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         for w in 0..self._tile_words {
             self.matrix.weight_data[w].next = self.weights.read_data[w].val();
         }
-        for c in 0..self._rows {
+        for c in 0..self._totals {
             self.output_stage.total[c].next = self.matrix.total[c].val();
         }
         self.output_stage.total_valid.next = self.matrix.total_valid.val();

@@ -860,3 +860,33 @@ impl Logic for Dispatch {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use frugal_isa::command::{Adjust, Barrier, Branch, Set};
+
+    /// The literal positions above are those of the command table.
+    #[test]
+    fn fields_lie_where_dispatch_looks_for_them() {
+        let place = |fields: &[frugal_isa::command::FieldSpec], name: &str| {
+            let field = fields.iter().find(|field| field.name == name).expect("a field");
+            (field.word, field.lsb, field.width)
+        };
+        for patch in 0..super::PATCHES {
+            let of = |name: &str| place(Adjust::FIELDS, &format!("{name}_{patch}"));
+            let (low, high) = (2 + 2 * patch, 3 + 2 * patch);
+            assert_eq!([of("add"), of("multiplier")], [(low, 0, 16), (low, 16, 16)]);
+            assert_eq!([of("scalar"), of("shift"), of("keep")], [(high, 0, 8), (high, 8, 5), (high, 13, 5)]);
+            assert_eq!([of("word"), of("part")], [(high, 18, 4), (high, 22, 2)]);
+        }
+        assert_eq!(place(Barrier::FIELDS, "engines"), (0, 16, 4));
+        let set = |name: &str| place(Set::FIELDS, name);
+        assert_eq!([set("scalar"), set("source"), set("add")], [(1, 0, 8), (1, 8, 8), (1, 16, 1)]);
+        assert_eq!(set("value"), (2, 0, 32));
+        let branch = |name: &str| place(Branch::FIELDS, name);
+        assert_eq!(
+            [branch("scalar"), branch("limit"), branch("target")],
+            [(1, 0, 8), (2, 0, 32), (3, 0, 32)]
+        );
+    }
+}

@@ -15,6 +15,7 @@ pub mod mac_array;
 pub mod matrix_engine;
 pub mod memories;
 pub mod output_stage;
+pub mod packed_column;
 pub mod read_port;
 pub mod registers;
 pub mod row_engine;

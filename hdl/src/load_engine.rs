@@ -7,7 +7,7 @@
 //! A *unit* is what one write takes: a whole beat where the destination is wide enough, a part of it otherwise (then a beat takes several cycles).
 //! Tables and scalars are filled a word at a time.
 //!
-//! Where a unit lands is (address, position): the position counts units within one address. The three weight layouts differ only in what
+//! Where a unit lands is (address, position): the position counts units within one address. The three layouts of weights differ only in what
 //! advances after a unit, after a vector or row of columns, and after a memory row.
 //!
 //! The two sides work on different commands: when all bursts of a command are asked for, the next command is taken, and what its data need to
@@ -112,6 +112,7 @@ pub struct LoadEngine {
     to_activation: Signal<Local, Bit>,
     to_weight: Signal<Local, Bit>,
     to_parameter: Signal<Local, Bit>,
+    to_scale: Signal<Local, Bit>,
     unit_moves: Signal<Local, Bit>,
     unit_free: Signal<Local, Bit>,
     splits_done: Signal<Local, Bit>,
@@ -144,6 +145,9 @@ pub struct LoadEngine {
     column_last_position: Constant<Bits<8>>,
     row_last_position: Constant<Bits<8>>,
     parameter_last_position: Constant<Bits<8>>,
+    scale_last_split: Constant<Bits<8>>,
+    scale_last_position: Constant<Bits<8>>,
+    no_scales: Constant<Bit>,
     table_last_split: Constant<Bits<8>>,
     table_last_position: Constant<Bits<8>>,
     scalar_last_position: Constant<Bits<8>>,
@@ -242,6 +246,7 @@ impl LoadEngine {
             to_activation: Signal::default(),
             to_weight: Signal::default(),
             to_parameter: Signal::default(),
+            to_scale: Signal::default(),
             unit_moves: Signal::default(),
             unit_free: Signal::default(),
             splits_done: Signal::default(),
@@ -274,6 +279,9 @@ impl LoadEngine {
             column_last_position: last_position(rows, rows),
             row_last_position: last_position(cols, cols),
             parameter_last_position: last_position(3 * group_bytes, group_bytes),
+            scale_last_split: last_split(2 * cols),
+            scale_last_position: last_position(2 * cols, 2 * cols),
+            no_scales: Constant::new(!config.four_bit),
             table_last_split: last_split(4),
             table_last_position: last_position(Config::TABLE_BYTES, 4),
             scalar_last_position: last_position(16, 4),
@@ -330,7 +338,10 @@ impl Logic for LoadEngine {
             & !self.weight_command.val()
             & !self.table_command.val()
             & !self.scalar_command.val();
-        self.bad_layout.next = (self.fields.layout.val() == 3) | self.not_weight.val();
+        self.bad_layout.next = self.not_weight.val();
+        if self.no_scales.val() & self.weight_command.val() & (self.fields.layout.val() == 3) {
+            self.bad_layout.next = true;
+        }
         self.illegal.next =
             self.setup.q.val() & (self.bad_alignment.val() | self.bad_layout.val() | self.empty_row.val());
 
@@ -386,6 +397,7 @@ impl Logic for LoadEngine {
         self.to_parameter.next = self.space.val() == 2;
         self.by_column.next = self.to_weight.val() & (self.layout.val() == 1);
         self.transposed.next = self.to_weight.val() & (self.layout.val() == 2);
+        self.to_scale.next = self.to_weight.val() & (self.layout.val() == 3);
         self.to_table.next = self.to_parameter.val() & (self.layout.val() == 1);
         self.to_scalar.next = self.to_parameter.val() & (self.layout.val() == 2);
 
@@ -417,6 +429,10 @@ impl Logic for LoadEngine {
             if self.transposed.val() {
                 self.last_split.next = self.row_last_split.val();
                 self.last_position.next = self.row_last_position.val();
+            }
+            if self.to_scale.val() {
+                self.last_split.next = self.scale_last_split.val();
+                self.last_position.next = self.scale_last_position.val();
             }
         }
 

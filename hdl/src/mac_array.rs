@@ -8,12 +8,17 @@
 //! `rows / cols` *parts* of `cols` rows; part s of column j sums channel s * cols + j, and row k of the part takes its pixel k
 //! (`tap`). A part is a subtree of the adder tree, with an accumulator of its own where there is more than one part.
 //!
+//! **Four-bit weights**: an array built for them has [`PackedColumn`]s instead. A weight byte then may hold two weights, a column gives two
+//! totals (that of the low weights is `total[j]`, that of the high ones `total[cols + j]`), and every step's sums are multiplied by
+//! scales: bytes j and `cols + j` of `scale`, given [`MacArray::scale_cycles`] after the activations.
+//!
 //! Latency: activations and weights presented in cycle t are in `total` in cycle t + [`MacArray::latency_cycles`]. `enable` and `first` are given
 //! together with the activations and delayed inside. There is no stall.
 
 use crate::emit::describe;
 use crate::lanes::{DelayBit, SplitBytes};
 use crate::leaves::{inputs, outputs, Accumulate, DelayLine, PairSum, SignExtend16to32};
+use crate::packed_column::{ActivationSum, PackedColumn};
 use rust_hdl_core::prelude::*;
 
 /// Signed 8 x 8 bit multiplier with a register at its inputs and one at its output, as DSP blocks have them.
@@ -212,14 +217,23 @@ pub struct MacArray {
     pub last: Signal<In, Bit>,
     /// Given together with the activations.
     pub depthwise: Signal<In, Bit>,
+    /// Given together with the activations: a weight byte holds two weights. Not together with `depthwise`.
+    pub four_bit: Signal<In, Bit>,
+    /// Scales of four-bit weights: `cols` bytes of low ones, then `cols` bytes of high ones. None without them.
+    pub scale: Vec<Signal<In, Bits<32>>>,
     /// The vectors of the results before, the latest first: `taps - 1` times `rows / 4` words.
     pub earlier: Vec<Signal<In, Bits<32>>>,
-    /// One sum a column; depthwise one a channel, of which there are `rows`.
+    /// One sum a column; depthwise one a channel, of which there are `rows`; of four-bit weights two a column.
     pub total: Vec<Signal<Out, Bits<32>>>,
     /// The totals are complete: `last` was given with their final step.
     pub total_valid: Signal<Out, Bit>,
     activation_bytes: SplitBytes,
     column: Vec<MacColumn>,
+    packed: Vec<PackedColumn>,
+    // For packed columns only, one of each.
+    activation_sum: Vec<ActivationSum>,
+    scale_bytes: Vec<SplitBytes>,
+    four_bit_delay: Vec<DelayBit>,
     enable_delay: DelayBit,
     first_delay: DelayBit,
     last_delay: DelayBit,
@@ -231,12 +245,22 @@ pub struct MacArray {
     _taps: usize,
     _parts: usize,
     _earlier_words: usize,
+    _plain_cols: usize,
+    _packed_cols: usize,
+    _packed: usize,
+    _scale_words: usize,
+    _totals: usize,
 }
 
 impl MacArray {
-    pub fn new(rows: usize, cols: usize, taps: usize) -> Self {
+    /// An array whose columns take `taps` pixels of a depthwise channel, and four-bit weights or not.
+    pub fn new(rows: usize, cols: usize, taps: usize, four_bit: bool) -> Self {
         let words = rows / 4;
-        let before_accumulator = Self::latency_cycles(rows) - 1;
+        let before_accumulator = Self::latency_cycles(rows, four_bit) - 1;
+        let (plain_cols, packed_cols, packed) = if four_bit { (0, cols, 1) } else { (cols, 0, 0) };
+        let totals = if four_bit { PackedColumn::totals(rows, cols) } else { rows / cols };
+        // A packed column chooses between parts and the sum of all before the accumulators, a plain one behind them.
+        let before_choice = if four_bit { before_accumulator } else { before_accumulator + 1 };
         Self {
             clock: Signal::default(),
             activation: inputs(words),
@@ -245,15 +269,21 @@ impl MacArray {
             first: Signal::default(),
             last: Signal::default(),
             depthwise: Signal::default(),
+            four_bit: Signal::default(),
+            scale: inputs(packed_cols / 2),
             earlier: inputs((taps - 1) * words),
-            total: outputs(rows),
+            total: outputs(totals * cols),
             total_valid: Signal::default(),
             activation_bytes: SplitBytes::new(taps * rows),
-            column: (0..cols).map(|_| MacColumn::new(rows, cols, taps)).collect(),
+            column: (0..plain_cols).map(|_| MacColumn::new(rows, cols, taps)).collect(),
+            packed: (0..packed_cols).map(|_| PackedColumn::new(rows, cols, taps)).collect(),
+            activation_sum: (0..packed).map(|_| ActivationSum::new(rows)).collect(),
+            scale_bytes: (0..packed).map(|_| SplitBytes::new(2 * cols)).collect(),
+            four_bit_delay: (0..packed).map(|_| DelayBit::new(Self::scale_cycles(rows))).collect(),
             enable_delay: DelayBit::new(before_accumulator),
             first_delay: DelayBit::new(before_accumulator),
             last_delay: DelayBit::new(before_accumulator + 1),
-            depthwise_delay: DelayBit::new(before_accumulator + 1),
+            depthwise_delay: DelayBit::new(before_choice),
             last_enabled: Signal::default(),
             _rows: rows,
             _cols: cols,
@@ -261,12 +291,25 @@ impl MacArray {
             _taps: taps,
             _parts: rows / cols,
             _earlier_words: (taps - 1) * words,
+            _plain_cols: plain_cols,
+            _packed_cols: packed_cols,
+            _packed: packed,
+            _scale_words: packed_cols / 2,
+            _totals: totals,
         }
     }
 
-    /// Multiplier, one register a level of the tree, accumulator.
-    pub fn latency_cycles(rows: usize) -> usize {
+    /// Multiplier, one register a level of the tree, accumulator; for four-bit weights one more before the accumulator.
+    pub fn latency_cycles(rows: usize, four_bit: bool) -> usize {
+        if four_bit {
+            return PackedColumn::latency_cycles(rows);
+        }
         PipelinedMultiplier::LATENCY_CYCLES + rows.ilog2() as usize + 1
+    }
+
+    /// From the activations of a step to its scales.
+    pub fn scale_cycles(rows: usize) -> usize {
+        PackedColumn::scale_cycles(rows)
     }
 }
 
@@ -290,7 +333,7 @@ impl Logic for MacArray {
         self.last_delay.value.next = self.last_enabled.val();
         self.depthwise_delay.clock.next = self.clock.val();
         self.depthwise_delay.value.next = self.depthwise.val();
-        for c in 0..self._cols {
+        for c in 0..self._plain_cols {
             self.column[c].clock.next = self.clock.val();
             for r in 0..self._rows {
                 self.column[c].activation[r].next = self.activation_bytes.bytes[r].val();
@@ -305,11 +348,65 @@ impl Logic for MacArray {
             self.column[c].depthwise.next = self.depthwise.val();
             self.column[c].by_part.next = self.depthwise_delay.delayed.val();
         }
+        // Packed columns, and what they share.
+        for p in 0..self._packed {
+            self.four_bit_delay[p].clock.next = self.clock.val();
+            self.four_bit_delay[p].value.next = self.four_bit.val();
+            self.activation_sum[p].clock.next = self.clock.val();
+            self.activation_sum[p].four_bit.next = self.four_bit.val();
+            for r in 0..self._rows {
+                self.activation_sum[p].activation[r].next = self.activation_bytes.bytes[r].val();
+            }
+            for w in 0..self._scale_words {
+                self.scale_bytes[p].words[w].next = self.scale[w].val();
+            }
+            for cols in self._cols..(self._cols + 1) {
+                for c in 0..self._packed_cols {
+                    self.packed[c].four_bit_sums.next = self.four_bit_delay[p].delayed.val();
+                    self.packed[c].correction.next = self.activation_sum[p].correction.val();
+                    self.packed[c].low_scale.next = self.scale_bytes[p].bytes[c].val();
+                    self.packed[c].high_scale.next = self.scale_bytes[p].bytes[cols + c].val();
+                }
+            }
+        }
+        for c in 0..self._packed_cols {
+            self.packed[c].clock.next = self.clock.val();
+            for r in 0..self._rows {
+                self.packed[c].activation[r].next = self.activation_bytes.bytes[r].val();
+            }
+            for words in self._words..(self._words + 1) {
+                for w in 0..self._words {
+                    self.packed[c].weight[w].next = self.weight[c * words + w].val();
+                }
+            }
+            self.packed[c].enable.next = self.enable_delay.delayed.val();
+            self.packed[c].first.next = self.first_delay.delayed.val();
+            self.packed[c].depthwise.next = self.depthwise.val();
+            self.packed[c].by_part.next = self.depthwise_delay.delayed.val();
+            self.packed[c].four_bit.next = self.four_bit.val();
+        }
+        for cols in self._cols..(self._cols + 1) {
+            for rows in self._rows..(self._rows + 1) {
+                for taps in self._taps..(self._taps + 1) {
+                    for c in 0..self._packed_cols {
+                        for s in 0..self._totals {
+                            self.total[s * cols + c].next = self.packed[c].total[s].val();
+                        }
+                        for s in 0..self._parts {
+                            for k in 0..self._taps {
+                                self.packed[c].tap[s * taps + k].next =
+                                    self.activation_bytes.bytes[k * rows + s * cols + c].val();
+                            }
+                        }
+                    }
+                }
+            }
+        }
         // Channel s * cols + c is part s of column c.
         for cols in self._cols..(self._cols + 1) {
             for rows in self._rows..(self._rows + 1) {
                 for taps in self._taps..(self._taps + 1) {
-                    for c in 0..self._cols {
+                    for c in 0..self._plain_cols {
                         for s in 0..self._parts {
                             self.total[s * cols + c].next = self.column[c].total[s].val();
                             for k in 0..self._taps {

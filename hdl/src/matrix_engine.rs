@@ -8,8 +8,11 @@
 //!        t+2+MacArray::latency        total valid -> output stage
 //! ```
 //! With a result's last step its *descriptor* (where it goes, which parameters, clamps, tokens) goes into a queue that the output stage
-//! reads when the total arrives. A result occupies the output stage for `cols / lanes` cycles, so last steps are issued at
-//! least that far apart, and `slot_reserved` tells the vector engine which future cycles of the stage are taken.
+//! reads when the total arrives. A result occupies the output stage for `cols / lanes` cycles (twice that with four-bit weights), so last
+//! steps are issued at least that far apart, and `slot_reserved` tells the vector engine which future cycles of the stage are taken.
+//!
+//! The group scales of four-bit weights are read [`MacArray::scale_cycles`] later than the weights, just when the array wants them: what
+//! waits is an address.
 //!
 //! Depthwise, every step also gets the vectors that the same step read for the results before. They come from the history memory:
 //!
@@ -22,9 +25,10 @@
 use crate::emit::describe;
 use crate::fields;
 use crate::lanes::DelayBit;
-use crate::leaves::{inputs, outputs, PackBytes, SimpleRam};
+use crate::leaves::{inputs, outputs, DelayLine, PackBytes, SimpleRam};
 use crate::loop_nest::LoopNest;
 use crate::mac_array::MacArray;
+use frugal_isa::Config;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -47,6 +51,10 @@ pub struct MatrixEngine {
     pub weight_enable: Signal<Out, Bit>,
     pub weight_address: Signal<Out, Bits<16>>,
     pub weight_data: Vec<Signal<In, Bits<32>>>,
+    // Group scales, if the array has them.
+    pub scale_enable: Signal<Out, Bit>,
+    pub scale_address: Signal<Out, Bits<16>>,
+    pub scale_data: Vec<Signal<In, Bits<32>>>,
     // Output stage.
     pub total: Vec<Signal<Out, Bits<32>>>,
     pub total_valid: Signal<Out, Bit>,
@@ -60,7 +68,7 @@ pub struct MatrixEngine {
     pub row_slot_reserved: Signal<Out, Bit>,
     /// A result will be written in the cycle in which a row engine's value issued now would be.
     pub row_write_reserved: Signal<Out, Bit>,
-    /// The active command would give no results.
+    /// The active command would give no results, its flags contradict each other, or the array does not have what it needs.
     pub illegal: Signal<Out, Bit>,
     /// A command's last result has been written.
     pub finished: Signal<In, Bit>,
@@ -99,6 +107,10 @@ pub struct MatrixEngine {
     history_step_1: DFF<Bits<16>>,
     depthwise_1: DFF<Bit>,
     depthwise_2: DFF<Bit>,
+    four_bit_1: DFF<Bit>,
+    four_bit_2: DFF<Bit>,
+    scale_delay: DelayBit,
+    scale_address_delay: DelayLine<16>,
     earlier: Vec<DFF<Bits<32>>>,
     pad_word: PackBytes,
     route: PackBytes,
@@ -108,29 +120,52 @@ pub struct MatrixEngine {
     issue: Signal<Local, Bit>,
     issue_last: Signal<Local, Bit>,
     finishing: Signal<Local, Bit>,
+    begins: Signal<Local, Bit>,
     depthwise: Signal<Local, Bit>,
+    four_bit: Signal<Local, Bit>,
+    to_accumulator: Signal<Local, Bit>,
+    row_results: Signal<Local, Bit>,
+    rescale: Signal<Local, Bit>,
+    add_row: Signal<Local, Bit>,
+    no_results: Signal<Local, Bit>,
+    contradiction: Signal<Local, Bit>,
+    group_in_vector: Signal<Local, Bits<8>>,
+    row: Signal<Local, Bits<16>>,
     kept: Signal<Local, Bit>,
     deliver: Signal<Local, Bit>,
     ready: Signal<Local, Bit>,
     flags: Signal<Local, Bits<8>>,
     flag_bits: crate::lanes::PackFlags,
+    mode_bits: crate::lanes::PackFlags,
     weight_next: Signal<Local, Bits<16>>,
+    weight_next_tile: Signal<Local, Bits<16>>,
     shifted: Signal<Local, Bits<64>>,
     cols: Constant<Bits<8>>,
     rows_mask: Constant<Bits<8>>,
     rows_count: Constant<Bits<8>>,
+    four_bit_cols: Constant<Bits<8>>,
+    no_four_bit: Constant<Bit>,
+    /// A tile of four-bit weights has results for two vectors.
+    two_vectors: Constant<Bit>,
+    scale_shift: Constant<Bits<4>>,
+    lane_shift: Constant<Bits<4>>,
     groups: Constant<Bits<16>>,
     depthwise_groups: Constant<Bits<16>>,
+    four_bit_groups: Constant<Bits<16>>,
     last_group: Constant<Bits<8>>,
     last_depthwise_group: Constant<Bits<8>>,
+    last_four_bit_group: Constant<Bits<8>>,
     history_mask: Constant<Bits<16>>,
     reservation: Constant<Bits<64>>,
     depthwise_reservation: Constant<Bits<64>>,
+    four_bit_reservation: Constant<Bits<64>>,
+    result_reservation: Signal<Local, Bits<64>>,
     result_groups: Signal<Local, Bits<16>>,
     _words: usize,
-    _rows: usize,
+    _totals: usize,
     _tile_words: usize,
     _earlier_words: usize,
+    _scale_words: usize,
 }
 
 /// Cycles from issuing a vector result's last step to its slot in the output stage.
@@ -140,10 +175,14 @@ pub const PRODUCT_SLOT_CYCLES: usize =
     VECTOR_SLOT_CYCLES + crate::leaves::SignedProduct::LATENCY_CYCLES as usize;
 
 impl MatrixEngine {
-    pub fn new(rows: usize, cols: usize, lanes: usize, taps: usize) -> Self {
+    /// The engine of a machine that `config` describes.
+    pub fn new(config: &Config) -> Self {
+        let Config { rows, cols, lanes, four_bit, depthwise_taps: taps, .. } = *config;
         let words = rows / 4;
         let (groups, depthwise_groups) = (cols / lanes, rows / lanes);
-        let reservation = |groups: usize| ((1u64 << groups) - 1) << (Self::slot_cycles(rows) - 1);
+        let four_bit_groups = if four_bit { 2 * groups } else { groups };
+        let reservation = |groups: usize| ((1u64 << groups) - 1) << (Self::slot_cycles(config) - 1);
+        let scale_words = if four_bit { config.scale_row_bytes() / 4 } else { 0 };
         let earlier_words = (taps - 1) * words;
         Self {
             clock: Signal::default(),
@@ -157,7 +196,10 @@ impl MatrixEngine {
             weight_enable: Signal::default(),
             weight_address: Signal::default(),
             weight_data: inputs(words * cols),
-            total: outputs(rows),
+            scale_enable: Signal::default(),
+            scale_address: Signal::default(),
+            scale_data: inputs(scale_words),
+            total: outputs(config.result_channels()),
             total_valid: Signal::default(),
             descriptor: outputs(DESCRIPTOR_WORDS),
             descriptor_valid: Signal::default(),
@@ -173,7 +215,7 @@ impl MatrixEngine {
             state: Signal::default(),
             fields: Default::default(),
             nest: Default::default(),
-            array: MacArray::new(rows, cols, taps),
+            array: MacArray::new(rows, cols, taps, four_bit),
             loading: DFF::default(),
             running: DFF::default(),
             pace: DFF::default(),
@@ -191,11 +233,15 @@ impl MatrixEngine {
             first_delay: DelayBit::new(2),
             last_delay: DelayBit::new(2),
             activation: (0..words).map(|_| DFF::default()).collect(),
-            history: SimpleRam::new(frugal_isa::Config::DEPTHWISE_STEPS, earlier_words),
+            history: SimpleRam::new(Config::DEPTHWISE_STEPS, earlier_words),
             history_step: DFF::default(),
             history_step_1: DFF::default(),
             depthwise_1: DFF::default(),
             depthwise_2: DFF::default(),
+            four_bit_1: DFF::default(),
+            four_bit_2: DFF::default(),
+            scale_delay: DelayBit::new(MacArray::scale_cycles(rows)),
+            scale_address_delay: DelayLine::new(MacArray::scale_cycles(rows)),
             earlier: (0..earlier_words).map(|_| DFF::default()).collect(),
             pad_word: PackBytes::default(),
             route: PackBytes::default(),
@@ -205,36 +251,58 @@ impl MatrixEngine {
             issue: Signal::default(),
             issue_last: Signal::default(),
             finishing: Signal::default(),
+            begins: Signal::default(),
             depthwise: Signal::default(),
+            four_bit: Signal::default(),
+            to_accumulator: Signal::default(),
+            row_results: Signal::default(),
+            rescale: Signal::default(),
+            add_row: Signal::default(),
+            no_results: Signal::default(),
+            contradiction: Signal::default(),
+            group_in_vector: Signal::default(),
+            row: Signal::default(),
             kept: Signal::default(),
             deliver: Signal::default(),
             ready: Signal::default(),
             flags: Signal::default(),
             flag_bits: Default::default(),
+            mode_bits: Default::default(),
             weight_next: Signal::default(),
+            weight_next_tile: Signal::default(),
             shifted: Signal::default(),
             cols: Constant::new((cols as u64).into()),
             rows_mask: Constant::new((rows as u64 - 1).into()),
             rows_count: Constant::new((rows as u64).into()),
+            four_bit_cols: Constant::new((2 * cols as u64).into()),
+            no_four_bit: Constant::new(!four_bit),
+            two_vectors: Constant::new(2 * cols > rows),
+            scale_shift: Constant::new(u64::from(config.scale_tiles().ilog2()).into()),
+            lane_shift: Constant::new(u64::from(lanes.ilog2()).into()),
             groups: Constant::new((groups as u64).into()),
             depthwise_groups: Constant::new((depthwise_groups as u64).into()),
+            four_bit_groups: Constant::new((four_bit_groups as u64).into()),
             last_group: Constant::new((groups as u64 - 1).into()),
             last_depthwise_group: Constant::new((depthwise_groups as u64 - 1).max(1).into()),
-            history_mask: Constant::new((frugal_isa::Config::DEPTHWISE_STEPS as u64 - 1).into()),
+            last_four_bit_group: Constant::new((four_bit_groups as u64 - 1).into()),
+            history_mask: Constant::new((Config::DEPTHWISE_STEPS as u64 - 1).into()),
             reservation: Constant::new(reservation(groups).into()),
             depthwise_reservation: Constant::new(reservation(depthwise_groups).into()),
+            four_bit_reservation: Constant::new(reservation(four_bit_groups).into()),
+            result_reservation: Signal::default(),
             result_groups: Signal::default(),
             _words: words,
-            _rows: rows,
+            _totals: config.result_channels(),
             _tile_words: words * cols,
             _earlier_words: earlier_words,
+            _scale_words: scale_words,
         }
     }
 
     /// Cycles from issuing a result's last step to its first slot in the output stage: activation read and register,
-    /// MAC array, holding register, lane register.
-    pub fn slot_cycles(rows: usize) -> usize {
-        2 + MacArray::latency_cycles(rows) + 1 + 1
+    /// MAC array, lane register.
+    pub fn slot_cycles(config: &Config) -> usize {
+        2 + MacArray::latency_cycles(config.rows, config.four_bit) + 1
     }
 }
 
@@ -261,14 +329,32 @@ impl Logic for MatrixEngine {
             history_step,
             history_step_1,
             depthwise_1,
-            depthwise_2
+            depthwise_2,
+            four_bit_1,
+            four_bit_2
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
         }
         self.depthwise.next = self.fields.depthwise.val().get_bit(0);
-        self.illegal.next =
-            self.loading.q.val() & (bit_cast::<16, 8>(self.fields.skip.val()) > self.fields.outputs_x.val());
+        self.four_bit.next = self.fields.four_bit.val().get_bit(0);
+        self.to_accumulator.next = self.fields.to_accumulator.val().get_bit(0);
+        self.row_results.next = self.fields.row_results.val().get_bit(0);
+        self.rescale.next = self.fields.rescale.val().get_bit(0);
+        self.add_row.next = self.fields.add_row.val().get_bit(0);
+        // Rules between fields.
+        self.no_results.next = bit_cast::<16, 8>(self.fields.skip.val()) > self.fields.outputs_x.val();
+        self.contradiction.next = self.four_bit.val() & (self.no_four_bit.val() | self.depthwise.val());
+        if !self.to_accumulator.val() & (self.four_bit.val() | self.rescale.val() | self.row_results.val()) {
+            self.contradiction.next = true;
+        }
+        if self.add_row.val() & (!self.rescale.val() | !self.row_results.val()) {
+            self.contradiction.next = true;
+        }
+        if self.add_row.val() & self.fields.accumulate.val().get_bit(0) {
+            self.contradiction.next = true;
+        }
+        self.illegal.next = self.loading.q.val() & (self.no_results.val() | self.contradiction.val());
         // The loop nest of the active command.
         self.nest.clock.next = self.clock.val();
         self.nest.last_channel.next = self.fields.channels.val();
@@ -299,10 +385,20 @@ impl Logic for MatrixEngine {
         self.nest.output_stride_chunk.next = self.fields.output_stride_tile.val();
         self.nest.lane_step.next = self.cols.val();
         self.result_groups.next = self.groups.val();
+        self.result_reservation.next = self.reservation.val();
+        if self.four_bit.val() {
+            self.nest.lane_step.next = self.four_bit_cols.val();
+            self.result_groups.next = self.four_bit_groups.val();
+            self.result_reservation.next = self.four_bit_reservation.val();
+            if self.two_vectors.val() {
+                self.nest.output_stride_chunk.next = self.fields.output_stride_tile.val() << 1;
+            }
+        }
         if self.depthwise.val() {
             self.nest.stride_chunk.next = self.fields.stride_channel.val();
             self.nest.lane_step.next = self.rows_count.val();
             self.result_groups.next = self.depthwise_groups.val();
+            self.result_reservation.next = self.depthwise_reservation.val();
         }
         self.nest.lane_mask.next = self.rows_mask.val();
 
@@ -329,6 +425,9 @@ impl Logic for MatrixEngine {
         }
         if self.issue_last.val() {
             self.pace.d.next = self.last_group.val();
+            if self.four_bit.val() {
+                self.pace.d.next = self.last_four_bit_group.val();
+            }
             if self.depthwise.val() {
                 self.pace.d.next = 1.into();
                 if self.kept.val() {
@@ -339,10 +438,7 @@ impl Logic for MatrixEngine {
         self.shifted.next = self.reserved.q.val() >> 1;
         self.reserved.d.next = self.shifted.val();
         if self.deliver.val() {
-            self.reserved.d.next = self.shifted.val() | self.reservation.val();
-            if self.depthwise.val() {
-                self.reserved.d.next = self.shifted.val() | self.depthwise_reservation.val();
-            }
+            self.reserved.d.next = self.shifted.val() | self.result_reservation.val();
         }
         self.slot_reserved.next = self.reserved.q.val().get_bit(3);
         self.late_slot_reserved.next = self.reserved.q.val().get_bit(5);
@@ -351,6 +447,10 @@ impl Logic for MatrixEngine {
 
         // Weights and parameters in order; every result of a tile reads the same ones.
         self.weight_next.next = self.weight.q.val() + 1;
+        self.weight_next_tile.next = self.weight_next.val();
+        if self.fields.weight_stride_tile.val().any() {
+            self.weight_next_tile.next = self.weight_base.q.val() + self.fields.weight_stride_tile.val();
+        }
         if self.issue.val() {
             self.weight.d.next = self.weight_next.val();
         }
@@ -359,7 +459,8 @@ impl Logic for MatrixEngine {
         }
         if self.issue_last.val() {
             if self.nest.last_of_tile.val() {
-                self.weight_base.d.next = self.weight_next.val();
+                self.weight.d.next = self.weight_next_tile.val();
+                self.weight_base.d.next = self.weight_next_tile.val();
                 self.parameter.d.next = self.parameter.q.val() + self.result_groups.val();
             } else {
                 self.weight.d.next = self.weight_base.q.val();
@@ -379,6 +480,14 @@ impl Logic for MatrixEngine {
         self.step_1.d.next = self.issue.val();
         self.weight_enable.next = self.step_1.q.val();
         self.weight_address.next = self.weight_address_1.q.val();
+        self.four_bit_1.d.next = self.four_bit.val();
+        self.four_bit_2.d.next = self.four_bit_1.q.val();
+        self.scale_delay.clock.next = self.clock.val();
+        self.scale_delay.value.next = self.step_1.q.val() & self.four_bit_1.q.val();
+        self.scale_enable.next = self.scale_delay.delayed.val();
+        self.scale_address_delay.clock.next = self.clock.val();
+        self.scale_address_delay.value.next = self.weight_address_1.q.val() >> self.scale_shift.val();
+        self.scale_address.next = self.scale_address_delay.delayed.val();
         self.inside_1.d.next = self.nest.in_bounds.val();
         self.pad_1.d.next = self.fields.pad_value.val();
         for b in 0..4 {
@@ -438,6 +547,10 @@ impl Logic for MatrixEngine {
         self.array.first.next = self.first_delay.delayed.val();
         self.array.last.next = self.last_delay.delayed.val();
         self.array.depthwise.next = self.depthwise_2.q.val();
+        self.array.four_bit.next = self.four_bit_2.q.val();
+        for w in 0..self._scale_words {
+            self.array.scale[w].next = self.scale_data[w].val();
+        }
         for w in 0..self._words {
             self.array.activation[w].next = self.activation[w].q.val();
         }
@@ -447,7 +560,7 @@ impl Logic for MatrixEngine {
         for w in 0..self._tile_words {
             self.array.weight[w].next = self.weight_data[w].val();
         }
-        for c in 0..self._rows {
+        for c in 0..self._totals {
             self.total[c].next = self.array.total[c].val();
         }
         self.total_valid.next = self.array.total_valid.val();
@@ -468,24 +581,37 @@ impl Logic for MatrixEngine {
         self.route.bytes[3].next = self.flags.val();
         self.rows.bytes[0].next = self.parameter.q.val().get_bits::<8>(0);
         self.rows.bytes[1].next = self.parameter.q.val().get_bits::<8>(8);
-        self.rows.bytes[2].next = self.accumulator.q.val().get_bits::<8>(0);
-        self.rows.bytes[3].next = self.accumulator.q.val().get_bits::<8>(8);
+        self.group_in_vector.next = self.nest.result_lane.val() >> self.lane_shift.val();
+        self.row.next = self.accumulator.q.val();
+        if self.row_results.val() {
+            self.row.next = self.nest.result_address.val() + bit_cast::<16, 8>(self.group_in_vector.val());
+        }
+        self.rows.bytes[2].next = self.row.val().get_bits::<8>(0);
+        self.rows.bytes[3].next = self.row.val().get_bits::<8>(8);
         self.clamp.bytes[0].next = self.fields.output_zero_point.val();
         self.clamp.bytes[1].next = self.fields.minimum.val();
         self.clamp.bytes[2].next = self.fields.maximum.val();
-        self.clamp.bytes[3].next = bit_cast::<8, 1>(self.fields.depthwise.val());
+        for b in 4..8 {
+            self.mode_bits.bits[b].next = false;
+        }
+        self.mode_bits.bits[0].next = self.depthwise.val();
+        self.mode_bits.bits[1].next = self.four_bit.val();
+        self.mode_bits.bits[2].next = self.rescale.val();
+        self.mode_bits.bits[3].next = self.add_row.val();
+        self.clamp.bytes[3].next = self.mode_bits.flags.val();
         self.descriptor[0].next = self.route.word.val();
         self.descriptor[1].next = self.rows.word.val();
         self.descriptor[2].next = self.clamp.word.val();
         self.descriptor_valid.next = self.deliver.val();
 
-        // Commands started and not yet finished.
-        if self.start.val() & !self.finished.val() {
+        // Commands begun and not yet finished; one that is refused gives no results to wait for.
+        self.begins.next = self.loading.q.val() & !self.illegal.val();
+        if self.begins.val() & !self.finished.val() {
             self.in_flight.d.next = self.in_flight.q.val() + 1;
-        } else if self.finished.val() & !self.start.val() {
+        } else if self.finished.val() & !self.begins.val() {
             self.in_flight.d.next = self.in_flight.q.val() - 1;
         }
-        self.busy.next = self.in_flight.q.val().any();
+        self.busy.next = self.in_flight.q.val().any() | self.loading.q.val();
         self.step.next = self.issue.val();
         self.runs.next = self.running.q.val();
         self.state.next = 0.into();

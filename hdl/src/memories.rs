@@ -1,4 +1,4 @@
-//! The memories with one read port and one write port: weights, parameters and accumulators.
+//! The memories with one read port and one write port: weights, parameters, group scales and accumulators.
 //!
 //! Read data appear one cycle after the request. Addresses wrap at the depth.
 
@@ -6,7 +6,7 @@ use crate::emit::describe;
 use crate::leaves::{inputs, outputs, SimpleRam};
 use rust_hdl_core::prelude::*;
 
-/// Weight scratchpad and parameter memory: written by loads, read by the matrix engine.
+/// Weight scratchpad, parameter memory and group scales: written by loads, read by the matrix engine.
 #[derive(LogicBlock)]
 pub struct LoadedMemory {
     pub clock: Signal<In, Clock>,
@@ -49,6 +49,13 @@ impl LoadedMemory {
     pub fn weights(depth: usize, rows: usize, cols: usize) -> Self {
         let comment = "One tile an address: cols columns of rows bytes, column by column.";
         Self::new(depth, rows * cols / 4, "weight_scratchpad", comment)
+    }
+
+    /// `depth` rows of `words` words of group scales, a byte each.
+    pub fn scales(depth: usize, words: usize) -> Self {
+        let comment =
+            "One row of group scales an address: of the low weights of all columns, then of the high ones.";
+        Self::new(depth, words, "scale_memory", comment)
     }
 
     /// `depth` groups of `lanes` biases, `lanes` multipliers and `lanes` shift words.

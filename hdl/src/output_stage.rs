@@ -1,11 +1,13 @@
 //! Output stage: lanes of bias, requantise and clamp, shared by the matrix and the vector engine.
 //!
 //! ```text
-//! totals (cols) --> hold --> select group of lanes --> lane register --+
-//!                                 parameter / partial-sum read --------+--> Requantise --> TableLookup --> activation or accumulator write
-//!                                          vector values --------------+
+//! totals --+-------> select group of lanes --> lane register --+
+//!          +-> hold --^     parameter / partial-sum read ------+--> Requantise --> TableLookup --> activation or accumulator write
+//!                                  vector values --------------+
 //! ```
-//! Matrix results come with a queued descriptor and take `cols / lanes` slots each, depthwise ones `rows / lanes`; the matrix engine spaces them so that they never meet.
+//! Matrix results come with a queued descriptor and take `cols / lanes` slots each, depthwise ones `rows / lanes`, those of four-bit weights
+//! `2 * cols / lanes`; the matrix engine spaces them so that they never meet. Group 0 goes to the lanes as it comes, the others are held.
+//! A result for accumulator memory is the raw sum, or requantised (`rescale`), with the old row added if wanted (`add_row`).
 //! The vector engine presents a value only in slots that it has seen to be free. Nothing in here stalls.
 
 use crate::byte_mover::ByteMover;
@@ -14,6 +16,7 @@ use crate::lanes::{LanePlace, PackFlags};
 use crate::leaves::{inputs, outputs, DelayLine, Fifo, PackBytes, Requantise};
 use crate::matrix_engine::DESCRIPTOR_WORDS;
 use crate::table_lookup::TableLookup;
+use frugal_isa::Config;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -76,6 +79,7 @@ pub struct OutputStage {
     pub vector_signal: Signal<Out, Bits<4>>,
     descriptors: Fifo,
     lane: Vec<Requantise>,
+    /// Totals beyond the first group: number `lanes` and on.
     hold: Vec<DFF<Bits<32>>>,
     value: Vec<DFF<Bits<32>>>,
     holding: DFF<Bit>,
@@ -85,6 +89,7 @@ pub struct OutputStage {
     matrix_valid: DFF<Bit>,
     raw: DFF<Bit>,
     accumulate: DFF<Bit>,
+    add_row: DFF<Bit>,
     single_rounding: DFF<Bit>,
     clamp: DFF<Bits<32>>,
     route_register: DFF<Bits<32>>,
@@ -125,19 +130,31 @@ pub struct OutputStage {
     to_accumulator: Signal<Local, Bit>,
     end_out: Signal<Local, Bit>,
     end_mask: Constant<Bits<8>>,
-    depthwise: Signal<Local, Bit>,
+    mode: Signal<Local, Bits<8>>,
+    handing_out: Signal<Local, Bit>,
+    this_group: Signal<Local, Bits<8>>,
+    this_lane: Signal<Local, Bits<8>>,
+    row_base: Signal<Local, Bits<32>>,
+    row_operand: Vec<Signal<Local, Bits<32>>>,
+    row_sum: Vec<Signal<Local, Bits<32>>>,
     lanes: Constant<Bits<8>>,
     final_group: Constant<Bits<8>>,
     final_depthwise_group: Constant<Bits<8>>,
+    final_four_bit_group: Constant<Bits<8>>,
     identity: Constant<Bits<32>>,
     _lanes: usize,
     _groups: usize,
-    _channels: usize,
+    _held: usize,
     _row_words: usize,
 }
 
 impl OutputStage {
-    pub fn new(rows: usize, cols: usize, lanes: usize, tables: usize) -> Self {
+    /// The stage of a machine that `config` describes.
+    pub fn new(config: &Config) -> Self {
+        let Config { rows, cols, lanes, tables, .. } = *config;
+        let channels = config.result_channels();
+        let held = channels - lanes;
+        let last_group = |channels: usize| Constant::new((channels as u64 / lanes as u64 - 1).into());
         // Results are written one cycle after the table lookup; `result_soon` looks ahead.
         let requantise = Requantise::LATENCY_CYCLES as usize;
         let written = requantise + TableLookup::LATENCY_CYCLES as usize;
@@ -145,7 +162,7 @@ impl OutputStage {
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
-            total: inputs(rows),
+            total: inputs(channels),
             total_valid: Signal::default(),
             descriptor: inputs(DESCRIPTOR_WORDS),
             descriptor_valid: Signal::default(),
@@ -188,7 +205,7 @@ impl OutputStage {
             vector_signal: Signal::default(),
             descriptors: Fifo::new(16, DESCRIPTOR_WORDS),
             lane: (0..lanes).map(|_| Requantise::default()).collect(),
-            hold: (0..rows).map(|_| DFF::default()).collect(),
+            hold: (0..held).map(|_| DFF::default()).collect(),
             value: (0..lanes).map(|_| DFF::default()).collect(),
             holding: DFF::default(),
             group: DFF::default(),
@@ -196,6 +213,7 @@ impl OutputStage {
             matrix_valid: DFF::default(),
             raw: DFF::default(),
             accumulate: DFF::default(),
+            add_row: DFF::default(),
             single_rounding: DFF::default(),
             clamp: DFF::default(),
             route_register: DFF::default(),
@@ -235,14 +253,21 @@ impl OutputStage {
             to_accumulator: Signal::default(),
             end_out: Signal::default(),
             end_mask: Constant::new(0b0000_0111u64.into()),
-            depthwise: Signal::default(),
+            mode: Signal::default(),
+            handing_out: Signal::default(),
+            this_group: Signal::default(),
+            this_lane: Signal::default(),
+            row_base: Signal::default(),
+            row_operand: (0..lanes).map(|_| Signal::default()).collect(),
+            row_sum: (0..lanes).map(|_| Signal::default()).collect(),
             lanes: Constant::new((lanes as u64).into()),
-            final_group: Constant::new((cols as u64 / lanes as u64 - 1).into()),
-            final_depthwise_group: Constant::new((rows as u64 / lanes as u64 - 1).into()),
+            final_group: last_group(cols),
+            final_depthwise_group: last_group(rows),
+            final_four_bit_group: last_group(2 * cols),
             identity: Constant::new(0x8000_0000u64.into()),
             _lanes: lanes,
-            _groups: rows / lanes,
-            _channels: rows,
+            _groups: channels / lanes,
+            _held: held,
             _row_words: rows / 4,
         }
     }
@@ -265,6 +290,7 @@ impl Logic for OutputStage {
             matrix_valid,
             raw,
             accumulate,
+            add_row,
             single_rounding,
             clamp,
             route_register
@@ -278,59 +304,68 @@ impl Logic for OutputStage {
         self.head.next = self.descriptors.read_data[0].val();
         self.rows.next = self.descriptors.read_data[1].val();
 
-        // Hold the totals and hand them out group by group.
-        for c in 0..self._channels {
+        // Hand the totals out group by group: the first one as they come, the others from where they are held.
+        for c in 0..self._held {
             self.hold[c].clock.next = self.clock.val();
             self.hold[c].d.next = self.hold[c].q.val();
         }
-        self.depthwise.next = self.descriptors.read_data[2].val().get_bit(24);
-        self.last_group.next = self.group.q.val() == self.final_group.val();
-        if self.depthwise.val() {
-            self.last_group.next = self.group.q.val() == self.final_depthwise_group.val();
+        self.handing_out.next = self.total_valid.val() | self.holding.q.val();
+        self.this_group.next = self.group.q.val();
+        self.this_lane.next = self.lane_offset.q.val();
+        if self.total_valid.val() {
+            self.this_group.next = 0.into();
+            self.this_lane.next = 0.into();
         }
-        self.lane_sum.next = self.lane_offset.q.val() + self.lanes.val();
-        self.descriptors.read_ready.next = self.holding.q.val() & self.last_group.val();
-        if self.holding.q.val() {
-            self.group.d.next = self.group.q.val() + 1;
+        self.mode.next = self.descriptors.read_data[2].val().get_bits::<8>(24);
+        self.last_group.next = self.this_group.val() == self.final_group.val();
+        if self.mode.val().get_bit(0) {
+            self.last_group.next = self.this_group.val() == self.final_depthwise_group.val();
+        }
+        if self.mode.val().get_bit(1) {
+            self.last_group.next = self.this_group.val() == self.final_four_bit_group.val();
+        }
+        self.lane_sum.next = self.this_lane.val() + self.lanes.val();
+        self.descriptors.read_ready.next = self.handing_out.val() & self.last_group.val();
+        if self.handing_out.val() {
+            self.group.d.next = self.this_group.val() + 1;
             self.lane_offset.d.next = self.lane_sum.val();
-            if self.last_group.val() {
-                self.holding.d.next = false;
-            }
+            self.holding.d.next = !self.last_group.val();
         }
         if self.total_valid.val() {
-            self.holding.d.next = true;
-            self.group.d.next = 0.into();
-            self.lane_offset.d.next = 0.into();
-            for c in 0..self._channels {
-                self.hold[c].d.next = self.total[c].val();
+            for lanes in self._lanes..(self._lanes + 1) {
+                for c in 0..self._held {
+                    self.hold[c].d.next = self.total[lanes + c].val();
+                }
             }
         }
         for l in 0..self._lanes {
             self.value[l].clock.next = self.clock.val();
-            self.value[l].d.next = self.hold[l].q.val();
+            self.value[l].d.next = self.total[l].val();
         }
         for lanes in self._lanes..(self._lanes + 1) {
             for g in 1..self._groups {
-                if self.group.q.val().index() == g {
+                if self.this_group.val().index() == g {
                     for l in 0..self._lanes {
-                        self.value[l].d.next = self.hold[g * lanes + l].q.val();
+                        self.value[l].d.next = self.hold[g * lanes + l - lanes].q.val();
                     }
                 }
             }
         }
 
         // Read the group's parameters or partial sums; they arrive with the lane register.
-        self.group_wide.next = bit_cast::<16, 8>(self.group.q.val());
+        self.group_wide.next = bit_cast::<16, 8>(self.this_group.val());
         self.parameter_base.next = self.rows.val().get_bits::<16>(0);
         self.accumulator_base.next = self.rows.val().get_bits::<16>(16);
-        self.parameter_enable.next = self.holding.q.val();
+        self.parameter_enable.next = self.handing_out.val();
         self.parameter_address.next = self.parameter_base.val() + self.group_wide.val();
         self.accumulator_row.next = self.accumulator_base.val() + self.group_wide.val();
         self.partial_address.next = self.accumulator_row.val();
         self.flags.next = self.head.val().get_bits::<8>(24);
-        self.partial_enable.next = self.holding.q.val() & self.flags.val().get_bit(1);
-        self.matrix_valid.d.next = self.holding.q.val();
-        self.raw.d.next = self.flags.val().get_bit(0);
+        self.partial_enable.next =
+            self.handing_out.val() & (self.flags.val().get_bit(1) | self.mode.val().get_bit(3));
+        self.matrix_valid.d.next = self.handing_out.val();
+        self.raw.d.next = self.flags.val().get_bit(0) & !self.mode.val().get_bit(2);
+        self.add_row.d.next = self.mode.val().get_bit(3);
         self.accumulate.d.next = self.flags.val().get_bit(1);
         self.single_rounding.d.next = self.flags.val().get_bit(2);
         self.clamp.d.next = self.descriptors.read_data[2].val();
@@ -346,12 +381,29 @@ impl Logic for OutputStage {
         }
         self.route.bytes[0].next = self.destination.val().get_bits::<8>(0);
         self.route.bytes[1].next = self.destination.val().get_bits::<8>(8);
-        self.route.bytes[2].next = self.head.val().get_bits::<8>(16) + self.lane_offset.q.val();
+        self.route.bytes[2].next = self.head.val().get_bits::<8>(16) + self.this_lane.val();
         self.route.bytes[3].next = self.final_flags.val();
         self.route_register.d.next = self.route.word.val();
 
         // The lanes: matrix values when there are any, else vector values.
         self.zero_point.value.next = self.clamp.q.val().get_bits::<8>(0);
+        // An accumulator row that is added after requantising: zero point + row, row, or -row as 1 + inverted row.
+        self.row_base.next = 0.into();
+        if self.vector_subtract_operand.val() {
+            self.row_base.next = 1.into();
+        }
+        for l in 0..self._lanes {
+            self.row_operand[l].next = self.accumulator[l].val();
+            if self.vector_subtract_operand.val() & !self.matrix_valid.q.val() {
+                self.row_operand[l].next = !self.accumulator[l].val();
+            }
+        }
+        if self.matrix_valid.q.val() {
+            self.row_base.next = self.zero_point.extended.val();
+        }
+        for l in 0..self._lanes {
+            self.row_sum[l].next = self.row_base.val() + self.row_operand[l].val();
+        }
         for lanes in self._lanes..(self._lanes + 1) {
             for l in 0..self._lanes {
                 self.lane[l].clock.next = self.clock.val();
@@ -365,10 +417,7 @@ impl Logic for OutputStage {
                 self.lane[l].min.next = self.vector_minimum.val();
                 self.lane[l].max.next = self.vector_maximum.val();
                 if self.vector_add_operand.val() {
-                    self.lane[l].post_add.next = self.accumulator[l].val();
-                    if self.vector_subtract_operand.val() {
-                        self.lane[l].post_add.next = Bits::<32>::from(0) - self.accumulator[l].val();
-                    }
+                    self.lane[l].post_add.next = self.row_sum[l].val();
                 }
                 if self.matrix_valid.q.val() {
                     self.lane[l].value.next = self.value[l].q.val();
@@ -378,6 +427,9 @@ impl Logic for OutputStage {
                     self.lane[l].left.next = self.parameter[lanes * 2 + l].val().get_bits::<5>(8);
                     self.lane[l].single_rounding.next = self.single_rounding.q.val();
                     self.lane[l].post_add.next = self.zero_point.extended.val();
+                    if self.add_row.q.val() {
+                        self.lane[l].post_add.next = self.row_sum[l].val();
+                    }
                     self.lane[l].min.next = self.clamp.q.val().get_bits::<8>(8);
                     self.lane[l].max.next = self.clamp.q.val().get_bits::<8>(16);
                     if self.accumulate.q.val() {

@@ -12,6 +12,9 @@ use frugal_hdl::lanes::*;
 use frugal_hdl::loop_nest::LoopNest;
 use frugal_hdl::mac_array::{MacArray, MacColumn, PipelinedMultiplier};
 use frugal_hdl::memories::{AccumulatorMemory, LoadedMemory};
+use frugal_hdl::packed_column::{
+    ActivationSum, HalvesSum, NibbleSum, PackedColumn, PackedMultiplier, PackedSums,
+};
 use frugal_hdl::read_port::ReadPort;
 use frugal_hdl::registers::Registers;
 use frugal_hdl::table_lookup::TableLookup;
@@ -277,6 +280,171 @@ fn pipelined_multiplier() -> Result<(), CompareError> {
     Ok(())
 }
 
+/// The weight in the low or the high half of a byte.
+fn nibble(byte: u8, half: usize) -> i32 {
+    i32::from((byte << (4 * (1 - half))) as i8 >> 4)
+}
+
+/// The value that a word of halves stands for.
+fn half_of(word: u32) -> i32 {
+    (word as i32 + 1) >> 1
+}
+
+/// Every activation with every weight byte, of eight bits and of two times four.
+#[test]
+fn packed_multiplier() -> Result<(), CompareError> {
+    for settles in [false, true] {
+        let latency = PackedMultiplier::LATENCY_CYCLES as u64;
+        let operands = |cycle: u64| (cycle as u8 as i8, (cycle >> 8) as u8, cycle >> 16 & 1 == 1);
+        compare_native_and_verilated(
+            || PackedMultiplier::new(settles),
+            |block, _, cycle| {
+                if let Some(cycle) = cycle.checked_sub(latency) {
+                    let (activation, weight, four_bit) = operands(cycle);
+                    let low_weight = if four_bit { nibble(weight, 0) + 8 } else { i32::from(weight & 15) };
+                    let low = i32::from(activation) * low_weight;
+                    let context = format!("{activation} * {weight:#x}, four bits: {four_bit}");
+                    assert_eq!(block.low.val().to_u32() as i32, low, "{context}");
+                    let high = block.high.val().to_u32();
+                    assert_eq!(half_of(high), i32::from(activation) * nibble(weight, 1), "{context}");
+                    assert!(!settles || high % 2 == 0, "{context}");
+                    if !four_bit {
+                        let product = i32::from(activation) * i32::from(weight as i8);
+                        assert_eq!(16 * half_of(high) + low, product, "{context}");
+                    }
+                }
+                let (activation, weight, four_bit) = operands(cycle);
+                block.activation.next = u64::from(activation as u8).into();
+                block.weight.next = u64::from(weight).into();
+                block.four_bit.next = four_bit;
+            },
+            clock!(),
+            (1 << 17) + latency,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn halves_sum() -> Result<(), CompareError> {
+    for width in [2, 13, 18] {
+        let mut expected = 0;
+        compare_native_and_verilated(
+            || HalvesSum::new(width),
+            |block, random, _| {
+                assert_eq!(half_of(block.sum.val().to_u32()), expected);
+                let words = [0; 2].map(|_| random.bits(32) as u32);
+                block.a.next = u64::from(words[0]).into();
+                block.b.next = u64::from(words[1]).into();
+                let unused = 32 - width as u32;
+                expected = words.map(|word| half_of(((word << unused) as i32 >> unused) as u32)).iter().sum();
+            },
+            clock!(),
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+/// A signed value of so many bits, extremes among them.
+fn signed(random: &mut Random, bits: usize) -> i32 {
+    let extreme = 1 << (bits - 1);
+    match random.below(4) {
+        0 => -extreme,
+        1 => extreme - 1,
+        _ => random.below(2 * extreme as u64) as i32 - extreme,
+    }
+}
+
+#[test]
+fn nibble_sum() -> Result<(), CompareError> {
+    let mut expected = 0;
+    compare_native_and_verilated(
+        || NibbleSum::new(20),
+        |block, random, _| {
+            assert_eq!(block.sum.val().to_u32() as i32, expected);
+            let (low, high) = (signed(random, 16), signed(random, 15));
+            block.low.next = u64::from(low as u32).into();
+            block.high.next = u64::from((2 * high) as u32).into();
+            expected = low + 16 * high;
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn packed_sums() -> Result<(), CompareError> {
+    for rows in [8usize, 64] {
+        // Low and high sums of 12 bits a product.
+        let bits = 12 + rows.ilog2() as usize;
+        let mut expected = vec![(0, Some(0)); PackedSums::LATENCY_CYCLES];
+        compare_native_and_verilated(
+            || PackedSums::new(rows),
+            |block, random, cycle| {
+                let (low_sum, high_sum) = expected[cycle as usize];
+                assert_eq!(block.low_sum.val().to_u32() as i32, low_sum, "cycle {cycle}, seed {SEED}");
+                if let Some(high_sum) = high_sum {
+                    assert_eq!(block.high_sum.val().to_u32() as i32, high_sum, "cycle {cycle}, seed {SEED}");
+                }
+                let four_bit = random.one_in(2);
+                // What the roots add; the left high word may bring a carry, the right one does not.
+                let value = signed(random, bits);
+                let correction = if four_bit { 8 * signed(random, bits - 4) } else { 0 };
+                let low_a = signed(random, bits - 1);
+                let (high_a, high_b) = (signed(random, bits - 2), signed(random, bits - 2));
+                let (carry, high) = (random.bits(1) as i32, high_a + high_b);
+                let scales = [0; 2].map(|_| if random.one_in(3) { 255 } else { random.bits(8) });
+                block.low_a.next = u64::from(low_a as u32).into();
+                block.low_b.next = u64::from((value - low_a - correction) as u32).into();
+                block.high_a.next = u64::from((2 * high_a - carry) as u32).into();
+                block.high_b.next = u64::from((2 * high_b) as u32).into();
+                block.correction.next = u64::from(correction as u32).into();
+                block.four_bit.next = four_bit;
+                block.low_scale.next = scales[0].into();
+                block.high_scale.next = scales[1].into();
+                expected.push(match four_bit {
+                    true => (value * scales[0] as i32, Some(high * scales[1] as i32)),
+                    false => (value + 16 * high, None),
+                });
+            },
+            clock!(),
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn activation_sum() -> Result<(), CompareError> {
+    for rows in [8, 16, 64] {
+        let mut expected = vec![0; ActivationSum::latency_cycles(rows)];
+        compare_native_and_verilated(
+            || ActivationSum::new(rows),
+            |block, random, cycle| {
+                assert_eq!(block.correction.val().to_u32() as i32, expected[cycle as usize], "seed {SEED}");
+                let bytes: Vec<u8> = (0..rows / 4).flat_map(|_| int8_word(random).to_le_bytes()).collect();
+                for (port, byte) in block.activation.iter_mut().zip(&bytes) {
+                    port.next = u64::from(*byte).into();
+                }
+                let four_bit = !random.one_in(4);
+                block.four_bit.next = four_bit;
+                let sum: i32 = bytes.iter().map(|byte| i32::from(*byte as i8)).sum();
+                expected.push(if four_bit { -8 * sum } else { 0 });
+            },
+            clock!(),
+            CYCLES / 2,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
 /// Words of a command with a random value in every field, and those values as the field holds them.
 fn random_command(random: &mut Random, mnemonic: &str) -> ([u32; COMMAND_WORDS], Vec<(&'static str, u64)>) {
     let spec = Command::ALL.iter().find(|spec| spec.mnemonic == mnemonic).expect("a command of the table");
@@ -443,16 +611,216 @@ fn mac_column() -> Result<(), CompareError> {
     Ok(())
 }
 
+/// What a packed column's trees sum up in one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mode {
+    EightBit,
+    FourBit,
+    Depthwise,
+}
+
+impl Mode {
+    fn random(random: &mut Random) -> Self {
+        [Mode::EightBit, Mode::FourBit, Mode::Depthwise][random.below(3) as usize]
+    }
+}
+
+/// What the accumulators of a packed column are given: `None` where it means nothing.
+fn packed_addends(
+    mode: Mode,
+    activation: &[u32],
+    taps: &[u8],
+    weight: &[u32],
+    parts: usize,
+    scales: [u8; 2],
+) -> Vec<Option<i32>> {
+    let mut addends = vec![None; parts.max(2)];
+    match mode {
+        Mode::EightBit => addends[0] = Some(column_sums(activation, None, weight, parts).0),
+        Mode::Depthwise => {
+            let (_, each) = column_sums(activation, Some(taps), weight, parts);
+            addends.iter_mut().zip(each).for_each(|(addend, sum)| *addend = Some(sum));
+        }
+        Mode::FourBit => {
+            let bytes = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
+            for (half, scale) in scales.into_iter().enumerate() {
+                let products = bytes(activation).into_iter().zip(bytes(weight));
+                let sum: i32 = products.map(|(a, w)| i32::from(a as i8) * nibble(w, half)).sum();
+                addends[half] = Some(sum * i32::from(scale));
+            }
+        }
+    }
+    addends
+}
+
+fn accumulate_known(total: &mut Option<i32>, enable: bool, first: bool, addend: Option<i32>) {
+    if enable {
+        *total = match (first, *total, addend) {
+            (true, _, addend) => addend,
+            (false, Some(total), Some(addend)) => Some(total.wrapping_add(addend)),
+            _ => None,
+        };
+    }
+}
+
+fn random_scale(random: &mut Random) -> u8 {
+    if random.one_in(3) {
+        255
+    } else {
+        random.bits(8) as u8
+    }
+}
+
+#[test]
+fn packed_column() -> Result<(), CompareError> {
+    for (rows, cols, taps) in [(8usize, 8, 4), (16, 4, 2), (16, 8, 4)] {
+        let parts = rows / cols;
+        let before_sums = PackedColumn::scale_cycles(rows) as u64;
+        let before_accumulators = PackedColumn::latency_cycles(rows) as u64 - 1;
+        let mut steps: Vec<(Mode, [u8; 2], Vec<Option<i32>>)> = Vec::new();
+        let mut totals = vec![Some(0); parts.max(2)];
+        let mut corrections: Vec<Vec<u32>> = Vec::new();
+        let mut known = 0;
+        compare_native_and_verilated(
+            || PackedColumn::new(rows, cols, taps),
+            |block, random, cycle| {
+                for (port, total) in block.total.iter().zip(&totals) {
+                    if let Some(total) = total {
+                        known += 1;
+                        assert_eq!(port.val().to_u32() as i32, *total, "cycle {cycle}, seed {SEED}");
+                    }
+                }
+                let mut words = || (0..rows / 4).map(|_| int8_word(random)).collect::<Vec<_>>();
+                let (activation, weight) = (words(), words());
+                let pixels: Vec<u8> = (0..parts * taps).map(|_| random.bits(8) as u8).collect();
+                let bytes = activation.iter().flat_map(|w| w.to_le_bytes());
+                block.activation.iter_mut().zip(bytes).for_each(|(p, byte)| p.next = u64::from(byte).into());
+                block.tap.iter_mut().zip(&pixels).for_each(|(p, byte)| p.next = u64::from(*byte).into());
+                block.weight.iter_mut().zip(&weight).for_each(|(p, word)| p.next = u64::from(*word).into());
+                // Modes come in runs, as they do in commands.
+                let mode = match steps.last() {
+                    Some((mode, ..)) if !random.one_in(5) => *mode,
+                    _ => Mode::random(random),
+                };
+                let scales = [0; 2].map(|_| random_scale(random));
+                block.depthwise.next = mode == Mode::Depthwise;
+                block.four_bit.next = mode == Mode::FourBit;
+                let addends = packed_addends(mode, &activation, &pixels, &weight, parts, scales);
+                steps.push((mode, scales, addends));
+                // With the sums.
+                let at_sums = cycle.checked_sub(before_sums).map(|step| &steps[step as usize]);
+                block.four_bit_sums.next = at_sums.is_some_and(|(mode, ..)| *mode == Mode::FourBit);
+                let [low, high] = at_sums.map_or([0; 2], |(_, scales, _)| *scales);
+                block.low_scale.next = u64::from(low).into();
+                block.high_scale.next = u64::from(high).into();
+                // With the accumulators.
+                let (enable, first) = (!random.one_in(4), random.one_in(6));
+                block.enable.next = enable;
+                block.first.next = first;
+                let at_accumulators =
+                    cycle.checked_sub(before_accumulators).map(|step| &steps[step as usize]);
+                block.by_part.next = at_accumulators.is_some_and(|(mode, ..)| *mode == Mode::Depthwise);
+                for (k, total) in totals.iter_mut().enumerate() {
+                    let addend = at_accumulators.map_or(Some(0), |(.., addends)| addends[k]);
+                    accumulate_known(total, enable, first, addend);
+                }
+                // The correction is the array's; this column's activations as they were.
+                let corrected = cycle.checked_sub(before_sums);
+                corrections.push(if mode == Mode::FourBit { activation } else { vec![0; rows / 4] });
+                let sum = corrected.map_or(0, |step| {
+                    let bytes = corrections[step as usize].iter().flat_map(|w| w.to_le_bytes());
+                    bytes.map(|byte| i32::from(byte as i8)).sum::<i32>()
+                });
+                block.correction.next = u64::from((-8 * sum) as u32).into();
+            },
+            clock!(),
+            CYCLES,
+            SEED,
+        )?;
+        assert!(known > CYCLES / 2, "{known} totals that mean something");
+    }
+    Ok(())
+}
+
+#[test]
+fn packed_mac_array() -> Result<(), CompareError> {
+    for (rows, cols, taps) in [(8, 4, 4), (16, 8, 2), (32, 2, 2), (8, 8, 4)] {
+        let (latency, parts) = (MacArray::latency_cycles(rows, true), rows / cols);
+        let scale_cycles = MacArray::scale_cycles(rows) as u64;
+        // Totals after each cycle's step, and whether that was a last one.
+        let mut history = vec![(vec![Some(0); parts.max(2) * cols], false); latency];
+        let mut steps: Vec<(Mode, Vec<u8>)> = Vec::new();
+        let mut known = 0;
+        compare_native_and_verilated(
+            || MacArray::new(rows, cols, taps, true),
+            |block, random, cycle| {
+                let context = format!("cycle {cycle}, seed {SEED}, {rows} rows, {cols} columns");
+                let (totals, valid) = &history[cycle as usize];
+                assert_eq!(block.total_valid.val(), *valid, "{context}");
+                assert_eq!(block.total.len(), totals.len());
+                for (channel, total) in totals.iter().enumerate() {
+                    if let Some(total) = total {
+                        known += 1;
+                        let native = block.total[channel].val().to_u32() as i32;
+                        assert_eq!(native, *total, "{context}, channel {channel}");
+                    }
+                }
+                let mut words = |count: usize| (0..count).map(|_| int8_word(random)).collect::<Vec<_>>();
+                let (activation, earlier) = (words(rows / 4), words((taps - 1) * rows / 4));
+                let weight = words(rows / 4 * cols);
+                let (enable, first, last) = (!random.one_in(4), random.one_in(6), random.one_in(6));
+                let mode = match steps.last() {
+                    Some((mode, _)) if !random.one_in(5) => *mode,
+                    _ => Mode::random(random),
+                };
+                let scales: Vec<u8> = (0..2 * cols).map(|_| random_scale(random)).collect();
+                let pixels: Vec<u8> =
+                    activation.iter().chain(&earlier).flat_map(|word| word.to_le_bytes()).collect();
+                let mut totals = history[history.len() - 1].0.clone();
+                for (j, column) in weight.chunks(rows / 4).enumerate() {
+                    let pixel = |i: usize| pixels[i % taps * rows + i / taps * cols + j];
+                    let taps: Vec<u8> = (0..parts * taps).map(pixel).collect();
+                    let scales = [scales[j], scales[cols + j]];
+                    let addends = packed_addends(mode, &activation, &taps, column, parts, scales);
+                    for (k, addend) in addends.into_iter().enumerate() {
+                        accumulate_known(&mut totals[k * cols + j], enable, first, addend);
+                    }
+                }
+                history.push((totals, enable && last));
+                steps.push((mode, scales));
+                drive_words(&mut block.activation, activation.into_iter().map(u64::from));
+                drive_words(&mut block.earlier, earlier.into_iter().map(u64::from));
+                drive_words(&mut block.weight, weight.into_iter().map(u64::from));
+                block.depthwise.next = mode == Mode::Depthwise;
+                block.four_bit.next = mode == Mode::FourBit;
+                block.enable.next = enable;
+                block.first.next = first;
+                block.last.next = last;
+                let scales = cycle.checked_sub(scale_cycles).map(|step| &steps[step as usize].1);
+                let words = scales.into_iter().flat_map(|scales| scales.chunks(4));
+                let words =
+                    words.map(|word| word.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+                drive_words(&mut block.scale, words);
+            },
+            clock!(),
+            CYCLES / 2,
+            SEED,
+        )?;
+        assert!(known > CYCLES / 2, "{known} totals that mean something");
+    }
+    Ok(())
+}
+
 #[test]
 fn mac_array() -> Result<(), CompareError> {
     for (rows, cols, taps) in [(8, 4, 4), (16, 8, 2), (32, 2, 2), (8, 8, 4)] {
-        let (latency, parts) = (MacArray::latency_cycles(rows), rows / cols);
+        let (latency, parts) = (MacArray::latency_cycles(rows, false), rows / cols);
         // What the totals are after each cycle's step: of columns and of parts; whether that was a last one; depthwise.
         type Totals = (Vec<i32>, Vec<Vec<i32>>, bool, bool);
         let idle: Totals = (vec![0; cols], vec![vec![0; parts]; cols], false, false);
         let mut history = vec![idle; latency];
         compare_native_and_verilated(
-            || MacArray::new(rows, cols, taps),
+            || MacArray::new(rows, cols, taps, false),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {rows} rows, {cols} columns");
                 let (totals, part_totals, valid, by_part) = &history[cycle as usize];

@@ -524,6 +524,7 @@ fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
         accumulator_depth: 64,
         tables: 2,
         depthwise_taps: cols.min(4),
+        four_bit: true,
         queue_depth: 4,
         bus_bits,
     }
@@ -952,7 +953,7 @@ fn control_commands_cost_little() {
             |commands: &[Command]| -> Vec<Command> { (0..TIMES).flat_map(|_| commands.to_vec()).collect() };
         let patch = patch_of(&matrix, "output_address", 0, 1);
         let adjusted = |patches: usize| [Adjust::of(&vec![patch; patches]).into(), matrix.clone()];
-        let plain = cycles(&mut device, repeat(&[matrix.clone()])) as f64 / TIMES as f64;
+        let plain = cycles(&mut device, repeat(std::slice::from_ref(&matrix))) as f64 / TIMES as f64;
         let each = |cycles: u64| cycles as f64 / TIMES as f64;
         let set_cost = each(cycles(&mut device, repeat(&[set(1, 7)])));
         let barrier_cost = each(cycles(&mut device, repeat(&[barrier(&[])])));

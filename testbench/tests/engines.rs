@@ -117,11 +117,32 @@ struct StageResult {
     vector_signal: Option<u64>,
 }
 
+/// A machine of these sizes; all else is small.
+fn small(rows: usize, cols: usize, lanes: usize, taps: usize, four_bit: bool) -> Config {
+    Config {
+        name: format!("{rows}x{cols}"),
+        rows,
+        cols,
+        lanes,
+        activation_depth: 64,
+        weight_depth: 64,
+        parameter_depth: 64,
+        accumulator_depth: 64,
+        tables: TABLES,
+        four_bit,
+        depthwise_taps: taps,
+        queue_depth: 2,
+        bus_bits: 64,
+    }
+}
+
 /// A matrix result on its way: descriptor, and the cycle in which its totals come.
 #[derive(Clone, Debug)]
 struct PlannedResult {
     total_cycle: u64,
     flags: u32,
+    rescale: bool,
+    add_row: bool,
     address: u32,
     lane: u32,
     parameter: u32,
@@ -150,7 +171,8 @@ const TABLES: usize = 2;
 #[test]
 fn output_stage() -> Result<(), CompareError> {
     const CYCLES: u64 = 1_500;
-    for (rows, cols, lanes) in [(16, 8, 2), (8, 4, 4)] {
+    for (rows, cols, lanes, four_bit) in [(16, 8, 2, true), (8, 4, 4, false), (8, 8, 2, true)] {
+        let config = small(rows, cols, lanes, 2, four_bit);
         let latency = u64::from(Requantise::LATENCY_CYCLES + TableLookup::LATENCY_CYCLES);
         let mut tables = vec![0u32; TABLES * frugal_isa::Config::TABLE_BYTES / 4];
         let mut table_write: Option<(usize, u32)> = None;
@@ -162,9 +184,9 @@ fn output_stage() -> Result<(), CompareError> {
         let mut arrived: VecDeque<PlannedResult> = VecDeque::new();
         let mut next_total = 0;
         let (mut parameter_asked, mut partial_asked): (Option<u64>, Option<u64>) = (None, None);
-        let mut kinds = [0; 3];
+        let mut kinds = [0; 5];
         compare_native_and_verilated(
-            || OutputStage::new(rows, cols, lanes, TABLES),
+            || OutputStage::new(&config),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {lanes} lanes");
                 // A descriptor, long or shortly before its totals.
@@ -174,17 +196,30 @@ fn output_stage() -> Result<(), CompareError> {
                 drive(&mut block.descriptor, &garbage);
                 if pushes {
                     let depthwise = random.one_in(2);
-                    let channels = if depthwise { rows } else { cols };
+                    let wide = four_bit && !depthwise && random.one_in(2);
+                    let channels = match (depthwise, wide) {
+                        (true, _) => rows,
+                        (_, true) => 2 * cols,
+                        _ => cols,
+                    };
+                    let mut flags = field(random, 8);
+                    if wide {
+                        flags |= 1;
+                    }
+                    let rescale = flags & 1 == 1 && random.one_in(2);
+                    let add_row = rescale && flags & 2 == 0 && !random.one_in(4);
                     let (low, high) = (random.bits(8) as i8, random.bits(8) as i8);
                     let result = PlannedResult {
                         total_cycle: (cycle + 1 + random.below(8)).max(next_total),
-                        flags: field(random, 8),
+                        flags,
+                        rescale,
+                        add_row,
                         address: field(random, 16),
-                        lane: (random.below((rows / channels) as u64) * channels as u64) as u32,
+                        lane: (random.below((rows / channels).max(1) as u64) * channels as u64) as u32,
                         parameter: field(random, 16),
                         accumulator: field(random, 16),
                         clamp: [random.bits(8) as i8, low.min(high), low.max(high)],
-                        totals: (0..rows).map(|_| field(random, 32)).collect(),
+                        totals: (0..config.result_channels()).map(|_| field(random, 32)).collect(),
                         groups: (channels / lanes) as u64,
                     };
                     next_total = result.total_cycle + result.groups;
@@ -192,7 +227,13 @@ fn output_stage() -> Result<(), CompareError> {
                     let words = [
                         result.address | result.lane << 16 | result.flags << 24,
                         result.parameter | result.accumulator << 16,
-                        zero_point | minimum << 8 | maximum << 16 | u32::from(depthwise) << 24,
+                        zero_point
+                            | minimum << 8
+                            | maximum << 16
+                            | u32::from(depthwise) << 24
+                            | u32::from(wide) << 25
+                            | u32::from(rescale) << 26
+                            | u32::from(add_row) << 27,
                     ];
                     drive(&mut block.descriptor, &words);
                     planned.push_back(result);
@@ -200,11 +241,11 @@ fn output_stage() -> Result<(), CompareError> {
                 // Totals of the result whose cycle has come.
                 let arrives = planned.front().is_some_and(|result| result.total_cycle == cycle);
                 block.total_valid.next = arrives;
-                let garbage: Vec<u32> = (0..rows).map(|_| field(random, 32)).collect();
+                let garbage: Vec<u32> = (0..config.result_channels()).map(|_| field(random, 32)).collect();
                 drive(&mut block.total, if arrives { &planned[0].totals } else { &garbage });
 
-                // The group in the lanes: totals held one cycle, then the lane register.
-                let group = arrived.front().and_then(|result| cycle.checked_sub(result.total_cycle + 2));
+                // The group in the lanes: the first one behind the lane register, the others are held first.
+                let group = arrived.front().and_then(|result| cycle.checked_sub(result.total_cycle + 1));
                 let partial = partial_asked.take();
                 let accumulators: Vec<u32> = match partial {
                     Some(address) => row("accumulator", address, lanes),
@@ -296,8 +337,9 @@ fn output_stage() -> Result<(), CompareError> {
                     expected.insert(cycle + latency, result);
                 }
                 if let (Some(group), Some(result)) = (group, arrived.front()) {
-                    let (raw, accumulate, single) =
+                    let (to_accumulator, accumulate, single) =
                         (result.flags & 1 == 1, result.flags & 2 == 2, result.flags & 4 == 4);
+                    let raw = to_accumulator && !result.rescale;
                     let parameters = parameter_row((u64::from(result.parameter) + group) & 0xffff, lanes);
                     let accumulator_row = (u64::from(result.accumulator) + group) & 0xffff;
                     let partials = row("accumulator", accumulator_row, lanes);
@@ -311,23 +353,29 @@ fn output_stage() -> Result<(), CompareError> {
                         let shifts = parameters[2 * lanes + l];
                         requantise(value, parameters[lanes + l], shifts >> 8, shifts & 31, single)
                             .wrapping_add(result.clamp[0].into())
+                            .wrapping_add(if result.add_row { partials[l] as i32 } else { 0 })
                     };
                     let values: Vec<i32> = (0..lanes).map(value).collect();
                     let clamp = |v: &i32| (*v).clamp(result.clamp[1].into(), result.clamp[2].into()) as i8;
                     let ends = result.flags & 8 == 8 && group == result.groups - 1;
+                    if !to_accumulator {
+                        soon.push((cycle + latency, result.address & 1 == 1));
+                    }
+                    kinds[match (to_accumulator, result.rescale, result.add_row) {
+                        (false, ..) => 0,
+                        (true, false, _) => 1,
+                        (true, true, false) => 3,
+                        (true, true, true) => 4,
+                    }] += 1;
                     let result = StageResult {
-                        to_accumulator: raw,
-                        address: if raw { accumulator_row as u16 } else { result.address as u16 },
+                        to_accumulator,
+                        address: if to_accumulator { accumulator_row as u16 } else { result.address as u16 },
                         lane: result.lane as usize + group as usize * lanes,
                         clamped: values.iter().map(clamp).collect(),
                         values,
                         matrix_signal: ends.then_some(u64::from(result.flags >> 4)),
                         vector_signal: None,
                     };
-                    if !raw {
-                        soon.push((cycle + latency, result.address & 1 == 1));
-                    }
-                    kinds[usize::from(raw)] += 1;
                     expected.insert(cycle + latency, result);
                 }
                 if arrived.front().is_some_and(|result| group == Some(result.groups - 1)) {
@@ -383,7 +431,10 @@ fn output_stage() -> Result<(), CompareError> {
             CYCLES,
             SEED,
         )?;
-        assert!(kinds.iter().all(|count| *count > 100), "requantised, raw, vector: {kinds:?}");
+        assert!(
+            kinds.iter().all(|count| *count > 40),
+            "requantised, raw, vector, rescaled, added to a row: {kinds:?}"
+        );
     }
     Ok(())
 }
@@ -404,6 +455,7 @@ struct MatrixStep {
     /// None in the padding.
     activation: Option<u64>,
     weight: u64,
+    scale: Option<u64>,
     /// The step that completes a result.
     result: Option<usize>,
     /// After the last step of a result, kept or dropped: cycles until the next one's last step.
@@ -419,19 +471,30 @@ fn inside(position: i64, size: u32) -> bool {
     (0..i64::from(size)).contains(&i64::from(position as i16))
 }
 
-fn random_matrix(random: &mut Random, rows: u64, cols: u64) -> Matrix {
-    let (depthwise, outputs_x) = (random.one_in(2), 1 + random.below(4) as u32);
+fn random_matrix(random: &mut Random, config: &Config) -> Matrix {
+    let (rows, cols) = (config.rows as u64, config.cols as u64);
+    let (depthwise, outputs_x) = (random.one_in(3), 1 + random.below(4) as u32);
+    let four_bit = config.four_bit && !depthwise && random.one_in(2);
+    let (accumulate, to_accumulator) = (random.one_in(2), four_bit || random.one_in(2));
+    let row_results = to_accumulator && random.one_in(2);
+    let rescale = to_accumulator && random.one_in(2);
+    let channels = if four_bit { (2 * cols).min(rows) } else { cols };
     Matrix {
         tokens: tokens(random),
-        accumulate: random.one_in(2),
-        to_accumulator: random.one_in(2),
+        accumulate,
+        to_accumulator,
+        four_bit,
+        row_results,
+        rescale,
+        add_row: rescale && row_results && !accumulate && random.one_in(2),
+        weight_stride_tile: if random.one_in(2) { field(random, 16) } else { 0 },
         single_rounding: random.one_in(2),
         activation_address: field(random, 16),
         weight_address: field(random, 16),
         parameter_address: field(random, 16),
         accumulator_address: field(random, 16),
         output_address: field(random, 16),
-        output_lane: if depthwise { 0 } else { (random.below(rows / cols) * cols) as u32 },
+        output_lane: if depthwise { 0 } else { (random.below(rows / channels) * channels) as u32 },
         pad_value: signed_field(random, 8),
         channels: 1 + random.below(3) as u32,
         kernel_x: 1 + random.below(3) as u32,
@@ -460,19 +523,29 @@ fn random_matrix(random: &mut Random, rows: u64, cols: u64) -> Matrix {
         maximum: signed_field(random, 8),
         depthwise,
         skip: random.below(u64::from(outputs_x)) as u32,
-        ..Matrix::default()
+    }
+}
+
+/// Channels of a result.
+fn channels_of(m: &Matrix, config: &Config) -> usize {
+    match (m.depthwise, m.four_bit) {
+        (true, _) => config.rows,
+        (_, true) => 2 * config.cols,
+        _ => config.cols,
     }
 }
 
 /// The steps and the results of a matrix command, as the loops in docs/architecture.md run.
 fn matrix_command(
     m: &Matrix,
-    (rows, cols, lanes, taps): (u64, u64, u64, u64),
+    config: &Config,
     history: &mut [VecDeque<Vec<i32>>],
 ) -> (Vec<MatrixStep>, Vec<EngineResult>) {
+    let [rows, cols, lanes, taps] =
+        [config.rows, config.cols, config.lanes, config.depthwise_taps].map(|n| n as u64);
     let (mut steps, mut results) = (Vec::new(), Vec::new());
     let pad = vec![m.pad_value; rows as usize];
-    let channels = if m.depthwise { rows } else { cols };
+    let channels = channels_of(m, config) as u64;
     let groups = channels / lanes;
     let steps_of_result = m.kernel_y * m.kernel_x * m.channels;
     for t in 0..u64::from(m.tiles) {
@@ -493,9 +566,13 @@ fn matrix_command(
                         + (u64::from(c) + if m.depthwise { t } else { 0 }) * u64::from(m.stride_channel);
                     let is_inside = inside(iy, m.input_height) && inside(ix, m.input_width);
                     let activation = is_inside.then_some(address & 0xffff);
+                    let tile_stride = match m.weight_stride_tile {
+                        0 => steps_of_result,
+                        stride => stride,
+                    };
                     let weight =
-                        (u64::from(m.weight_address) + t * u64::from(steps_of_result) + u64::from(tap))
-                            & 0xffff;
+                        (u64::from(m.weight_address) + t * u64::from(tile_stride) + u64::from(tap)) & 0xffff;
+                    let scale = m.four_bit.then_some(weight / config.scale_tiles() as u64);
                     let vector = activation.map_or(pad.clone(), |address| {
                         let bytes = bytes_of(&row("activation", address, rows as usize / 4));
                         bytes.into_iter().map(i32::from).collect()
@@ -516,6 +593,15 @@ fn matrix_command(
                                 *sum = sum.wrapping_add(operand * weight);
                             }
                         }
+                    } else if let Some(scale) = scale {
+                        let scales = bytes_of(&row("scale", scale, config.scale_row_bytes() / 4));
+                        for (channel, sum) in sums.iter_mut().enumerate() {
+                            let column = &tile[channel % cols as usize * rows as usize..][..rows as usize];
+                            let shift = if channel < cols as usize { 4 } else { 0 };
+                            let weights = column.iter().map(|byte| i32::from(byte << shift >> 4));
+                            let dot: i32 = vector.iter().zip(weights).map(|(a, w)| a * w).sum();
+                            *sum = sum.wrapping_add(dot * i32::from(scales[channel] as u8));
+                        }
                     } else {
                         for (sum, column) in sums.iter_mut().zip(tile.chunks(rows as usize)) {
                             let products = vector.iter().zip(column).map(|(a, w)| a * i32::from(*w));
@@ -529,7 +615,13 @@ fn matrix_command(
                         (true, true) => groups.max(2),
                         (true, false) => 2,
                     };
-                    steps.push(MatrixStep { activation, weight, result, pace: is_last.then_some(pace) });
+                    steps.push(MatrixStep {
+                        activation,
+                        weight,
+                        scale,
+                        result,
+                        pace: is_last.then_some(pace),
+                    });
                 }
                 if !kept {
                     continue;
@@ -547,7 +639,10 @@ fn matrix_command(
                     | u32::from(is_last) << 3
                     | u32::from(m.tokens.signal) << 4;
                 let parameter = (u64::from(m.parameter_address) + t * groups) & 0xffff;
-                let accumulator = (u64::from(m.accumulator_address) + number * groups) & 0xffff;
+                let accumulator = match m.row_results {
+                    true => address + lane % rows / lanes,
+                    false => u64::from(m.accumulator_address) + number * groups,
+                } & 0xffff;
                 let [zero_point, minimum, maximum] =
                     [m.output_zero_point, m.minimum, m.maximum].map(|byte| byte as u32 & 0xff);
                 results.push(EngineResult {
@@ -555,7 +650,13 @@ fn matrix_command(
                     words: vec![
                         route(address, lane % rows, flags),
                         (parameter | accumulator << 16) as u32,
-                        zero_point | minimum << 8 | maximum << 16 | u32::from(m.depthwise) << 24,
+                        zero_point
+                            | minimum << 8
+                            | maximum << 16
+                            | u32::from(m.depthwise) << 24
+                            | u32::from(m.four_bit) << 25
+                            | u32::from(m.rescale) << 26
+                            | u32::from(m.add_row) << 27,
                     ],
                     accumulator: None,
                 });
@@ -567,11 +668,16 @@ fn matrix_command(
 
 #[test]
 fn matrix_engine() -> Result<(), CompareError> {
-    for (rows, cols, lanes, taps) in [(8, 4, 2, 2), (16, 4, 4, 4), (8, 8, 8, 4)] {
+    for (rows, cols, lanes, taps, four_bit) in
+        [(8, 4, 2, 2, true), (16, 4, 4, 4, false), (8, 8, 4, 4, true), (32, 16, 16, 2, true)]
+    {
+        let config = small(rows, cols, lanes, taps, four_bit);
         let mut history = vec![VecDeque::new(); frugal_isa::Config::DEPTHWISE_STEPS];
         let (mut pace, mut groups) = (0, 0);
-        let latency = MacArray::latency_cycles(rows as usize) as u64;
-        let slot_cycles = MatrixEngine::slot_cycles(rows as usize) as u64;
+        let latency = MacArray::latency_cycles(rows, four_bit) as u64;
+        let slot_cycles = MatrixEngine::slot_cycles(&config) as u64;
+        let mut scales_expected: VecDeque<(u64, u64)> = VecDeque::new();
+        let mut scale_asked = None;
         let mut next_command: Option<Matrix> = None;
         let mut steps: VecDeque<MatrixStep> = VecDeque::new();
         let mut results: Vec<EngineResult> = Vec::new();
@@ -584,20 +690,20 @@ fn matrix_engine() -> Result<(), CompareError> {
         let mut in_flight = 0;
         let mut finished_commands = 0;
         compare_native_and_verilated(
-            || MatrixEngine::new(rows as usize, cols as usize, lanes as usize, taps as usize),
+            || MatrixEngine::new(&config),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {rows} rows");
                 // The command started in the cycle before is now the active one.
                 if let Some(command) = next_command.take() {
-                    let (all_steps, all_results) =
-                        matrix_command(&command, (rows, cols, lanes, taps), &mut history);
-                    groups = if command.depthwise { rows } else { cols } / lanes;
+                    let (all_steps, all_results) = matrix_command(&command, &config, &mut history);
+                    groups = (channels_of(&command, &config) / lanes) as u64;
                     (steps, results) = (all_steps.into(), all_results);
                     drive(&mut block.command, &encode(command));
                     earliest_step = cycle + 1;
                 }
                 answer(&mut block.activation_data, "activation", &mut activation_asked, random);
                 answer(&mut block.weight_data, "weight", &mut weight_asked, random);
+                answer(&mut block.scale_data, "scale", &mut scale_asked, random);
                 let finishes = finish_cycles.front().is_some_and(|at| *at <= cycle);
                 if finishes {
                     finish_cycles.pop_front();
@@ -620,6 +726,14 @@ fn matrix_engine() -> Result<(), CompareError> {
                 assert_eq!(asks, weight_expected, "{context}");
                 weight_asked = asks;
                 weight_expected = step.map(|step| step.weight);
+                // Scales are read when the array wants them.
+                let asks = block.scale_enable.val().then(|| block.scale_address.val().to_u64());
+                let due = scales_expected.front().is_some_and(|(due, _)| *due == cycle);
+                assert_eq!(asks, due.then(|| scales_expected.pop_front().expect("just seen").1), "{context}");
+                scale_asked = asks;
+                if let Some(scale) = step.and_then(|step| step.scale) {
+                    scales_expected.push_back((cycle + 1 + MacArray::scale_cycles(rows) as u64, scale));
+                }
                 let result = step.and_then(|step| step.result);
                 assert_eq!(block.descriptor_valid.val(), result.is_some(), "{context}");
                 if let Some(number) = result {
@@ -657,7 +771,7 @@ fn matrix_engine() -> Result<(), CompareError> {
                 assert_eq!(block.take.val(), takes, "{context}");
                 let starts = takes && in_flight < 20 && !random.one_in(4);
                 if starts {
-                    next_command = Some(random_matrix(random, rows, cols));
+                    next_command = Some(random_matrix(random, &config));
                     // Until it is loaded, no further one is taken.
                     earliest_step = cycle + 2;
                 }
@@ -669,6 +783,46 @@ fn matrix_engine() -> Result<(), CompareError> {
             SEED,
         )?;
         assert!(finished_commands > 10, "only {finished_commands} commands");
+    }
+    Ok(())
+}
+
+#[test]
+fn matrix_engine_reports_illegal_fields() -> Result<(), CompareError> {
+    for four_bit in [false, true] {
+        let config = small(8, 4, 2, 2, four_bit);
+        let mut counts = [0; 3];
+        compare_native_and_verilated(
+            || MatrixEngine::new(&config),
+            |block, random, cycle| {
+                let context = format!("cycle {cycle}, seed {SEED}");
+                // Start, look, reset.
+                block.start.next = cycle % 3 == 0;
+                block.reset.next = cycle % 3 == 2;
+                let mut legal = true;
+                if cycle % 3 == 1 {
+                    let mut words = encode(random_matrix(random, &config));
+                    match random.below(4) {
+                        0 => words[0] = words[0] & 0xffff | field(random, 8) << 16,
+                        1 => words[0] ^= 1 << (16 + random.below(8)),
+                        2 => words[14] ^= 1 << (16 + random.below(3)),
+                        _ => {}
+                    }
+                    drive(&mut block.command, &words);
+                    let command = Command::decode(&words);
+                    let lacking = matches!(&command, Ok(Command::Matrix(m)) if m.four_bit && !four_bit);
+                    legal = command.is_ok() && !lacking;
+                    counts[if lacking { 2 } else { usize::from(legal) }] += 1;
+                }
+                settle_before_edge!(block);
+                assert_eq!(block.illegal.val(), !legal, "{context}");
+            },
+            clock!(),
+            1_200,
+            SEED,
+        )?;
+        assert!(counts[..2].iter().all(|count| *count > 20), "illegal, legal: {counts:?}");
+        assert_eq!(counts[2] > 0, !four_bit, "4-bit weights that are not there: {counts:?}");
     }
     Ok(())
 }
@@ -954,7 +1108,8 @@ fn transfer_configs() -> [Config; 2] {
         weight_depth: 64,
         parameter_depth: 64,
         accumulator_depth: 64,
-        tables: 2,
+        tables: TABLES,
+        four_bit: true,
         depthwise_taps: cols.min(4),
         queue_depth: 2,
         bus_bits,
@@ -1004,7 +1159,7 @@ type OnChip = BTreeMap<(u32, u16, usize), u8>;
 
 fn random_load(random: &mut Random, config: &Config) -> Load {
     let space = random.below(4) as u32;
-    let layout = if space == space::WEIGHT { random.below(3) as u32 } else { layout::LINEAR };
+    let layout = if space == space::WEIGHT { random.below(4) as u32 } else { layout::LINEAR };
     let long = if random.one_in(8) { 40 } else { 6 };
     Load {
         tokens: tokens(random),
@@ -1030,6 +1185,7 @@ fn loaded(load: &Load, base: u32, config: &Config, memory: &mut OnChip) {
     let (rows, cols) = (config.rows, config.cols);
     let width = match load.space {
         space::ACTIVATION => rows,
+        space::WEIGHT if load.layout == layout::SCALES => 2 * cols,
         space::WEIGHT => rows * cols,
         space::PARAMETER => 12 * config.lanes,
         _ => 4 * config.lanes,
@@ -1039,7 +1195,7 @@ fn loaded(load: &Load, base: u32, config: &Config, memory: &mut OnChip) {
         let row = (load.first_row + i) as usize;
         for n in 0..load.row_bytes as usize {
             let (address, byte) = match load.layout {
-                layout::LINEAR => (i as usize * load.stride as usize + n / width, n % width),
+                layout::LINEAR | layout::SCALES => (i as usize * load.stride as usize + n / width, n % width),
                 layout::COLUMN => {
                     (row / cols * load.stride as usize + n / rows, row % cols * rows + n % rows)
                 }
@@ -1132,6 +1288,7 @@ fn load_engine() -> Result<(), CompareError> {
                     let width = match (command.space, command.layout) {
                         (space::ACTIVATION, _) | (space::WEIGHT, layout::COLUMN) => config.rows,
                         (space::WEIGHT, layout::ROW) => config.cols,
+                        (space::WEIGHT, layout::SCALES) => 2 * config.cols,
                         (space::WEIGHT, _) => bus_bytes,
                         _ => 4 * config.lanes,
                     };
@@ -1374,6 +1531,29 @@ macro_rules! illegal_fields {
 fn load_and_store_engines_report_illegal_fields() -> Result<(), CompareError> {
     illegal_fields!(LoadEngine, random_load, true);
     illegal_fields!(StoreEngine, random_store, false);
+    Ok(())
+}
+
+#[test]
+fn group_scales_are_illegal_without_four_bit_weights() -> Result<(), CompareError> {
+    let config = small(8, 4, 2, 2, false);
+    compare_native_and_verilated(
+        || LoadEngine::new(&config),
+        |block, random, cycle| {
+            block.start.next = cycle % 3 == 0;
+            block.reset.next = cycle % 3 == 2;
+            let load = random_load(random, &config);
+            let scales = load.layout == layout::SCALES;
+            if cycle % 3 == 1 {
+                drive(&mut block.command, &encode(load));
+            }
+            settle_before_edge!(block);
+            assert_eq!(block.illegal.val(), cycle % 3 == 1 && scales, "cycle {cycle}, seed {SEED}");
+        },
+        clock!(),
+        600,
+        SEED,
+    )?;
     Ok(())
 }
 

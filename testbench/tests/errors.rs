@@ -114,10 +114,18 @@ fn contradicting_fields_stop_the_machine() {
         (Load { memory_offset: 8, ..load() }.into(), Engine::Load),
         (Load { memory_stride: 4, ..load() }.into(), Engine::Load),
         (Load { layout: 1, ..load() }.into(), Engine::Load),
-        (Load { layout: 3, space: 1, ..load() }.into(), Engine::Load),
+        (Load { layout: 3, space: 2, ..load() }.into(), Engine::Load),
         (Store { row_bytes: 8, ..store() }.into(), Engine::Store),
         (Store { space: 1, ..store() }.into(), Engine::Store),
         (Store { memory_offset: 4, ..store() }.into(), Engine::Store),
+        (Matrix { skip: 1, ..Matrix::default() }.into(), Engine::Matrix),
+        (Matrix { four_bit: true, ..Matrix::default() }.into(), Engine::Matrix),
+        (Matrix { row_results: true, ..Matrix::default() }.into(), Engine::Matrix),
+        (Matrix { rescale: true, ..Matrix::default() }.into(), Engine::Matrix),
+        (
+            Matrix { add_row: true, to_accumulator: true, rescale: true, ..Matrix::default() }.into(),
+            Engine::Matrix,
+        ),
         (Vector { reduce: 3, ..Vector::default() }.into(), Engine::Vector),
         (Vector { source: 1, add_operand: true, ..Vector::default() }.into(), Engine::Vector),
     ];
@@ -131,6 +139,28 @@ fn contradicting_fields_stop_the_machine() {
         assert_eq!(status >> 16 & 15, engine as u32, "{command}");
         reset(&mut device);
         device.run(&good(), &[], &RunOptions::default()).expect("runs again");
+    }
+}
+
+/// Four-bit weights and group scales on a machine without them.
+#[test]
+fn four_bit_weights_that_are_not_there_stop_the_machine() {
+    let config = Config { name: "plain".into(), four_bit: false, ..config() };
+    let mut device = verilated_device(&config, &SimulationOptions::default(), None).expect("a device");
+    let matrix = Matrix { four_bit: true, to_accumulator: true, channels: 4, ..Matrix::default() };
+    for (command, engine) in [
+        (Command::from(matrix), Engine::Matrix),
+        (Load { layout: 3, space: 1, ..load() }.into(), Engine::Load),
+    ] {
+        let good = Program { config: config.clone(), ..good() };
+        let bad = Program {
+            config: config.clone(),
+            ..program(vec![command.clone(), Barrier::default().into(), End::default().into()])
+        };
+        let error = error_of(&mut device, &bad, &RunOptions::default());
+        assert_stops(&error, StatusCode::IllegalField, Some(engine));
+        reset(&mut device);
+        device.run(&good, &[], &RunOptions::default()).expect("runs again");
     }
 }
 

@@ -25,6 +25,7 @@ fn configs() -> Vec<Config> {
         parameter_depth: 32,
         accumulator_depth,
         tables: 2,
+        four_bit: true,
         depthwise_taps: cols.min(4),
         queue_depth: 4,
         bus_bits,

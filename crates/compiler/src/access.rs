@@ -1,6 +1,8 @@
 //! Which addresses a command reads and writes: what tokens are made from.
 
-use frugal_isa::command::{layout, space, Load, Matrix, Move, Store, Vector};
+use frugal_isa::command::{
+    layout, row_destination, row_reduce, scalar_use, space, Load, Matrix, Move, Row, Store, Vector,
+};
 use frugal_isa::{Command, Config};
 use std::ops::Range;
 
@@ -13,12 +15,16 @@ pub enum Memory {
     Accumulator = 3,
     /// Tables of the vector unit.
     Table = 5,
+    /// Group scales of 4-bit weights.
+    Scale = 6,
     /// The workspace behind the bus, in units of 16 bytes. Constants are only read and need no order.
     Workspace = 4,
+    /// Words of the scalar memory, as far as engines are concerned. What dispatch itself does with them is ordered by barriers.
+    Scalar = 7,
 }
 
 impl Memory {
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 8;
 }
 
 /// Addresses of one memory.
@@ -86,7 +92,7 @@ impl Access {
             Command::Matrix(matrix) => access.matrix(matrix, config),
             Command::Vector(vector) => access.vector(vector, config),
             Command::Move(command) => access.move_bytes(command, config),
-            Command::Row(_) => unimplemented!(),
+            Command::Row(row) => access.row(row, config),
             Command::Barrier(_)
             | Command::End(_)
             | Command::Adjust(_)
@@ -102,7 +108,15 @@ impl Access {
         }
         let mut addresses = Addresses::new();
         let (memory, unit) = destination(load.space, load.layout, config);
-        if load.layout == layout::LINEAR || memory == Memory::Table {
+        if memory == Memory::Scalar {
+            // An address stands for four of them.
+            for row in 0..load.rows {
+                let first = load.address.wrapping_add(row.wrapping_mul(load.stride)) & 0xffff;
+                for i in 0..load.row_bytes.div_ceil(unit as u32) {
+                    addresses.insert((4 * first).saturating_add(i).min(0xffff));
+                }
+            }
+        } else if load.layout == layout::LINEAR || matches!(memory, Memory::Table | Memory::Scale) {
             let each = load.row_bytes.div_ceil(unit as u32);
             for row in 0..load.rows {
                 for i in 0..each {
@@ -158,13 +172,63 @@ impl Access {
         }
         read.spans(Memory::Activation, &mut self.reads);
         let steps = m.kernel_y * m.kernel_x * m.channels;
-        wrapped(Memory::Weight, m.weight_address, m.tiles.saturating_mul(steps), &mut self.reads);
-        let channels = if m.depthwise { config.rows } else { config.cols };
+        if m.weight_stride_tile == 0 {
+            wrapped(Memory::Weight, m.weight_address, m.tiles.saturating_mul(steps), &mut self.reads);
+        } else {
+            let mut weights = Addresses::new();
+            for t in 0..m.tiles {
+                for step in 0..steps.min(1 << 16) {
+                    weights
+                        .insert(m.weight_address + t.wrapping_mul(m.weight_stride_tile).wrapping_add(step));
+                }
+            }
+            weights.spans(Memory::Weight, &mut self.reads);
+        }
+        if m.four_bit {
+            let mut scales = Addresses::new();
+            let tile_stride = if m.weight_stride_tile == 0 { steps } else { m.weight_stride_tile };
+            let group = config.scale_tiles() as u32;
+            for t in 0..m.tiles {
+                let first = m.weight_address.wrapping_add(t.wrapping_mul(tile_stride));
+                for step in (0..steps.min(1 << 16)).step_by(group as usize) {
+                    scales.insert((first.wrapping_add(step) & 0xffff) / group);
+                }
+            }
+            scales.spans(Memory::Scale, &mut self.reads);
+        }
+        let channels = match (m.depthwise, m.four_bit) {
+            (true, _) => config.rows,
+            (false, true) => 2 * config.cols,
+            (false, false) => config.cols,
+        };
         let groups = (channels / config.lanes) as u32;
-        if !(m.accumulate && m.to_accumulator) {
+        if !(m.accumulate && m.to_accumulator && !m.rescale) {
             wrapped(Memory::Parameter, m.parameter_address, m.tiles * groups, &mut self.reads);
         }
         let kept = m.skip..m.outputs_x;
+        if m.row_results {
+            let mut rows = Addresses::new();
+            for t in 0..m.tiles {
+                let lane = m.output_lane + t * channels as u32;
+                let (vector, lane) = (lane / config.rows as u32, lane % config.rows as u32);
+                let first = m.output_address + lane / config.lanes as u32;
+                let first = first.wrapping_add(vector.wrapping_mul(m.output_stride_tile));
+                for y in 0..m.outputs_y {
+                    for x in kept.clone() {
+                        let offset =
+                            y.wrapping_mul(m.output_stride_y).wrapping_add(x.wrapping_mul(m.output_stride_x));
+                        for g in 0..groups {
+                            rows.insert(first.wrapping_add(offset).wrapping_add(g));
+                        }
+                    }
+                }
+            }
+            if m.accumulate || m.add_row {
+                rows.spans(Memory::Accumulator, &mut self.reads);
+            }
+            rows.spans(Memory::Accumulator, &mut self.writes);
+            return;
+        }
         let rows = m.tiles * m.outputs_y * kept.len() as u32 * groups;
         if m.accumulate {
             wrapped(Memory::Accumulator, m.accumulator_address, rows, &mut self.reads);
@@ -270,11 +334,70 @@ impl Access {
     }
 }
 
-/// Memory and bytes of an address of a `space`.
+impl Access {
+    fn row(&mut self, r: &Row, config: &Config) {
+        let (mut read, mut written) = (Addresses::new(), Addresses::new());
+        let (mut scalars_read, mut scalars_written) = (Addresses::new(), Addresses::new());
+        let mut n = 0u32;
+        for y in 0..r.rows_y {
+            for x in 0..r.rows_x {
+                let at = |base: u32, stride_y: u32, stride_x: u32| {
+                    base.wrapping_add(y.wrapping_mul(stride_y)).wrapping_add(x.wrapping_mul(stride_x))
+                };
+                let source = at(r.source_address, r.source_stride_y, r.source_stride_x);
+                let operand = at(r.operand_address, r.operand_stride_y, r.operand_stride_x);
+                let destination = at(r.destination_address, r.destination_stride_y, r.destination_stride_x);
+                for g in 0..r.groups {
+                    for k in 0..r.taps {
+                        read.insert(source.wrapping_add(g).wrapping_add(k.wrapping_mul(r.source_stride_tap)));
+                        if r.operand {
+                            let tap = k.wrapping_mul(r.operand_stride_tap);
+                            read.insert(operand.wrapping_add(g).wrapping_add(tap));
+                        }
+                    }
+                    match r.destination {
+                        row_destination::ACTIVATION => {
+                            let lane = r.first_lane + g * config.lanes as u32;
+                            written.insert(destination.wrapping_add(lane / config.rows as u32));
+                        }
+                        row_destination::ACCUMULATOR => written.insert(destination.wrapping_add(g)),
+                        _ => {}
+                    }
+                }
+                let best = [0, 1].map(|i| r.result_address.wrapping_add(2 * n + i) & 0xff);
+                match r.scalar_use {
+                    scalar_use::ADD | scalar_use::SCALE => {
+                        scalars_read.insert(r.scalar_address.wrapping_add(n) & 0xff);
+                    }
+                    scalar_use::CONTINUE => best.into_iter().for_each(|scalar| scalars_read.insert(scalar)),
+                    _ => {}
+                }
+                match r.reduce {
+                    row_reduce::NONE => {}
+                    row_reduce::ARGMAX => best.into_iter().for_each(|scalar| scalars_written.insert(scalar)),
+                    _ => scalars_written.insert(r.result_address.wrapping_add(n) & 0xff),
+                }
+                n = n.wrapping_add(1) & 0xffff;
+            }
+        }
+        read.spans(Memory::Accumulator, &mut self.reads);
+        scalars_read.spans(Memory::Scalar, &mut self.reads);
+        let memory = match r.destination {
+            row_destination::ACTIVATION => Memory::Activation,
+            _ => Memory::Accumulator,
+        };
+        written.spans(memory, &mut self.writes);
+        scalars_written.spans(Memory::Scalar, &mut self.writes);
+    }
+}
+
+/// Memory and bytes of an address of a `space`; of a scalar, a fourth of the address.
 fn destination(value: u32, layout: u32, config: &Config) -> (Memory, usize) {
     match value {
         space::PARAMETER if layout == layout::TABLE => (Memory::Table, Config::TABLE_BYTES),
+        space::PARAMETER if layout == layout::SCALARS => (Memory::Scalar, 4),
         space::ACTIVATION => (Memory::Activation, config.rows),
+        space::WEIGHT if layout == layout::SCALES => (Memory::Scale, config.scale_row_bytes()),
         space::WEIGHT => (Memory::Weight, config.tile_bytes()),
         space::PARAMETER => (Memory::Parameter, config.parameter_group_bytes()),
         _ => (Memory::Accumulator, 4 * config.lanes),
@@ -328,5 +451,144 @@ fn memory_rows(offset: u32, rows: u32, row_bytes: u32, stride: u32, spans: &mut 
             }
             _ => spans.push(Span { memory: Memory::Workspace, addresses }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frugal_isa::command::function;
+
+    fn spans(spans: &[Span]) -> Vec<(Memory, Range<u32>)> {
+        spans.iter().map(|span| (span.memory, span.addresses.clone())).collect()
+    }
+
+    #[test]
+    fn rows_reach_sources_operands_results_and_scalars() {
+        let config = Config::preset("nano").expect("a preset");
+        let row = Row {
+            function: function::MULTIPLY,
+            operand: true,
+            taps: 2,
+            reduce: row_reduce::ARGMAX,
+            scalar_use: scalar_use::SCALE,
+            destination: row_destination::ACTIVATION,
+            source_address: 10,
+            source_stride_x: 8,
+            source_stride_tap: 4,
+            operand_address: 100,
+            operand_stride_tap: 50,
+            destination_address: 20,
+            destination_stride_x: 10,
+            rows_x: 2,
+            groups: 3,
+            first_lane: 4,
+            scalar_address: 254,
+            result_address: 255,
+            ..Row::default()
+        };
+        let access = Access::of(&row.into(), &config);
+        use Memory::{Accumulator, Activation, Scalar};
+        assert_eq!(
+            spans(&access.reads),
+            [
+                (Accumulator, 10..13),
+                (Accumulator, 14..17),
+                (Accumulator, 18..21),
+                (Accumulator, 22..25),
+                (Accumulator, 100..103),
+                (Accumulator, 150..153),
+                (Scalar, 254..256),
+            ]
+        );
+        assert_eq!(
+            spans(&access.writes),
+            [(Activation, 20..22), (Activation, 30..32), (Scalar, 0..3), (Scalar, 255..256)]
+        );
+    }
+
+    #[test]
+    fn loads_of_scalars_reach_four_for_every_address() {
+        let config = Config::preset("nano").expect("a preset");
+        let load = Load {
+            space: space::PARAMETER,
+            layout: layout::SCALARS,
+            address: 3,
+            row_bytes: 32,
+            rows: 2,
+            stride: 4,
+            ..Load::default()
+        };
+        let access = Access::of(&load.into(), &config);
+        assert_eq!(spans(&access.writes), [(Memory::Scalar, 12..20), (Memory::Scalar, 28..36)]);
+    }
+
+    fn config() -> Config {
+        Config::preset("base").expect("a preset")
+    }
+
+    fn span(memory: Memory, addresses: Range<u32>) -> Span {
+        Span { memory, addresses }
+    }
+
+    #[test]
+    fn group_scales_belong_to_pairs_of_tiles() {
+        let load = Load {
+            space: 1,
+            layout: layout::SCALES,
+            rows: 2,
+            row_bytes: 32,
+            address: 3,
+            stride: 8,
+            ..Load::default()
+        };
+        let access = Access::of(&load.into(), &config());
+        assert_eq!(access.writes, [span(Memory::Scale, 3..5), span(Memory::Scale, 11..13)]);
+        let matrix = Matrix {
+            four_bit: true,
+            to_accumulator: true,
+            weight_address: 6,
+            weight_stride_tile: 10,
+            channels: 4,
+            tiles: 2,
+            ..Matrix::default()
+        };
+        let access = Access::of(&matrix.clone().into(), &config());
+        let groups = 2 * 8 / 8;
+        assert_eq!(
+            access.reads,
+            [
+                span(Memory::Weight, 6..10),
+                span(Memory::Weight, 16..20),
+                span(Memory::Scale, 3..5),
+                span(Memory::Scale, 8..10),
+                span(Memory::Parameter, 0..2 * groups),
+            ]
+        );
+        assert_eq!(access.writes, [span(Memory::Accumulator, 0..2 * groups)]);
+    }
+
+    #[test]
+    fn row_results_follow_the_strides() {
+        let matrix = Matrix {
+            to_accumulator: true,
+            row_results: true,
+            rescale: true,
+            add_row: true,
+            tiles: 3,
+            outputs_x: 2,
+            output_address: 100,
+            output_stride_x: 10,
+            output_stride_tile: 40,
+            ..Matrix::default()
+        };
+        // Tiles 0 and 1 are the halves of a vector of 16, each a row of 8 lanes.
+        let rows = [100..102, 110..112, 140..141, 150..151].map(|rows| span(Memory::Accumulator, rows));
+        let access = Access::of(&matrix.clone().into(), &config());
+        assert_eq!(access.writes, rows);
+        assert!(rows.iter().all(|rows| access.reads.contains(rows)));
+        let access = Access::of(&Matrix { add_row: false, ..matrix }.into(), &config());
+        assert!(!rows.iter().any(|rows| access.reads.contains(rows)));
+        assert!(access.reads.contains(&span(Memory::Parameter, 0..3)));
     }
 }

@@ -1,5 +1,6 @@
 //! A program under construction: planned commands, constants, and who holds which addresses.
 
+use crate::access::Access;
 use frugal_isa::{Command, Config};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -20,6 +21,16 @@ pub struct Planned {
     pub writes: Option<Value>,
     /// It moves pairs of vectors of which one may be padding, so that 16 bytes are whole.
     pub padded: bool,
+    /// What it reads and writes, where the command does not say it: one that an `adjust` changes gives everything that it may
+    /// reach in any round of its loop.
+    pub access: Option<Access>,
+}
+
+impl Planned {
+    /// What it reads and writes.
+    pub fn access(&self, config: &Config) -> Access {
+        self.access.clone().unwrap_or_else(|| Access::of(&self.command, config))
+    }
 }
 
 /// Hands out a memory in a ring: the next block follows the last and overwrites the oldest. What is still there is found.

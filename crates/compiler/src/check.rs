@@ -8,7 +8,7 @@
 //! 4. every address that a command reads was last written with the value that the command is meant to read: each planned
 //!    command names the values (a tensor, a block of weights, a partial sum) that it reads and writes.
 
-use crate::access::{Access, Memory};
+use crate::access::Memory;
 use crate::build::{Planned, Value};
 use frugal_isa::command::EncodeError;
 use frugal_isa::{Command, Config, DecodeError, Engine};
@@ -107,7 +107,21 @@ fn walk_tokens(state: &mut State<'_>, config: &Config) -> Result<(), CheckError>
     for (index, command) in state.commands.iter().enumerate() {
         let engine = command.engine();
         if engine == Engine::Control {
-            known.fill(counts);
+            let idle = match command {
+                Command::Barrier(barrier) if barrier.engines != 0 => barrier.engines as usize,
+                Command::Barrier(_) | Command::End(_) => 15,
+                _ => 0,
+            };
+            // What these engines know is true, and they have finished all that they were given.
+            for from in (0..4).filter(|from| idle >> from & 1 == 1) {
+                let mut clock = known[from];
+                clock[from] = counts[from];
+                for known in &mut known {
+                    for (mine, theirs) in known.iter_mut().zip(clock) {
+                        *mine = (*mine).max(theirs);
+                    }
+                }
+            }
             state.numbers.push(0);
             state.finished.push(counts);
             continue;
@@ -146,13 +160,15 @@ fn check_accesses(
 ) -> Result<(), CheckError> {
     let engine = planned.command.engine();
     let own = engine as usize;
-    let access = Access::of(&planned.command, config);
+    let access = planned.access(config);
     let depth = |memory: Memory| match memory {
         Memory::Activation => config.activation_depth,
         Memory::Weight => config.weight_depth,
         Memory::Parameter => config.parameter_depth,
         Memory::Accumulator => config.accumulator_depth,
         Memory::Table => config.tables,
+        Memory::Scalar => Config::SCALARS,
+        Memory::Scale => config.scale_depth(),
         Memory::Workspace => usize::MAX,
     };
     for span in access.reads.iter().chain(&access.writes) {
@@ -204,7 +220,8 @@ fn check_accesses(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use frugal_isa::command::{End, Load, Matrix, Store, Vector};
+    use crate::access::{Access, Span};
+    use frugal_isa::command::{Barrier, End, Load, Matrix, Store, Vector};
 
     const INPUT: Value = Value(0);
     const WEIGHTS: Value = Value(1);
@@ -217,6 +234,7 @@ mod tests {
             reads: reads.to_vec(),
             writes: Some(writes),
             padded: false,
+            access: None,
         }
     }
 
@@ -264,7 +282,7 @@ mod tests {
             all.push(planned(store, &[copy], OUTPUT));
         }
         let mut commands: Vec<Command> = all.iter().map(|p| p.command.clone()).collect();
-        crate::tokens::insert(&mut commands, &config());
+        crate::tokens::insert(&mut commands, &[], &config());
         for (p, command) in all.iter_mut().zip(commands) {
             p.command = command;
         }
@@ -274,6 +292,7 @@ mod tests {
             reads: vec![],
             writes: None,
             padded: false,
+            access: None,
         });
         all
     }
@@ -328,6 +347,33 @@ mod tests {
         let Command::Load(load) = &mut program[0].command else { panic!("a load") };
         load.address = 1 << 16;
         assert!(matches!(run(&program), Err(CheckError::Encode { index: 0, .. })));
+    }
+
+    #[test]
+    fn a_barrier_orders_the_engines_that_it_waits_for() {
+        let load = planned(Load { base_register: 1, row_bytes: 16, ..Load::default() }, &[INPUT], INPUT);
+        let store = planned(Store { base_register: 1, row_bytes: 16, ..Store::default() }, &[INPUT], OUTPUT);
+        let barrier = |engines| Planned {
+            command: Barrier { engines, ..Barrier::default() }.into(),
+            ..planned(End::default(), &[], INPUT)
+        };
+        let with = |engines| run(&[load.clone(), barrier(engines), store.clone()]);
+        for engines in [0, 1, 9, 15] {
+            with(engines).expect("the load has finished");
+        }
+        for engines in [2, 4, 8, 14] {
+            assert!(matches!(with(engines), Err(CheckError::Unordered { .. })), "{engines}");
+        }
+    }
+
+    #[test]
+    fn given_accesses_take_the_place_of_the_command_s_own() {
+        let mut load = planned(Load { base_register: 1, row_bytes: 16, ..Load::default() }, &[INPUT], INPUT);
+        let addresses = 0..config().activation_depth as u32 + 1;
+        let all = Span { memory: Memory::Activation, addresses };
+        load.access = Some(Access { reads: vec![], writes: vec![all] });
+        let error = run(&[load]).expect_err("beyond the scratchpad");
+        assert!(matches!(error, CheckError::Bounds { memory: Memory::Activation, .. }), "{error}");
     }
 
     #[test]

@@ -90,6 +90,7 @@ fn work(command: &Command, config: &Config, model: &CostModel) -> Work {
             let rate = match (load.space, load.layout) {
                 (space::ACTIVATION, _) => config.rows.min(bus),
                 (space::WEIGHT, layout::ROW) => config.cols.min(bus),
+                (space::WEIGHT, layout::SCALES) => config.scale_row_bytes().min(bus),
                 _ => bus,
             };
             let cycles = f64::from(load.rows) * f64::from(load.row_bytes.div_ceil(rate as u32));
@@ -104,7 +105,11 @@ fn work(command: &Command, config: &Config, model: &CostModel) -> Work {
             Work { latency: model.store_latency / 2.0, drain: model.store_latency / 2.0, cycles, ..base }
         }
         Command::Matrix(m) => {
-            let channels = if m.depthwise { config.rows } else { config.cols };
+            let channels = match (m.depthwise, m.four_bit) {
+                (true, _) => config.rows,
+                (false, true) => 2 * config.cols,
+                (false, false) => config.cols,
+            };
             let groups = (channels / config.lanes) as f64;
             let steps = f64::from(m.kernel_y) * f64::from(m.kernel_x) * f64::from(m.channels);
             let rows = f64::from(m.tiles) * f64::from(m.outputs_y);

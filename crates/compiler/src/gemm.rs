@@ -345,7 +345,14 @@ impl Builder<'_> {
 
     fn push(&mut self, command: impl Into<Command>, reads: Vec<Value>, writes: Value) {
         let padded = self.config.rows < 16;
-        self.planned.push(Planned { command: command.into(), layer: 0, reads, writes: Some(writes), padded });
+        self.planned.push(Planned {
+            command: command.into(),
+            layer: 0,
+            reads,
+            writes: Some(writes),
+            padded,
+            access: None,
+        });
     }
 
     fn all_tiles(&self) -> usize {

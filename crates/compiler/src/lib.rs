@@ -188,7 +188,8 @@ fn finish(
 ) -> Result<(), check::CheckError> {
     let layer = planned.last().map_or(0, |p| p.layer);
     let mut commands: Vec<Command> = planned.iter().map(|p| p.command.clone()).collect();
-    tokens::insert(&mut commands, config);
+    let accesses: Vec<_> = planned.iter().map(|p| p.access.clone()).collect();
+    tokens::insert(&mut commands, &accesses, config);
     for (p, command) in planned.iter_mut().zip(commands) {
         p.command = command;
     }
@@ -198,6 +199,7 @@ fn finish(
         reads: vec![],
         writes: None,
         padded: false,
+        access: None,
     });
     check::check(planned, config, initial)
 }

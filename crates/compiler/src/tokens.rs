@@ -2,6 +2,10 @@
 //!
 //! Every pair of conflicting accesses becomes a dependency of the later command on the earlier one, in program order. A
 //! vector clock for each engine tells which dependencies already follow from tokens taken before; the others cost a token.
+//!
+//! Control commands have no accesses and get no tokens. The pass takes commands to be executed once, in the order given: whoever emits
+//! loops calls it for each straight piece, with a barrier in between. A command that an `adjust` changes does not say itself what it
+//! reads and writes: [`insert`] takes that from the planner.
 
 use crate::access::{Access, Memory};
 use frugal_isa::{Command, Config, Engine};
@@ -38,8 +42,9 @@ impl Tracker {
 }
 
 /// For each command, what its accesses wait for. Commands of one engine start in order, which is not repeated here.
-pub fn dependencies<'a>(
+fn dependencies<'a>(
     commands: impl Iterator<Item = &'a Command> + Clone,
+    accesses: &[Option<Access>],
     config: &Config,
 ) -> Vec<Dependencies> {
     let engines: Vec<Engine> = commands.clone().map(Command::engine).collect();
@@ -49,7 +54,8 @@ pub fn dependencies<'a>(
         let mut needed: Dependencies = [None; 4];
         let engine = engines[index];
         let own = engine as usize;
-        let access = Access::of(command, config);
+        let given = accesses.get(index).cloned().flatten();
+        let access = given.unwrap_or_else(|| Access::of(command, config));
         let mut need = |earlier: u32, same_engine_too: bool| {
             if earlier != NONE && earlier != index as u32 {
                 let from = engines[earlier as usize];
@@ -81,8 +87,10 @@ pub fn dependencies<'a>(
 }
 
 /// Sets the wait and signal masks of all commands.
-pub fn insert(commands: &mut [Command], config: &Config) {
-    let dependencies = dependencies(commands.iter(), config);
+///
+/// `accesses` are those that commands do not say themselves, by index: `None`, or nothing at all, for the others.
+pub fn insert(commands: &mut [Command], accesses: &[Option<Access>], config: &Config) {
+    let dependencies = dependencies(commands.iter(), accesses, config);
     // Commands of each engine known to be finished when the last command of an engine started.
     let mut clocks = [[0u32; 4]; 4];
     let mut counts = [0u32; 4];
@@ -147,7 +155,7 @@ mod tests {
             Command::from(matrix)
         };
         let mut commands: Vec<Command> = (0..2000).map(load).chain((0..2000).map(product)).collect();
-        insert(&mut commands, &config);
+        insert(&mut commands, &[], &config);
         let mut under_way = 0usize;
         for command in &commands {
             under_way -= usize::from(command.tokens().wait != 0);

@@ -123,6 +123,7 @@ fn any_config() -> impl Strategy<Value = Config> {
             parameter_depth: (1 << parameter).max(2 * rows / lanes),
             accumulator_depth: 1 << accumulator,
             tables: 2,
+            four_bit: true,
             depthwise_taps: cols.min(4),
             queue_depth: 1 << queue,
             bus_bits: if wide { 128 } else { 64 },

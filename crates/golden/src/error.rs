@@ -36,7 +36,9 @@ impl GoldenError {
                 Fault::Illegal(DecodeError::UnknownOpcode(_)) => Some(StatusCode::IllegalOpcode),
                 // The hardware ignores bits outside the fields.
                 Fault::Illegal(DecodeError::ReservedBits { .. }) => None,
-                Fault::Illegal(_) | Fault::AdjustedControl => Some(StatusCode::IllegalField),
+                Fault::Illegal(_) | Fault::AdjustedControl | Fault::FourBit { .. } => {
+                    Some(StatusCode::IllegalField)
+                }
                 Fault::BusAddress { .. } if *engine == Engine::Store => Some(StatusCode::WriteError),
                 Fault::BusAddress { .. } => Some(StatusCode::ReadError),
                 _ => None,
@@ -69,6 +71,8 @@ pub enum Fault {
     BusAddress { access: &'static str, address: u32, end: u64, size: usize },
     #[error("{field} is {value}; it must be a multiple of {quantum}")]
     Lane { field: &'static str, value: u32, quantum: usize },
+    #[error("configuration '{config}' has no 4-bit weights")]
+    FourBit { config: String },
     #[error("first_row is {value}; it must be below {limit}")]
     FirstRow { value: u32, limit: usize },
     #[error(

@@ -19,7 +19,7 @@
 //! Commands are known by their *sequence number*, the count of commands dispatched before: in a loop, a command of the program
 //! has many.
 //!
-//! A cell is a tile, a parameter group, an accumulator row, a scalar, 16 bytes behind the bus, or the part of an activation vector
+//! A cell is a tile, a parameter group, an accumulator row, a row of group scales, a scalar, 16 bytes behind the bus, or the part of an activation vector
 //! that one result of the output stage covers. Reads of activations concern whole vectors, for a memory must not be read at
 //! an address in the cycle that writes any part of it.
 
@@ -126,7 +126,7 @@ struct Place {
 }
 
 /// On-chip memories.
-pub(crate) const MEMORIES: usize = 6;
+pub(crate) const MEMORIES: usize = 7;
 
 /// State of the checker over one run.
 pub(crate) struct Hazards {
@@ -175,6 +175,7 @@ impl Hazards {
                 cells(MemoryKind::Accumulator, 1),
                 cells(MemoryKind::Table, 1),
                 cells(MemoryKind::Scalar, 1),
+                cells(MemoryKind::Scale, 1),
             ],
             bus: HashMap::new(),
         }

@@ -88,6 +88,8 @@ pub(crate) struct Chip {
     pub table: Vec<i8>,
     /// Words of the scalar memory; zero when a program starts.
     pub scalar: Vec<u32>,
+    /// For 4-bit weights: two scales a column and row, those of the low weights first.
+    pub scale: Vec<u8>,
     /// For each step of a depthwise reduction, the vectors of the results before: the latest first.
     pub history: Vec<u8>,
 }
@@ -110,6 +112,7 @@ impl Machine {
             accumulator: vec![0; config.accumulator_depth * config.lanes],
             table: vec![0; config.tables * Config::TABLE_BYTES],
             scalar: vec![0; Config::SCALARS],
+            scale: vec![0; config.scale_depth() * config.scale_row_bytes()],
             history: vec![0; Config::DEPTHWISE_STEPS * (config.depthwise_taps - 1) * config.rows],
         };
         Ok(Machine { config: config.clone(), chip })
@@ -174,6 +177,16 @@ impl Machine {
         &self.chip.scalar
     }
 
+    /// All group scales, [`Config::scale_row_bytes`] a row.
+    pub fn scale(&self) -> &[u8] {
+        &self.chip.scale
+    }
+
+    /// All group scales, to preset for a test.
+    pub fn scale_mut(&mut self) -> &mut [u8] {
+        &mut self.chip.scale
+    }
+
     /// Runs a program with the default options.
     pub fn run(
         &mut self,
@@ -205,6 +218,7 @@ impl Machine {
             config.accumulator_depth,
             config.tables,
             Config::SCALARS,
+            config.scale_depth(),
         ];
         let hazards = options.check_hazards.then(|| Hazards::new(depths, config.rows / config.lanes));
         self.chip.scalar.fill(0);

@@ -17,6 +17,8 @@ pub enum MemoryKind {
     Table,
     /// Addresses are words.
     Scalar,
+    /// Addresses are rows of group scales.
+    Scale,
     /// Behind the memory bus; addresses are bytes.
     Bus,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for MemoryKind {
             MemoryKind::Accumulator => "accumulator memory",
             MemoryKind::Table => "table memory",
             MemoryKind::Scalar => "scalar memory",
+            MemoryKind::Scale => "memory of group scales",
             MemoryKind::Bus => "bus memory",
         })
     }

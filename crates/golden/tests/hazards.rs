@@ -1,7 +1,7 @@
 //! The hazard checker: what it must find and what it must let pass.
 
 use frugal_golden::{Hazard, HazardKind, Machine, Memory, MemoryKind, Policy, RunOptions};
-use frugal_isa::command::{space, End, Load, Matrix, Store, Tokens, Vector};
+use frugal_isa::command::{layout, space, End, Load, Matrix, Store, Tokens, Vector};
 use frugal_isa::{Command, Config, Engine};
 use Engine::{Load as L, Matrix as M, Store as S, Vector as V};
 
@@ -93,6 +93,41 @@ fn a_read_needs_the_writers_token() {
     let with =
         [load(space::ACCUMULATOR, 0, tokens(&[], &[V])), Vector { tokens: tokens(&[L], &[]), ..rows }.into()];
     assert_eq!(hazard(&with), None);
+}
+
+#[test]
+fn group_scales_and_rows_of_results_need_tokens() {
+    let scales = |tokens| -> Command {
+        Load {
+            tokens,
+            space: space::WEIGHT,
+            layout: layout::SCALES,
+            row_bytes: 16,
+            address: 1,
+            ..Load::default()
+        }
+        .into()
+    };
+    // Tiles 2 and 3 share row 1 of the scales; the result is rows 5 and 6.
+    let matrix = Matrix {
+        four_bit: true,
+        to_accumulator: true,
+        row_results: true,
+        rescale: true,
+        add_row: true,
+        weight_address: 2,
+        channels: 2,
+        output_address: 5,
+        ..Matrix::default()
+    };
+    let product = |tokens: Tokens| -> Command { Matrix { tokens, ..matrix.clone() }.into() };
+    let without = [scales(tokens(&[], &[])), product(tokens(&[], &[]))];
+    assert_hazard(&without, HazardKind::ReadAfterWrite, MemoryKind::Scale, 1, (0, 1));
+    assert_eq!(hazard(&[scales(tokens(&[], &[M])), product(tokens(&[L], &[]))]), None);
+    // A product adds to rows that the one before may still have in the pipeline.
+    let without = [product(tokens(&[], &[])), product(tokens(&[], &[]))];
+    assert_hazard(&without, HazardKind::ReadAfterWrite, MemoryKind::Accumulator, 5, (0, 1));
+    assert_eq!(hazard(&[product(tokens(&[], &[M])), product(tokens(&[M], &[]))]), None);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use frugal_golden::error::QueueState;
 use frugal_golden::{
     Fault, GoldenError, Machine, Memory, MemoryKind, Policy, RunOptions, RunReport, TraceLevel,
 };
-use frugal_isa::command::{space, Barrier, End, Load, Matrix, Store, Tokens, Vector};
+use frugal_isa::command::{layout, space, Barrier, End, Load, Matrix, Store, Tokens, Vector};
 use frugal_isa::register::StatusCode;
 use frugal_isa::{Command, Config, Engine};
 
@@ -214,6 +214,31 @@ fn errors_name_command_and_cause() {
         "reads address 512 of the weight scratchpad, which is 512 deep",
         None,
     );
+    // 'nano' has groups of four tiles.
+    let four_bit = Matrix { four_bit: true, to_accumulator: true, channels: 4, ..Matrix::default() };
+    check(
+        Matrix { weight_address: 6, ..four_bit.clone() }.into(),
+        "weight_address is 6; it must be a multiple of 4",
+        None,
+    );
+    check(
+        Matrix { channels: 3, ..four_bit.clone() }.into(),
+        "kernel_y * kernel_x * channels is 3; it must be a multiple of 4",
+        None,
+    );
+    check(
+        Matrix { tiles: 2, weight_stride_tile: 5, ..four_bit.clone() }.into(),
+        "weight_stride_tile is 5; it must be a multiple of 4",
+        None,
+    );
+    let plain = Config { name: "plain".into(), four_bit: false, ..Config::preset("nano").unwrap() };
+    let scales = Load { space: 1, layout: layout::SCALES, row_bytes: 16, ..Load::default() };
+    for command in [four_bit.into(), scales.into()] {
+        let mut machine = Machine::new(&plain).unwrap();
+        let error = machine.run(&[command, end()], &mut Memory::new(256), [0; 8]).unwrap_err();
+        assert_eq!(error.status(), Some(StatusCode::IllegalField));
+        assert!(error.to_string().contains("configuration 'plain' has no 4-bit weights"), "{error}");
+    }
     let missing = run(&[load(0, 0, Tokens::default())], &RunOptions::default()).unwrap_err();
     assert_eq!(missing.status(), Some(StatusCode::MissingEnd));
     assert!(run(&[], &RunOptions::default()).is_err());

@@ -21,13 +21,19 @@ struct Naive {
     accumulator: Vec<i32>,
     memory: Vec<u8>,
     table: Vec<i8>,
+    scale: Vec<u8>,
     /// For each step of a depthwise reduction, the vectors that it has read.
     seen: Vec<Vec<Vec<i32>>>,
 }
 
-/// Somewhere an address left its memory.
+/// Somewhere an address left its memory, or 4-bit weights do not begin or end with a group.
 struct OutOfDepth;
 type Naively = Result<(), OutOfDepth>;
+
+/// The weight in a nibble.
+fn four_bits(nibble: u8) -> i32 {
+    i32::from(nibble) - if nibble >= 8 { 16 } else { 0 }
+}
 
 fn sixteen(value: i64) -> usize {
     value.rem_euclid(1 << 16) as usize
@@ -109,6 +115,11 @@ impl Naive {
                         *self.table.get_mut(table * 256 + byte % 256).ok_or(OutOfDepth)? = value as i8;
                         continue;
                     }
+                    (space::WEIGHT, layout::SCALES) => {
+                        let row = sixteen((address + i * stride + byte / (2 * c)) as i64);
+                        *self.scale.get_mut(row * 2 * c + byte % (2 * c)).ok_or(OutOfDepth)? = value;
+                        continue;
+                    }
                     (memory, _) => {
                         let width = [r, r * c, 12 * l, 4 * l][memory as usize];
                         (address + i * stride + byte / width, byte % width)
@@ -154,10 +165,16 @@ impl Naive {
         let (r, c) = (self.config.rows, self.config.cols);
         let steps = (m.kernel_y * m.kernel_x * m.channels) as i64;
         let mut results = 0i64;
+        let tile_stride = if m.weight_stride_tile == 0 { steps } else { m.weight_stride_tile as i64 };
+        let group_tiles = r.max(32) as i64 / r as i64;
         for t in 0..m.tiles as i64 {
+            let first_tile = m.weight_address as i64 + t * tile_stride;
+            if m.four_bit && (first_tile % group_tiles != 0 || steps % group_tiles != 0) {
+                return Err(OutOfDepth);
+            }
             for y in 0..m.outputs_y as i64 {
                 for x in 0..m.outputs_x as i64 {
-                    let mut sums = vec![0i32; c];
+                    let mut sums = vec![0i32; if m.four_bit { 2 * c } else { c }];
                     if m.depthwise {
                         sums = self.depthwise(m, t, y, x)?;
                     }
@@ -182,8 +199,7 @@ impl Naive {
                                         + kx * m.stride_kernel_x as i64
                                         + channel * m.stride_channel as i64;
                                     let tile = sixteen(
-                                        m.weight_address as i64
-                                            + t * steps
+                                        first_tile
                                             + (ky * m.kernel_x as i64 + kx) * m.channels as i64
                                             + channel,
                                     );
@@ -193,8 +209,16 @@ impl Naive {
                                         } else {
                                             m.pad_value
                                         };
-                                        let w = *self.weight.get((tile * c + j) * r + k).ok_or(OutOfDepth)?;
-                                        *sum = sum.wrapping_add(a * i32::from(w));
+                                        let w =
+                                            *self.weight.get((tile * c + j % c) * r + k).ok_or(OutOfDepth)?;
+                                        let w = if m.four_bit {
+                                            let row = tile / group_tiles as usize;
+                                            let scale = self.scale.get(row * 2 * c + j).ok_or(OutOfDepth)?;
+                                            four_bits(w as u8 >> (4 * (j / c)) & 15) * i32::from(*scale)
+                                        } else {
+                                            i32::from(w)
+                                        };
+                                        *sum = sum.wrapping_add(a * w);
                                     }
                                 }
                             }
@@ -222,8 +246,17 @@ impl Naive {
         for (j, sum) in sums.iter().enumerate() {
             let (g, lane) = (j / l, j % l);
             let group = sixteen(m.parameter_address as i64 + t * (n / l) as i64 + g as i64);
-            let row = sixteen(m.accumulator_address as i64 + number * (n / l) as i64 + g as i64);
-            let parameters = !(m.accumulate && m.to_accumulator);
+            let position = m.output_lane as usize + t as usize * n;
+            let output = m.output_address as i64
+                + y * m.output_stride_y as i64
+                + x * m.output_stride_x as i64
+                + (position / r) as i64 * m.output_stride_tile as i64;
+            let row = if m.row_results {
+                sixteen(output + (position % r / l) as i64 + g as i64)
+            } else {
+                sixteen(m.accumulator_address as i64 + number * (n / l) as i64 + g as i64)
+            };
+            let parameters = !m.accumulate || !m.to_accumulator || m.rescale;
             if (parameters && group >= self.config.parameter_depth)
                 || ((m.accumulate || m.to_accumulator) && row >= self.config.accumulator_depth)
             {
@@ -236,7 +269,7 @@ impl Naive {
                 self.word(first + 4 * lane) as i32
             };
             let v = start.wrapping_add(*sum);
-            if m.to_accumulator {
+            if m.to_accumulator && !m.rescale {
                 self.accumulator[row * l + lane] = v;
                 continue;
             }
@@ -248,15 +281,14 @@ impl Naive {
                 shifts & 31,
                 m.single_rounding,
             );
-            let clamped = scaled.wrapping_add(m.output_zero_point).clamp(m.minimum, m.maximum);
-            let position = m.output_lane as usize + t as usize * n;
-            let vector = sixteen(
-                m.output_address as i64
-                    + y * m.output_stride_y as i64
-                    + x * m.output_stride_x as i64
-                    + (position / r) as i64 * m.output_stride_tile as i64,
-            );
-            self.put(space::ACTIVATION, vector, position % r + j, clamped as u8)?;
+            let scaled = scaled.wrapping_add(m.output_zero_point);
+            if m.to_accumulator {
+                let old = &mut self.accumulator[row * l + lane];
+                *old = if m.add_row { old.wrapping_add(scaled) } else { scaled };
+                continue;
+            }
+            let clamped = scaled.clamp(m.minimum, m.maximum);
+            self.put(space::ACTIVATION, sixteen(output), position % r + j, clamped as u8)?;
         }
         Ok(())
     }
@@ -287,7 +319,8 @@ impl Naive {
             }
             self.seen[step as usize % 64].push(vector);
             let seen = &self.seen[step as usize % 64];
-            let tile = sixteen(m.weight_address as i64 + t * steps + step);
+            let tile_stride = if m.weight_stride_tile == 0 { steps } else { m.weight_stride_tile as i64 };
+            let tile = sixteen(m.weight_address as i64 + t * tile_stride + step);
             for (channel, sum) in sums.iter_mut().enumerate() {
                 let (column, part) = (channel % c, channel / c);
                 for row in part * c..(part + 1) * c {
@@ -443,9 +476,11 @@ fn compare(naive: &Naive, command: Command) -> Result<Option<RunReport>, TestCas
     machine.parameter_mut().copy_from_slice(&naive.parameter);
     machine.accumulator_mut().copy_from_slice(&naive.accumulator);
     machine.table_mut().copy_from_slice(&naive.table);
+    machine.scale_mut().copy_from_slice(&naive.scale);
     let mut memory = Memory::from(naive.memory.clone());
     let mut naive = naive.clone();
     let expected = naive.command(&command);
+    let four_bit = matches!(&command, Command::Matrix(matrix) if matrix.four_bit);
     let commands = [command, End::default().into()];
     let report = machine.run(&commands, &mut memory, BASES);
     match (expected, report) {
@@ -455,11 +490,14 @@ fn compare(naive: &Naive, command: Command) -> Result<Option<RunReport>, TestCas
             prop_assert_eq!(machine.parameter(), &naive.parameter[..]);
             prop_assert_eq!(machine.accumulator(), &naive.accumulator[..]);
             prop_assert_eq!(machine.table(), &naive.table[..]);
+            prop_assert_eq!(machine.scale(), &naive.scale[..]);
             prop_assert!(memory.as_slice() == naive.memory);
             Ok(Some(report))
         }
         (Err(OutOfDepth), Err(GoldenError::Command { index: 0, fault, .. })) => {
-            prop_assert!(matches!(fault, Fault::Depth { .. } | Fault::BusAddress { .. }), "{}", fault);
+            let expected = matches!(fault, Fault::Depth { .. } | Fault::BusAddress { .. })
+                || matches!(fault, Fault::Lane { field, .. } if four_bit && field != "output_lane");
+            prop_assert!(expected, "{}", fault);
             Ok(None)
         }
         (expected, report) => {
@@ -483,6 +521,7 @@ prop_compose! {
             parameter_depth: 64,
             accumulator_depth: 128,
             tables: 2,
+            four_bit: true,
             depthwise_taps: taps,
             queue_depth: 2,
             bus_bits: 64,
@@ -517,6 +556,7 @@ fn filled(config: Config, seed: u64) -> Naive {
         accumulator: (0..config.accumulator_depth * config.lanes).map(|_| (next() as i32) >> 12).collect(),
         memory: (0..MEMORY_BYTES).map(|_| next() as u8).collect(),
         table: (0..256 * config.tables).map(|_| next() as i8).collect(),
+        scale: (0..config.scale_depth() * 2 * config.cols).map(|_| next() as u8).collect(),
         seen: vec![Vec::new(); 64],
         config,
     }
@@ -529,7 +569,7 @@ fn stride() -> impl Strategy<Value = u32> {
 
 prop_compose! {
     fn any_load()(
-        (space, layout) in prop_oneof![(0u32..4, Just(0u32)), (Just(space::WEIGHT), 0u32..3), (Just(space::PARAMETER), Just(1u32))],
+        (space, layout) in prop_oneof![(0u32..4, Just(0u32)), (Just(space::WEIGHT), 0u32..4), (Just(space::PARAMETER), Just(1u32))],
         base_register in prop_oneof![0u32..3, Just(7)],
         offset in 0u32..40, rows in 1u32..12, first_row in 0u32..40, bytes in 1u32..8, memory_stride in 0u32..12,
         address in 0u32..40, stride in stride(),
@@ -557,6 +597,8 @@ prop_compose! {
 prop_compose! {
     fn any_matrix()(
         (accumulate, to_accumulator, single_rounding, depthwise) in any::<(bool, bool, bool, bool)>(),
+        (four_bit, row_results, rescale, add_row) in any::<(bool, bool, bool, bool)>(),
+        weight_stride_tile in prop_oneof![2 => Just(0u32), 1 => stride()],
         skip in 0u32..4,
         (activation_address, weight_address, parameter_address, accumulator_address, output_address)
             in (0u32..60, 0u32..30, 0u32..16, 0u32..60, 0u32..100),
@@ -567,7 +609,11 @@ prop_compose! {
         steps in prop::array::uniform4(0u32..3),
         (pad_value, output_zero_point, low, high, output_lane) in any::<(i8, i8, i8, i8, u8)>(),
     ) -> Matrix {
+        let rescale = rescale && to_accumulator;
+        let row_results = row_results && to_accumulator;
         Matrix {
+            four_bit: four_bit && to_accumulator && !depthwise, row_results, rescale,
+            add_row: add_row && rescale && row_results && !accumulate, weight_stride_tile,
             accumulate, to_accumulator, single_rounding, depthwise, skip: skip % outputs_x, activation_address, weight_address, parameter_address,
             accumulator_address, output_address, output_lane: output_lane.into(), pad_value: pad_value.into(),
             channels, kernel_x, kernel_y, outputs_x, outputs_y, tiles, output_zero_point: output_zero_point.into(),
@@ -668,6 +714,16 @@ proptest! {
     fn matrix_computes_as_the_page_says(config in any_config(), matrix in any_matrix(), seed: u64) {
         let mut matrix = matrix;
         let channels = if matrix.depthwise { config.rows } else { config.cols };
+        let channels = if matrix.four_bit { (2 * channels).min(config.rows) } else { channels };
+        if matrix.four_bit {
+            // Whole groups, often.
+            let tiles = config.rows.max(32) as u32 / config.rows as u32;
+            matrix.weight_address = matrix.weight_address / tiles * tiles;
+            matrix.weight_stride_tile = matrix.weight_stride_tile / tiles * tiles;
+            if seed % 8 != 0 {
+                matrix.channels *= tiles;
+            }
+        }
         matrix.output_lane = matrix.output_lane / channels as u32 * channels as u32;
         let results = matrix.tiles * matrix.outputs_x * matrix.outputs_y;
         let steps = u64::from(results * matrix.kernel_x * matrix.kernel_y * matrix.channels);

@@ -28,6 +28,9 @@ pub struct Config {
     /// Tables of 256 int8 values of the vector unit: 1 to 8.
     #[serde(default = "default_tables")]
     pub tables: usize,
+    /// Whether a multiplier also takes two 4-bit weights at a time, with a memory of group scales.
+    #[serde(default = "default_four_bit")]
+    pub four_bit: bool,
     /// Commands that each engine's queue holds.
     pub queue_depth: usize,
     /// Data bits of the memory bus: 64 or 128.
@@ -49,6 +52,10 @@ fn default_depthwise_taps() -> usize {
 
 fn default_tables() -> usize {
     4
+}
+
+fn default_four_bit() -> bool {
+    true
 }
 
 impl Config {
@@ -75,6 +82,7 @@ impl Config {
             accumulator_depth: 1024,
             depthwise_taps: default_depthwise_taps(),
             tables: default_tables(),
+            four_bit: default_four_bit(),
             queue_depth: 8,
             bus_bits: 64,
         })
@@ -98,7 +106,9 @@ impl Config {
         check("bus_bits", self.bus_bits, 64, 128)?;
         check("rows", self.rows, 8, 64)?;
         check("cols", self.cols, 2, self.rows)?;
-        check("lanes", self.lanes, 2, self.cols)?;
+        // The output stage hands out a result in at most 32 groups, one of 4-bit weights being twice as many columns.
+        let fewest_lanes = if self.four_bit { (self.cols / 16).max(2) } else { 2 };
+        check("lanes", self.lanes, fewest_lanes, self.cols)?;
         check("activation_depth", self.activation_depth, 16, 65536)?;
         check("weight_depth", self.weight_depth, 4, 65536)?;
         // A depthwise tile takes the parameters of a whole vector of channels, and transfers move vectors in pairs.
@@ -123,14 +133,28 @@ impl Config {
     /// Words of the scalar memory.
     pub const SCALARS: usize = 256;
 
+    /// Channels of the widest result of the MAC array: depthwise `rows`, with 4-bit weights two a column.
+    pub fn result_channels(&self) -> usize {
+        if self.four_bit {
+            self.rows.max(2 * self.cols)
+        } else {
+            self.rows
+        }
+    }
+
     /// Rows of a reduction that share a group scale of 4-bit weights.
     pub fn scale_group(&self) -> usize {
         self.rows.max(32)
     }
 
+    /// Weight tiles that share a row of group scales.
+    pub fn scale_tiles(&self) -> usize {
+        self.scale_group() / self.rows
+    }
+
     /// Rows of group scales: one for each group of weight tiles.
     pub fn scale_depth(&self) -> usize {
-        self.weight_depth * self.rows / self.scale_group()
+        self.weight_depth / self.scale_tiles()
     }
 
     /// Bytes of one row of group scales: one for each of the two weights of every column.
@@ -175,6 +199,28 @@ mod tests {
                 Config::preset(name).unwrap().with_bus_bits(bus).validate().unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_file_need_not_name_what_has_a_default() {
+        let base = Config::preset("base").unwrap();
+        let mut fields = serde_json::to_value(&base).unwrap();
+        for name in ["depthwise_taps", "tables", "four_bit"] {
+            fields.as_object_mut().unwrap().remove(name).unwrap();
+        }
+        assert_eq!(serde_json::from_value::<Config>(fields).unwrap(), base);
+        let plain = Config { four_bit: false, ..base };
+        let text = serde_json::to_string(&plain).unwrap();
+        assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), plain);
+    }
+
+    #[test]
+    fn results_of_four_bit_weights_leave_in_at_most_32_groups() {
+        let mut config = Config { rows: 64, cols: 64, lanes: 2, ..Config::preset("huge").unwrap() };
+        let text = config.validate().unwrap_err().to_string();
+        assert_eq!(text, "configuration 'huge': lanes is 2; it must be a power of two from 4 to 64");
+        config.four_bit = false;
+        config.validate().unwrap();
     }
 
     #[test]

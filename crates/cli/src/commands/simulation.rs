@@ -104,7 +104,7 @@ struct Array {
 
 impl Array {
     fn new(config: &Config) -> anyhow::Result<Array> {
-        let array = MacArray::new(config.rows, config.cols, config.depthwise_taps);
+        let array = MacArray::new(config.rows, config.cols, config.depthwise_taps, config.four_bit);
         let file = emit::emit(&array, "mac_array", "The MAC array alone, to measure the simulator with.")?;
         let mut model = {
             let _spinner = Spinner::start("building the simulator of the MAC array (the first time only)");

@@ -8,14 +8,14 @@ use frugal_profile::{OccupancyInterval, OnChip};
 /// The memories of a program's addresses have 16-bit addresses.
 const ADDRESSES: usize = 1 << 16;
 
-/// `None` for what is not shown: the memory behind the bus, and the tables of the vector unit.
+/// `None` for what is not shown: the memory behind the bus, tables, group scales and scalars.
 fn on_chip(memory: Memory) -> Option<OnChip> {
     match memory {
         Memory::Activation => Some(OnChip::Activation),
         Memory::Weight => Some(OnChip::Weight),
         Memory::Parameter => Some(OnChip::Parameter),
         Memory::Accumulator => Some(OnChip::Accumulator),
-        Memory::Table | Memory::Workspace => None,
+        Memory::Table | Memory::Scale | Memory::Scalar | Memory::Workspace => None,
     }
 }
 

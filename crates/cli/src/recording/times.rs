@@ -26,6 +26,8 @@ pub enum TimeError {
          {commands} for it: please report this"
     )]
     Commands { engine: &'static str, starts: usize, finishes: usize, commands: usize },
+    #[error("the program has branches: its commands run more or less than once, which profiles do not show")]
+    Branches,
     #[error("the cycle model finds no end of the program: please report this")]
     Stuck,
 }
@@ -33,6 +35,9 @@ pub enum TimeError {
 /// The times that were recorded. Engines take their commands in program order, so the n-th start and the n-th finish of an
 /// engine are those of its n-th command.
 pub fn measured(program: &Program, recording: &Recording) -> Result<Vec<Time>, TimeError> {
+    if program.commands.iter().any(|command| matches!(command, Command::Branch(_))) {
+        return Err(TimeError::Branches);
+    }
     let mut times = vec![Time::default(); program.commands.len()];
     for (engine, recorded) in Engine::QUEUED.into_iter().zip(&recording.engines) {
         let commands: Vec<usize> =

@@ -183,7 +183,7 @@ impl Emitter<'_> {
     fn push(&mut self, command: impl Into<Command>, reads: Vec<Value>, writes: Option<Value>) {
         let padded = vector_quantum(self.config) > 1;
         let layer = self.layer as u32;
-        self.planned.push(Planned { command: command.into(), layer, reads, writes, padded });
+        self.planned.push(Planned { command: command.into(), layer, reads, writes, padded, access: None });
     }
 
     fn value(&mut self) -> Value {

@@ -20,6 +20,23 @@ fn accumulate_tile<const R: usize>(vector: &[u8], tile: &[u8], sums: &mut [i32])
     }
 }
 
+/// Adds the scaled dot products of a step with 4-bit weights: those of the low halves of all bytes, then those of the high ones.
+fn accumulate_four_bit<const R: usize>(vector: &[u8], tile: &[u8], scales: &[u8], sums: &mut [i32]) {
+    let vector: &[u8; R] = vector.try_into().expect("a whole vector");
+    let (low_sums, high_sums) = sums.split_at_mut(scales.len() / 2);
+    let (low_scales, high_scales) = scales.split_at(scales.len() / 2);
+    for (j, column) in tile.chunks_exact(R).enumerate() {
+        let (mut low, mut high) = (0, 0);
+        for (value, weights) in vector.iter().zip(column) {
+            let value = i32::from(*value as i8);
+            low += value * i32::from((*weights << 4) as i8 >> 4);
+            high += value * i32::from(*weights as i8 >> 4);
+        }
+        low_sums[j] = low_sums[j].wrapping_add(low * i32::from(low_scales[j]));
+        high_sums[j] = high_sums[j].wrapping_add(high * i32::from(high_scales[j]));
+    }
+}
+
 /// Adds the products of a depthwise step. `column` holds the vector of this result's step and of those before, latest first: row
 /// k of a part of `cols` rows takes pixel k of the channel, and rows without a pixel the vector's own lanes.
 fn accumulate_depthwise<const R: usize>(column: &[u8], tile: &[u8], cols: usize, sums: &mut [i32]) {
@@ -64,7 +81,7 @@ impl Execution<'_> {
         let lanes = self.config.lanes;
         let groups = channels / lanes;
         let mut result = Vec::with_capacity(channels);
-        if m.accumulate && m.to_accumulator {
+        if m.accumulate && m.to_accumulator && !m.rescale {
             result.resize(channels, Lane::default());
             return Ok(result);
         }
@@ -86,9 +103,18 @@ impl Execution<'_> {
     }
 
     pub(super) fn matrix(&mut self, m: &Matrix) -> Result<(), Stop> {
-        let channels = if m.depthwise { self.config.rows } else { self.config.cols };
-        if !m.to_accumulator && m.output_lane as usize % channels != 0 {
-            return Err(Fault::Lane { field: "output_lane", value: m.output_lane, quantum: channels }.into());
+        let channels = match (m.depthwise, m.four_bit) {
+            (true, _) => self.config.rows,
+            (false, true) => 2 * self.config.cols,
+            (false, false) => self.config.cols,
+        };
+        let quantum = channels.min(self.config.rows);
+        if (!m.to_accumulator || m.row_results) && m.output_lane as usize % quantum != 0 {
+            return Err(Fault::Lane { field: "output_lane", value: m.output_lane, quantum }.into());
+        }
+        if m.four_bit {
+            self.needs_four_bit()?;
+            self.scale_groups(m)?;
         }
         let mut sums = vec![0; channels];
         let mut number = 0u32;
@@ -113,6 +139,21 @@ impl Execution<'_> {
         Ok(())
     }
 
+    /// With 4-bit weights a column tile holds whole groups of the reduction.
+    fn scale_groups(&self, m: &Matrix) -> Result<(), Stop> {
+        let quantum = self.config.scale_tiles();
+        for (field, value) in [
+            ("weight_address", m.weight_address),
+            ("weight_stride_tile", if m.tiles > 1 { m.weight_stride_tile } else { 0 }),
+            ("kernel_y * kernel_x * channels", m.kernel_y.wrapping_mul(m.kernel_x).wrapping_mul(m.channels)),
+        ] {
+            if value as usize % quantum != 0 {
+                return Err(Fault::Lane { field, value, quantum }.into());
+            }
+        }
+        Ok(())
+    }
+
     /// All steps of one result.
     fn reduce<const R: usize>(
         &mut self,
@@ -124,7 +165,8 @@ impl Execution<'_> {
     ) -> Result<(), Stop> {
         let tile_bytes = self.config.tile_bytes();
         let steps = m.kernel_y.wrapping_mul(m.kernel_x).wrapping_mul(m.channels);
-        let mut tile = m.weight_address.wrapping_add(t.wrapping_mul(steps));
+        let tile_stride = if m.weight_stride_tile == 0 { steps } else { m.weight_stride_tile };
+        let mut tile = m.weight_address.wrapping_add(t.wrapping_mul(tile_stride));
         let source_stride = if m.depthwise { m.stride_channel } else { 0 };
         let mut step = 0;
         let origin = m
@@ -155,8 +197,18 @@ impl Execution<'_> {
                     } else {
                         pad
                     };
+                    let scales = if m.four_bit {
+                        let width = self.config.scale_row_bytes();
+                        let row = tile as u16 / self.config.scale_tiles() as u16;
+                        let row = self.reads(MemoryKind::Scale, row, 0..width)?;
+                        row * width..(row + 1) * width
+                    } else {
+                        0..0
+                    };
                     let tile_weights = &self.chip.weight[weights];
-                    if m.depthwise {
+                    if m.four_bit {
+                        accumulate_four_bit::<R>(&vector, tile_weights, &self.chip.scale[scales], sums);
+                    } else if m.depthwise {
                         let remembered = (self.config.depthwise_taps - 1) * R;
                         let row = step % Config::DEPTHWISE_STEPS * remembered;
                         let history = &mut self.chip.history[row..row + remembered];
@@ -177,7 +229,7 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Bias or partial sum, then requantised lanes or raw sums, group by group.
+    /// Bias or partial sum, then requantised lanes, requantised rows or raw sums, group by group.
     fn result(
         &mut self,
         m: &Matrix,
@@ -190,7 +242,8 @@ impl Execution<'_> {
         let channels = sums.len();
         let mode = rounding(m.single_rounding);
         let first_lane = m.output_lane as usize + t as usize * channels;
-        let vector = m
+        // Of vectors, or of accumulator rows.
+        let output = m
             .output_address
             .wrapping_add(y.wrapping_mul(m.output_stride_y))
             .wrapping_add(x.wrapping_mul(m.output_stride_x))
@@ -198,10 +251,12 @@ impl Execution<'_> {
         // Lanes are at most 64.
         let (mut values, mut bytes) = ([0i32; 64], [0u8; 64]);
         for g in 0..channels / lanes {
-            let row = m
-                .accumulator_address
-                .wrapping_add(number.wrapping_mul((channels / lanes) as u32))
-                .wrapping_add(g as u32);
+            let first_row = if m.row_results {
+                output.wrapping_add((first_lane % rows / lanes) as u32)
+            } else {
+                m.accumulator_address.wrapping_add(number.wrapping_mul((channels / lanes) as u32))
+            };
+            let row = first_row.wrapping_add(g as u32);
             let group = g * lanes..(g + 1) * lanes;
             if m.accumulate {
                 let first = self.accumulator_row(row as u16)?;
@@ -214,7 +269,18 @@ impl Execution<'_> {
             for (value, sum) in values.iter_mut().zip(&sums[group.clone()]) {
                 *value = value.wrapping_add(*sum);
             }
-            if m.to_accumulator {
+            if m.rescale {
+                for (value, lane) in values.iter_mut().zip(&parameters[group]) {
+                    *value = requantise(*value, lane.multiplier(), mode).wrapping_add(m.output_zero_point);
+                }
+                if m.add_row {
+                    let first = self.accumulator_row(row as u16)?;
+                    for (value, old) in values.iter_mut().zip(&self.chip.accumulator[first..first + lanes]) {
+                        *value = value.wrapping_add(*old);
+                    }
+                }
+                self.write_accumulator(row as u16, &values[..lanes])?;
+            } else if m.to_accumulator {
                 self.write_accumulator(row as u16, &values[..lanes])?;
             } else {
                 for ((byte, value), lane) in bytes.iter_mut().zip(values).zip(&parameters[group]) {
@@ -222,7 +288,7 @@ impl Execution<'_> {
                     *byte = clamp(scaled, m.minimum, m.maximum);
                 }
                 let first_byte = first_lane % rows + g * lanes;
-                self.write_bytes(MemoryKind::Activation, vector as u16, first_byte, &bytes[..lanes])?;
+                self.write_bytes(MemoryKind::Activation, output as u16, first_byte, &bytes[..lanes])?;
             }
         }
         Ok(())

@@ -87,6 +87,7 @@ impl Execution<'_> {
             MemoryKind::Accumulator => (config.accumulator_depth, 4 * config.lanes),
             MemoryKind::Table => (config.tables, Config::TABLE_BYTES),
             MemoryKind::Scalar => (Config::SCALARS, 4),
+            MemoryKind::Scale => (config.scale_depth(), config.scale_row_bytes()),
             MemoryKind::Bus => (self.memory.len(), 1),
         }
     }
@@ -135,6 +136,7 @@ impl Execution<'_> {
             MemoryKind::Activation => &mut self.chip.activation,
             MemoryKind::Weight => &mut self.chip.weight,
             MemoryKind::Parameter => &mut self.chip.parameter,
+            MemoryKind::Scale => &mut self.chip.scale,
             MemoryKind::Accumulator => {
                 let values = &mut self.chip.accumulator[start / 4..][..bytes.len() / 4];
                 for (value, word) in values.iter_mut().zip(bytes.chunks_exact(4)) {
@@ -180,6 +182,15 @@ impl Execution<'_> {
         }
         self.chip.accumulator[row * values.len()..][..values.len()].copy_from_slice(values);
         Ok(())
+    }
+
+    /// Refuses what needs the hardware of 4-bit weights where there is none.
+    fn needs_four_bit(&self) -> Result<(), Stop> {
+        if self.config.four_bit {
+            Ok(())
+        } else {
+            Err(Fault::FourBit { config: self.config.name.clone() }.into())
+        }
     }
 
     /// Announces the read of an accumulator row and returns the index of its first value.

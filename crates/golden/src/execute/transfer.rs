@@ -8,6 +8,7 @@ use frugal_isa::command::{layout, space, Load, Store};
 fn memory_of(value: u32, layout: u32) -> MemoryKind {
     match value {
         space::ACTIVATION => MemoryKind::Activation,
+        space::WEIGHT if layout == layout::SCALES => MemoryKind::Scale,
         space::WEIGHT => MemoryKind::Weight,
         space::PARAMETER if layout == layout::TABLE => MemoryKind::Table,
         space::PARAMETER if layout == layout::SCALARS => MemoryKind::Scalar,
@@ -33,6 +34,9 @@ impl Execution<'_> {
         };
         if load.first_row as usize >= limit {
             return Err(Fault::FirstRow { value: load.first_row, limit }.into());
+        }
+        if memory_of(load.space, load.layout) == MemoryKind::Scale {
+            self.needs_four_bit()?;
         }
         let mut bytes = vec![0; length];
         for row in 0..load.rows {

@@ -1,0 +1,623 @@
+//! A column of the MAC array whose multipliers take an 8-bit weight or two 4-bit ones.
+//!
+//! ```text
+//! activation -+-> PackedMultiplier --+--> adder tree of low halves --+--> PackedSums --> accumulators
+//! weight byte-+   (2 registers)      +--> adder tree of high halves -+    (roots, scales)
+//!                                    (a part's subtrees)             +--> NibbleSum, delay --^
+//! ```
+//! A multiplier works on `high * 2^12 + low`: the weight's high nibble, signed, and its low one, 0..=15. |activation * low| is less than
+//! 2^11, so both products can be read from the one, the high one up to a carry that the low one's sign tells. The carries cost no adders of
+//! their own: a high product leaves as a word of *halves* (it stands for half of itself, rounded up, so its last bit is the carry), and a
+//! node of the high tree, [`HalvesSum`], takes one carry in and passes the other one on. Only the last multiplier of each part settles its
+//! carry at once, so that nothing remains at the roots.
+//!
+//! * 8-bit weights: a column's sum is 16 * high + low.
+//! * 4-bit weights: the low nibble stands for low - 8 (its top bit is inverted on the way in), so 8 times the sum of all activations,
+//!   which all columns share ([`ActivationSum`]), is taken off the low sum; each sum is then multiplied by its group's scale.
+//!
+//! There are as many accumulators as parts, but at least two: accumulator k of column j has channel `k * cols + j`, in depthwise steps (part
+//! k) as with 4-bit weights (0 low, 1 high). 8-bit sums are in accumulator 0.
+
+use crate::emit::describe;
+use crate::lanes::SplitBytes;
+use crate::leaves::{inputs, outputs, sign_extend, Accumulate, DelayLine, PairSum};
+use rust_hdl_core::prelude::*;
+use std::collections::VecDeque;
+
+/// Products of an activation with both nibbles of a weight, in one multiplication of 8 x 17 bits.
+#[derive(LogicBlock)]
+pub struct PackedMultiplier {
+    pub clock: Signal<In, Clock>,
+    pub activation: Signal<In, Bits<8>>,
+    pub weight: Signal<In, Bits<8>>,
+    /// The low nibble is a weight of its own: its top bit is inverted.
+    pub four_bit: Signal<In, Bit>,
+    /// Activation times low nibble, 0..=15, sign-extended from 12 bits.
+    pub low: Signal<Out, Bits<32>>,
+    /// Activation times high nibble, signed, in halves, sign-extended from 13 bits.
+    pub high: Signal<Out, Bits<32>>,
+    /// The high product is exact: its last bit is 0.
+    _settles: bool,
+    _operands: (i8, u8),
+    _product: i32,
+}
+
+impl PackedMultiplier {
+    pub const LATENCY_CYCLES: usize = 2;
+    /// Bits of a low product.
+    pub const LOW_BITS: usize = 12;
+    /// Bits of a high product in halves.
+    pub const HIGH_BITS: usize = 13;
+
+    pub fn new(settles: bool) -> Self {
+        Self {
+            clock: Signal::default(),
+            activation: Signal::default(),
+            weight: Signal::default(),
+            four_bit: Signal::default(),
+            low: Signal::default(),
+            high: Signal::default(),
+            _settles: settles,
+            _operands: (0, 0),
+            _product: 0,
+        }
+    }
+}
+
+impl Logic for PackedMultiplier {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let (activation, weight) = self._operands;
+            let packed = i32::from(weight as i8 >> 4) * 4096 + i32::from(weight & 15);
+            self._product = i32::from(activation) * packed;
+            let inverted = if self.four_bit.val() { 8 } else { 0 };
+            self._operands = (self.activation.val().to_u8() as i8, self.weight.val().to_u8() ^ inverted);
+        }
+        let halves = self._product >> 11;
+        let high = if self._settles { (halves + 1) & !1 } else { halves };
+        self.low.next = u64::from(sign_extend(self._product as u32, 12) as u32).into();
+        self.high.next = u64::from(high as u32).into();
+    }
+    fn connect(&mut self) {
+        self.low.connect();
+        self.high.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        let high = if self._settles {
+            "wire [11:0] settled = product[23:12] + {11'd0, product[11]};\n\
+             assign high = {{19{settled[11]}}, settled, 1'b0};"
+        } else {
+            "assign high = {{19{product[23]}}, product[23:11]};"
+        };
+        Verilog::Custom(format!(
+            "reg signed [7:0] activation_operand;\n\
+             reg [7:0] weight_operand;\n\
+             reg signed [23:0] product;\n\
+             wire signed [16:0] packed_weights = {{weight_operand[7], weight_operand[7:4], 8'd0, weight_operand[3:0]}};\n\
+             always @(posedge clock) begin\n\
+             \x20   activation_operand <= activation;\n\
+             \x20   weight_operand <= {{weight[7:4], weight[3] ^ four_bit, weight[2:0]}};\n\
+             \x20   product <= activation_operand * packed_weights;\n\
+             end\n\
+             assign low = {{{{20{{product[11]}}}}, product[11:0]}};\n\
+             {high}"
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        let (name, how) = if self._settles {
+            ("packed_multiplier_exact", "the high one doubled.")
+        } else {
+            ("packed_multiplier", "the high one in halves: it stands for half of itself, rounded up.")
+        };
+        describe(
+            name,
+            &format!(
+                "Products of an activation with the high nibble of a weight byte, signed, and the low one, 0 to 15,\n\
+                 in one multiplication; {how}"
+            ),
+        )
+    }
+}
+
+/// A node of the high tree: half of `a` and half of `b`, rounded up, are half of `sum`, rounded up.
+#[derive(LogicBlock)]
+pub struct HalvesSum {
+    pub clock: Signal<In, Clock>,
+    pub a: Signal<In, Bits<32>>,
+    pub b: Signal<In, Bits<32>>,
+    pub sum: Signal<Out, Bits<32>>,
+    _width: usize,
+}
+
+impl HalvesSum {
+    /// The low `width` bits of both inputs are signed; the sum has one more.
+    pub fn new(width: usize) -> Self {
+        assert!((2..31).contains(&width), "words of 2 to 30 bits, not {width}");
+        Self {
+            clock: Signal::default(),
+            a: Signal::default(),
+            b: Signal::default(),
+            sum: Signal::default(),
+            _width: width,
+        }
+    }
+}
+
+impl Logic for HalvesSum {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let a = sign_extend(self.a.val().to_u32(), self._width);
+            let b = sign_extend(self.b.val().to_u32(), self._width);
+            let sum = ((a >> 1) + (b >> 1) + (a & 1)) * 2 + (b & 1);
+            self.sum.next = u64::from(sum as u32).into();
+        }
+    }
+    fn connect(&mut self) {
+        self.sum.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        let width = self._width;
+        Verilog::Custom(format!(
+            "wire signed [{top}:0] a_and_one = {{a[{top}:1], 1'b1}};\n\
+             wire signed [{top}:0] b_and_carry = {{b[{top}:1], a[0]}};\n\
+             reg signed [{width}:0] total;\n\
+             reg carry;\n\
+             always @(posedge clock) begin\n\
+             \x20   total <= a_and_one + b_and_carry;\n\
+             \x20   carry <= b[0];\n\
+             end\n\
+             assign sum = {{{{{extension}{{total[{width}]}}}}, total[{width}:1], carry}};",
+            top = width - 1,
+            extension = 31 - width,
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            &format!("halves_sum_{}", self._width),
+            &format!(
+                "Registered sum of two signed words of {} bits that stand for half of themselves, rounded up.",
+                self._width
+            ),
+        )
+    }
+}
+
+/// Sum of 8-bit weights' products: `low + 16 * high`, `high` being a word of halves without a carry.
+#[derive(LogicBlock)]
+pub struct NibbleSum {
+    pub clock: Signal<In, Clock>,
+    pub low: Signal<In, Bits<32>>,
+    pub high: Signal<In, Bits<32>>,
+    pub sum: Signal<Out, Bits<32>>,
+    _width: usize,
+}
+
+impl NibbleSum {
+    /// Of sums that fit in `width` bits.
+    pub fn new(width: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            low: Signal::default(),
+            high: Signal::default(),
+            sum: Signal::default(),
+            _width: width,
+        }
+    }
+}
+
+impl Logic for NibbleSum {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let sum = self.low.val().to_u32().wrapping_add(self.high.val().to_u32() << 3);
+            self.sum.next = u64::from(sign_extend(sum, self._width) as u32).into();
+        }
+    }
+    fn connect(&mut self) {
+        self.sum.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(format!(
+            "reg [{top}:0] total;\n\
+             always @(posedge clock) total <= low[{top}:0] + {{high[{high_top}:0], 3'd0}};\n\
+             assign sum = {{{{{extension}{{total[{top}]}}}}, total}};",
+            top = self._width - 1,
+            high_top = self._width - 4,
+            extension = 32 - self._width,
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            &format!("nibble_sum_{}", self._width),
+            "Low sum and 16 times the high one, which comes doubled: the sum of 8-bit products.",
+        )
+    }
+}
+
+/// The roots of both trees, and their sums as they go to the accumulators.
+///
+/// `four_bit`: (low + correction) times its scale, and high times its own; else low + 16 * high. The high words are halves that leave no
+/// carry.
+#[derive(LogicBlock)]
+pub struct PackedSums {
+    pub clock: Signal<In, Clock>,
+    // What the roots add: two words each, and the correction, which is 0 without `four_bit`.
+    pub low_a: Signal<In, Bits<32>>,
+    pub low_b: Signal<In, Bits<32>>,
+    pub correction: Signal<In, Bits<32>>,
+    pub high_a: Signal<In, Bits<32>>,
+    pub high_b: Signal<In, Bits<32>>,
+    pub four_bit: Signal<In, Bit>,
+    // Unsigned.
+    pub low_scale: Signal<In, Bits<8>>,
+    pub high_scale: Signal<In, Bits<8>>,
+    // LATENCY_CYCLES later.
+    pub low_sum: Signal<Out, Bits<32>>,
+    /// Means something with `four_bit` only.
+    pub high_sum: Signal<Out, Bits<32>>,
+    _rows: usize,
+    /// Low sum, high sum, scales, mode.
+    _operands: (i32, i32, u8, u8, bool),
+}
+
+impl PackedSums {
+    pub const LATENCY_CYCLES: usize = 2;
+
+    /// Of columns of `rows` multipliers.
+    pub fn new(rows: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            low_a: Signal::default(),
+            low_b: Signal::default(),
+            correction: Signal::default(),
+            high_a: Signal::default(),
+            high_b: Signal::default(),
+            four_bit: Signal::default(),
+            low_scale: Signal::default(),
+            high_scale: Signal::default(),
+            low_sum: Signal::default(),
+            high_sum: Signal::default(),
+            _rows: rows,
+            _operands: (0, 0, 0, 0, false),
+        }
+    }
+}
+
+impl Logic for PackedSums {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let (low, high, low_scale, high_scale, four_bit) = self._operands;
+            let low_sum = if four_bit { low * i32::from(low_scale) } else { low + 16 * high };
+            self.low_sum.next = u64::from(low_sum as u32).into();
+            self.high_sum.next = u64::from((high * i32::from(high_scale)) as u32).into();
+            let [low_a, low_b, correction, high_a, high_b] =
+                [&self.low_a, &self.low_b, &self.correction, &self.high_a, &self.high_b]
+                    .map(|port| port.val().to_u32() as i32);
+            let bits = PackedMultiplier::LOW_BITS + self._rows.ilog2() as usize;
+            let low = low_a.wrapping_add(low_b).wrapping_add(correction);
+            let high = (high_a >> 1).wrapping_add(high_b >> 1).wrapping_add(high_a & 1);
+            self._operands = (
+                sign_extend(low as u32, bits),
+                sign_extend(high as u32, bits),
+                self.low_scale.val().to_u8(),
+                self.high_scale.val().to_u8(),
+                self.four_bit.val(),
+            );
+        }
+    }
+    fn connect(&mut self) {
+        self.low_sum.connect();
+        self.high_sum.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        let bits = PackedMultiplier::LOW_BITS + self._rows.ilog2() as usize;
+        Verilog::Custom(format!(
+            "reg signed [{top}:0] low;\n\
+             reg signed [{top}:0] high;\n\
+             reg signed [8:0] low_factor;\n\
+             reg signed [8:0] high_factor;\n\
+             reg scaled;\n\
+             reg chosen;\n\
+             reg [{sum_top}:0] plain;\n\
+             reg signed [{product_top}:0] low_product;\n\
+             reg signed [{product_top}:0] high_product;\n\
+             wire [{bits}:0] halves = {{high_a[{bits}:1], 1'b1}} + {{high_b[{bits}:1], high_a[0]}};\n\
+             always @(posedge clock) begin\n\
+             \x20   low <= low_a[{top}:0] + low_b[{top}:0] + correction[{top}:0];\n\
+             \x20   high <= halves[{bits}:1];\n\
+             \x20   low_factor <= {{1'b0, low_scale}};\n\
+             \x20   high_factor <= {{1'b0, high_scale}};\n\
+             \x20   scaled <= four_bit;\n\
+             \x20   plain <= {{{{4{{low[{top}]}}}}, low}} + {{high, 4'd0}};\n\
+             \x20   low_product <= low * low_factor;\n\
+             \x20   high_product <= high * high_factor;\n\
+             \x20   chosen <= scaled;\n\
+             end\n\
+             wire [31:0] low_extended = {{{{{product_extension}{{low_product[{product_top}]}}}}, low_product}};\n\
+             wire [31:0] plain_extended = {{{{{sum_extension}{{plain[{sum_top}]}}}}, plain}};\n\
+             assign low_sum = chosen ? low_extended : plain_extended;\n\
+             assign high_sum = {{{{{product_extension}{{high_product[{product_top}]}}}}, high_product}};",
+            top = bits - 1,
+            sum_top = bits + 3,
+            product_top = bits + 8,
+            product_extension = 32 - (bits + 9),
+            sum_extension = 32 - (bits + 4),
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            &format!("packed_sums_{}", self._rows),
+            "The roots of both trees; the sums of 8-bit weights combined, of 4-bit ones multiplied by their scales.",
+        )
+    }
+}
+
+/// What offsets of 8 in all low nibbles add to a column's low sum, negative: -8 times the sum of the activations, or 0.
+///
+/// The first node of every level is negative and takes the second one off, so that the root is.
+#[derive(LogicBlock)]
+pub struct ActivationSum {
+    pub clock: Signal<In, Clock>,
+    pub activation: Vec<Signal<In, Bits<8>>>,
+    /// Without it the correction is 0.
+    pub four_bit: Signal<In, Bit>,
+    pub correction: Signal<Out, Bits<32>>,
+    _sums: VecDeque<i32>,
+}
+
+impl ActivationSum {
+    /// Of `rows` activations.
+    pub fn new(rows: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            activation: inputs(rows),
+            four_bit: Signal::default(),
+            correction: Signal::default(),
+            _sums: vec![0; Self::latency_cycles(rows)].into(),
+        }
+    }
+
+    /// A register in front, and one a level of the tree.
+    pub fn latency_cycles(rows: usize) -> usize {
+        1 + rows.ilog2() as usize
+    }
+}
+
+impl Logic for ActivationSum {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let sum: i32 = self.activation.iter().map(|byte| i32::from(byte.val().to_u8() as i8)).sum();
+            self._sums.push_back(if self.four_bit.val() { -8 * sum } else { 0 });
+            self._sums.pop_front();
+            self.correction.next = u64::from(self._sums[0] as u32).into();
+        }
+    }
+    fn connect(&mut self) {
+        self.correction.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        let rows = self.activation.len();
+        let levels = rows.ilog2() as usize;
+        let (mut registers, mut clocked) = (String::new(), String::new());
+        for level in 0..=levels {
+            registers +=
+                &format!("reg signed [{}:0] level_{level} [0:{}];\n", 8 + level, (rows >> level) - 1);
+        }
+        for row in 0..rows {
+            let sign = if row == 0 { "-" } else { "" };
+            clocked +=
+                &format!("    level_0[{row}] <= four_bit ? {sign}$signed(activation${row}) : 9'sd0;\n");
+        }
+        for level in 1..=levels {
+            for node in 0..rows >> level {
+                let (a, b) = (2 * node, 2 * node + 1);
+                let (below, sign) = (level - 1, if node == 0 { "-" } else { "+" });
+                clocked +=
+                    &format!("    level_{level}[{node}] <= level_{below}[{a}] {sign} level_{below}[{b}];\n");
+            }
+        }
+        let top = 8 + levels;
+        Verilog::Custom(format!(
+            "{registers}always @(posedge clock) begin\n\
+             {clocked}end\n\
+             wire signed [{top}:0] negated = level_{levels}[0];\n\
+             assign correction = {{{{{}{{negated[{top}]}}}}, negated, 3'd0}};",
+            32 - (top + 1) - 3,
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            &format!("activation_sum_{}", self.activation.len()),
+            "-8 times the sum of the activations, through an adder tree with a register a level.",
+        )
+    }
+}
+
+/// One column: `rows` multipliers, two adder trees, and the accumulators.
+///
+/// Both trees are numbered like a heap: `low[k]` is the sum of `low[2k]` and `low[2k + 1]`, and `low[rows + r]` the product of row r; so
+/// part s is `low[parts + s]`. `low[1]`, the sum of all, is in [`PackedSums`].
+#[derive(LogicBlock)]
+pub struct PackedColumn {
+    pub clock: Signal<In, Clock>,
+    pub activation: Vec<Signal<In, Bits<8>>>,
+    /// Pixels of this column's channels: `taps` of each part. With `depthwise` they take the place of the activations.
+    pub tap: Vec<Signal<In, Bits<8>>>,
+    pub depthwise: Signal<In, Bit>,
+    pub weight: Vec<Signal<In, Bits<32>>>,
+    /// A byte holds two weights.
+    pub four_bit: Signal<In, Bit>,
+    // Given `scale_cycles` later, when the roots add: the mode, the correction for all activations, and the scales.
+    pub four_bit_sums: Signal<In, Bit>,
+    pub correction: Signal<In, Bits<32>>,
+    pub low_scale: Signal<In, Bits<8>>,
+    pub high_scale: Signal<In, Bits<8>>,
+    /// With the sum of this column at the accumulators: add it, whether it begins a new total, and whether it is one of each part.
+    pub enable: Signal<In, Bit>,
+    pub first: Signal<In, Bit>,
+    pub by_part: Signal<In, Bit>,
+    /// The sum of all rows (of low weights; of high weights), or of each part.
+    pub total: Vec<Signal<Out, Bits<32>>>,
+    weight_bytes: SplitBytes,
+    multiplier: Vec<PackedMultiplier>,
+    low_node: Vec<PairSum>,
+    high_node: Vec<HalvesSum>,
+    low: Vec<Signal<Local, Bits<32>>>,
+    high: Vec<Signal<Local, Bits<32>>>,
+    sums: PackedSums,
+    /// Sums of parts, as late as the sums of all.
+    part: Vec<NibbleSum>,
+    part_delay: Vec<DelayLine<32>>,
+    accumulator: Vec<Accumulate>,
+    _rows: usize,
+    _words: usize,
+    _cols: usize,
+    _taps: usize,
+    _parts: usize,
+    _separate_parts: usize,
+    _totals: usize,
+}
+
+impl PackedColumn {
+    pub fn new(rows: usize, cols: usize, taps: usize) -> Self {
+        let parts = rows / cols;
+        let separate_parts = if parts > 1 { parts } else { 0 };
+        // Node k of the heap sums products over as many levels as lie below it.
+        let levels = |k: usize| (rows.ilog2() - 1 - k.ilog2()) as usize;
+        let part_bits = 16 + cols.ilog2() as usize;
+        Self {
+            clock: Signal::default(),
+            activation: inputs(rows),
+            tap: inputs(parts * taps),
+            depthwise: Signal::default(),
+            weight: inputs(rows / 4),
+            four_bit: Signal::default(),
+            four_bit_sums: Signal::default(),
+            correction: Signal::default(),
+            low_scale: Signal::default(),
+            high_scale: Signal::default(),
+            enable: Signal::default(),
+            first: Signal::default(),
+            by_part: Signal::default(),
+            total: outputs(Self::totals(rows, cols)),
+            weight_bytes: SplitBytes::new(rows),
+            // The last row of a part leaves no carry.
+            multiplier: (0..rows).map(|r| PackedMultiplier::new(r % cols == cols - 1)).collect(),
+            low_node: (2..rows).map(|k| PairSum::new(PackedMultiplier::LOW_BITS + levels(k))).collect(),
+            high_node: (2..rows).map(|k| HalvesSum::new(PackedMultiplier::HIGH_BITS + levels(k))).collect(),
+            low: (0..2 * rows).map(|_| Signal::default()).collect(),
+            high: (0..2 * rows).map(|_| Signal::default()).collect(),
+            sums: PackedSums::new(rows),
+            part: (0..separate_parts).map(|_| NibbleSum::new(part_bits)).collect(),
+            part_delay: (0..separate_parts)
+                .map(|_| DelayLine::new(parts.ilog2() as usize + PackedSums::LATENCY_CYCLES - 2))
+                .collect(),
+            accumulator: (0..Self::totals(rows, cols)).map(|_| Accumulate::default()).collect(),
+            _rows: rows,
+            _words: rows / 4,
+            _cols: cols,
+            _taps: taps,
+            _parts: parts,
+            _separate_parts: separate_parts,
+            _totals: Self::totals(rows, cols),
+        }
+    }
+
+    /// Totals of a column.
+    pub fn totals(rows: usize, cols: usize) -> usize {
+        (rows / cols).max(2)
+    }
+
+    /// From the operands to the correction and the scales: multiplier, and tree but for its root.
+    pub fn scale_cycles(rows: usize) -> usize {
+        PackedMultiplier::LATENCY_CYCLES + rows.ilog2() as usize - 1
+    }
+
+    /// From the operands to the totals.
+    pub fn latency_cycles(rows: usize) -> usize {
+        Self::scale_cycles(rows) + PackedSums::LATENCY_CYCLES + 1
+    }
+}
+
+impl Logic for PackedColumn {
+    #[hdl_gen]
+    fn update(&mut self) {
+        for w in 0..self._words {
+            self.weight_bytes.words[w].next = self.weight[w].val();
+        }
+        for k in 0..2 {
+            self.low[k].next = 0.into();
+            self.high[k].next = 0.into();
+        }
+        for r in 0..self._rows {
+            self.multiplier[r].clock.next = self.clock.val();
+            self.multiplier[r].activation.next = self.activation[r].val();
+            self.multiplier[r].weight.next = self.weight_bytes.bytes[r].val();
+            self.multiplier[r].four_bit.next = self.four_bit.val();
+        }
+        if self.depthwise.val() {
+            for cols in self._cols..(self._cols + 1) {
+                for taps in self._taps..(self._taps + 1) {
+                    for s in 0..self._parts {
+                        for k in 0..self._taps {
+                            self.multiplier[s * cols + k].activation.next = self.tap[s * taps + k].val();
+                        }
+                    }
+                }
+            }
+        }
+        for rows in self._rows..(self._rows + 1) {
+            for r in 0..self._rows {
+                self.low[rows + r].next = self.multiplier[r].low.val();
+                self.high[rows + r].next = self.multiplier[r].high.val();
+            }
+        }
+        for k in 2..self._rows {
+            self.low_node[k - 2].clock.next = self.clock.val();
+            self.low_node[k - 2].a.next = self.low[k * 2].val();
+            self.low_node[k - 2].b.next = self.low[k * 2 + 1].val();
+            self.low[k].next = self.low_node[k - 2].sum.val();
+            self.high_node[k - 2].clock.next = self.clock.val();
+            self.high_node[k - 2].a.next = self.high[k * 2].val();
+            self.high_node[k - 2].b.next = self.high[k * 2 + 1].val();
+            self.high[k].next = self.high_node[k - 2].sum.val();
+        }
+        self.sums.clock.next = self.clock.val();
+        self.sums.low_a.next = self.low[2].val();
+        self.sums.low_b.next = self.low[3].val();
+        self.sums.high_a.next = self.high[2].val();
+        self.sums.high_b.next = self.high[3].val();
+        self.sums.correction.next = self.correction.val();
+        self.sums.four_bit.next = self.four_bit_sums.val();
+        self.sums.low_scale.next = self.low_scale.val();
+        self.sums.high_scale.next = self.high_scale.val();
+        for k in 0..self._totals {
+            self.accumulator[k].clock.next = self.clock.val();
+            self.accumulator[k].enable.next = self.enable.val();
+            self.accumulator[k].first.next = self.first.val();
+            self.accumulator[k].addend.next = self.sums.high_sum.val();
+            self.total[k].next = self.accumulator[k].total.val();
+        }
+        self.accumulator[0].addend.next = self.sums.low_sum.val();
+        for parts in self._parts..(self._parts + 1) {
+            for s in 0..self._separate_parts {
+                self.part[s].clock.next = self.clock.val();
+                self.part[s].low.next = self.low[parts + s].val();
+                self.part[s].high.next = self.high[parts + s].val();
+                self.part_delay[s].clock.next = self.clock.val();
+                self.part_delay[s].value.next = self.part[s].sum.val();
+            }
+        }
+        if self.by_part.val() {
+            for s in 0..self._separate_parts {
+                self.accumulator[s].addend.next = self.part_delay[s].delayed.val();
+            }
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "packed_column",
+            "Output channels of 8-bit weights (one) or 4-bit weights (two): a multiplier a row, adder trees for the\n\
+             low and the high halves of the weights, group scales, int32 accumulators.",
+        )
+    }
+}
