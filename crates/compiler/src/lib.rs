@@ -15,6 +15,7 @@ mod emit;
 pub mod error;
 pub mod estimate;
 pub mod gemm;
+pub mod language;
 mod layer;
 mod legalise;
 mod order;

@@ -1,0 +1,1120 @@
+//! Language models: a [`QuantisedModel`] and some positions of one sequence become a program.
+//!
+//! ```text
+//! ids -> scalars -> embedding rows -> residual stream (accumulator memory)
+//! for each layer:
+//!   norm -> int8 -> queries, keys, values -> norm, rotation -> int8 -> cache in memory
+//!   keys and values of all positions -> weight scratchpad: scores -> exponentials -> products -> int8 -> output projection + residual
+//!   norm -> int8 -> gate, up -> SiLU, product -> int8 -> down projection + residual
+//! norm -> int8 -> head -> logits, argmax
+//! ```
+//! All positions of a program go through a layer together, so that weights are read once for all of them. Everything is padded to whole
+//! vectors: channels that no model has are zero throughout.
+
+use crate::build::{pack_parameters, ChannelParameters, Ring};
+use crate::tokens;
+use crate::Value;
+use frugal_isa::command::{
+    finish, function, layout, row_destination, row_reduce, scalar_use, space, Adjust, Barrier, End, Load,
+    Matrix, Patch, Row, Store, Vector,
+};
+use frugal_isa::program::Layer as ProgramLayer;
+use frugal_isa::{Command, Config, ConfigError, Program, TensorLayout};
+use frugal_language::integer::{
+    rotation, Linear, Norm, QuantisedModel, Weights, EXPONENTIAL_SHIFT, EXPONENT_OFFSET, GROUP,
+};
+use thiserror::Error;
+
+/// Why positions of a model cannot be compiled for an accelerator.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LanguageCompileError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("positions {start} to {end} are wanted; the model has {limit}")]
+    Positions { start: usize, end: usize, limit: usize },
+    #[error("{tokens} positions at once need {needed} {unit} of the {memory}; '{config}' has {depth}. Take fewer at once")]
+    Memory {
+        tokens: usize,
+        memory: &'static str,
+        unit: &'static str,
+        needed: usize,
+        depth: usize,
+        config: String,
+    },
+    #[error("the model has 4-bit weights, and '{config}' is built without them")]
+    FourBit { config: String },
+}
+
+/// Sizes of the padded model.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    /// Bytes of a vector; lanes; columns.
+    rows: usize,
+    lanes: usize,
+    cols: usize,
+    hidden: usize,
+    wide: usize,
+    /// Half a query or key head, and a value head.
+    half: usize,
+    value: usize,
+    heads: usize,
+    kv_heads: usize,
+    shared: usize,
+}
+
+impl Sizes {
+    fn of(model: &QuantisedModel, config: &Config) -> Sizes {
+        let m = &model.config;
+        // Whole groups of scales, and whole vectors.
+        let vector = config.rows.max(GROUP);
+        let half = (m.head_dim / 2).next_multiple_of(config.lanes).next_multiple_of(config.rows / 2);
+        Sizes {
+            rows: config.rows,
+            lanes: config.lanes,
+            cols: config.cols,
+            hidden: m.hidden_size.next_multiple_of(vector),
+            wide: m.intermediate_size.next_multiple_of(vector),
+            half,
+            value: m.head_dim.next_multiple_of(config.rows),
+            heads: m.heads,
+            kv_heads: m.kv_heads,
+            shared: m.heads / m.kv_heads,
+        }
+    }
+
+    fn query_head(&self) -> usize {
+        2 * self.half
+    }
+
+    /// Bytes of a position in a layer's cache: keys, then values.
+    fn cache_row(&self) -> usize {
+        (self.kv_heads * (self.query_head() + self.value)).next_multiple_of(16)
+    }
+}
+
+/// Where the model's channel stands among the padded ones: `None` is a channel of zeros.
+type Order = Vec<Option<usize>>;
+
+fn straight(channels: usize, padded: usize) -> Order {
+    (0..padded).map(|c| (c < channels).then_some(c)).collect()
+}
+
+/// Both halves of each head, padded.
+fn by_halves(heads: usize, dim: usize, half: usize) -> Order {
+    let head = |h: usize| {
+        (0..2 * half).map(move |i| (i % half < dim / 2).then(|| h * dim + i / half * (dim / 2) + i % half))
+    };
+    (0..heads).flat_map(head).collect()
+}
+
+fn by_heads(heads: usize, dim: usize, padded: usize) -> Order {
+    (0..heads).flat_map(|h| (0..padded).map(move |i| (i < dim).then_some(h * dim + i))).collect()
+}
+
+/// A linear layer in memory.
+struct Stored {
+    /// Byte offsets of weights, group scales and parameters.
+    weights: usize,
+    scales: usize,
+    parameters: usize,
+    /// Reduction steps of a tile, and tiles.
+    steps: usize,
+    tiles: usize,
+    /// Channels of a tile.
+    channels: usize,
+    four_bit: bool,
+}
+
+/// Byte offsets of one layer's constants.
+struct StoredLayer {
+    input_norm: usize,
+    query: Stored,
+    key: Stored,
+    value: Stored,
+    query_norm: Option<usize>,
+    key_norm: Option<usize>,
+    output: Stored,
+    post_norm: usize,
+    gate: Stored,
+    up: Stored,
+    down: Stored,
+}
+
+/// Constants of a model, laid out for one accelerator.
+struct Constants {
+    bytes: Vec<u8>,
+}
+
+impl Constants {
+    fn append(&mut self, block: impl IntoIterator<Item = u8>) -> usize {
+        let offset = self.bytes.len();
+        self.bytes.extend(block);
+        self.bytes.resize(self.bytes.len().next_multiple_of(16), 0);
+        offset
+    }
+
+    fn words(&mut self, values: impl IntoIterator<Item = i32>) -> usize {
+        let bytes: Vec<u8> = values.into_iter().flat_map(i32::to_le_bytes).collect();
+        self.append(bytes)
+    }
+
+    fn norm(&mut self, norm: &Norm, order: &Order) -> usize {
+        self.words(order.iter().map(|c| c.map_or(0, |c| norm.weights[c])))
+    }
+
+    /// Weights in the order in which the array reads them.
+    fn linear(&mut self, linear: &Linear, outputs: &Order, inputs: &Order, config: &Config) -> Stored {
+        let (four_bit, values) = match &linear.weights {
+            Weights::Int8(values) => (false, values),
+            Weights::Int4 { values, .. } => (true, values),
+        };
+        let channels = if four_bit { 2 * config.cols } else { config.cols };
+        let (steps, tiles) = (inputs.len() / config.rows, outputs.len().div_ceil(channels));
+        let output = |o: usize| outputs.get(o).copied().flatten();
+        let weight = |o: usize, i: usize| match (output(o), inputs[i]) {
+            (Some(o), Some(i)) => values[o * linear.inputs + i],
+            _ => 0,
+        };
+        let mut bytes = Vec::with_capacity(tiles * steps * config.tile_bytes());
+        for tile in 0..tiles {
+            for step in 0..steps {
+                for column in 0..config.cols {
+                    for row in 0..config.rows {
+                        let (o, i) = (tile * channels + column, step * config.rows + row);
+                        bytes.push(if four_bit {
+                            weight(o, i) as u8 & 15 | (weight(o + config.cols, i) as u8) << 4
+                        } else {
+                            weight(o, i) as u8
+                        });
+                    }
+                }
+            }
+        }
+        let weights = self.append(bytes);
+        let mut scales = 0;
+        if let Weights::Int4 { scales: values, .. } = &linear.weights {
+            // The model's groups are the padded inputs' groups: padding comes behind whole groups, or within the last one.
+            let groups = linear.inputs.div_ceil(GROUP);
+            let padded = inputs.len() / config.scale_group();
+            let mut bytes = Vec::with_capacity(tiles * padded * channels);
+            for tile in 0..tiles {
+                for group in 0..padded {
+                    bytes.extend((0..channels).map(|j| match output(tile * channels + j) {
+                        Some(o) if group < groups => values[o * groups + group],
+                        _ => 0,
+                    }));
+                }
+            }
+            scales = self.append(bytes);
+        }
+        let parameters: Vec<ChannelParameters> = (0..tiles * channels)
+            .map(|o| match output(o) {
+                Some(o) => {
+                    let channel = linear.channels[o];
+                    ChannelParameters {
+                        bias: channel.bias,
+                        multiplier: channel.multiplier.multiplier,
+                        right_shift: channel.multiplier.right_shift,
+                        left_shift: channel.multiplier.left_shift,
+                    }
+                }
+                None => ChannelParameters::default(),
+            })
+            .collect();
+        let parameters = self.append(pack_parameters(&parameters, config));
+        Stored { weights, scales, parameters, steps, tiles, channels, four_bit }
+    }
+}
+
+/// What is in the rings.
+type Block = (usize, usize);
+
+struct Emitter<'a> {
+    model: &'a QuantisedModel,
+    config: &'a Config,
+    sizes: Sizes,
+    start: usize,
+    tokens: usize,
+    commands: Vec<Command>,
+    command_layers: Vec<u32>,
+    layer: u32,
+    weights: Ring<Block>,
+    scales: Ring<Block>,
+    parameters: Ring<Block>,
+    /// First of the parameter groups that are zero; those below belong to the ring.
+    plain: usize,
+    /// First weight tile of keys and values; tiles below belong to the ring.
+    keys: usize,
+    values: usize,
+}
+
+/// Rows of values to norm: where they are and how many.
+#[derive(Clone, Copy)]
+struct Rows {
+    address: usize,
+    count: usize,
+    stride: usize,
+    groups: usize,
+    length: usize,
+}
+
+/// Where a norm's results go.
+#[derive(Clone, Copy)]
+enum Target {
+    /// Vectors: address, and from one row to the next.
+    Activation(usize, usize),
+    /// The rows themselves.
+    InPlace,
+}
+
+impl Emitter<'_> {
+    fn push(&mut self, command: impl Into<Command>) {
+        self.commands.push(command.into());
+        self.command_layers.push(self.layer);
+    }
+
+    fn load(&mut self, space: u32, layout: u32, offset: usize, bytes: usize, address: usize) {
+        self.push(Load {
+            space,
+            layout,
+            memory_offset: offset as u32,
+            row_bytes: bytes.next_multiple_of(16) as u32,
+            address: address as u32,
+            ..Load::default()
+        });
+    }
+
+    fn rows_load(&mut self, offset: usize, values: usize, address: usize) {
+        self.load(space::ACCUMULATOR, layout::LINEAR, offset, 4 * values, address);
+    }
+
+    /// Matrix commands of a linear layer for all positions: tiles `from..to`.
+    fn linear(&mut self, stored: &Stored, from: usize, to: usize, template: &Matrix) {
+        let config = self.config;
+        let group = config.scale_group() / config.rows;
+        // A quarter of the ring at a time, so that loads run ahead.
+        let room = (self.keys / 4 / stored.steps).max(1);
+        let parameter_groups = stored.channels / config.lanes;
+        let parameter_room = (self.plain / 4 / parameter_groups).max(1);
+        let mut tile = from;
+        while tile < to {
+            let count = room.min(parameter_room).min(to - tile);
+            let length = count * stored.steps;
+            let offset = stored.weights + tile * stored.steps * config.tile_bytes();
+            let address = match self.weights.find(&(offset, length)) {
+                Some((address, _)) => address,
+                None => {
+                    let address = self.weights.place((offset, length), length, Value(0));
+                    self.load(space::WEIGHT, layout::LINEAR, offset, length * config.tile_bytes(), address);
+                    address
+                }
+            };
+            if stored.four_bit {
+                let rows = length / group;
+                let offset = stored.scales + tile * stored.steps / group * config.scale_row_bytes();
+                // Scales stand where their tiles do.
+                let scale_address = address / group;
+                let _ = self.scales.place((offset, rows), rows, Value(0));
+                let bytes = rows * config.scale_row_bytes();
+                self.load(space::WEIGHT, layout::SCALES, offset, bytes, scale_address);
+            }
+            let groups = count * parameter_groups;
+            let offset = stored.parameters + tile * parameter_groups * config.parameter_group_bytes();
+            let parameters = match self.parameters.find(&(offset, groups)) {
+                Some((address, _)) => address,
+                None => {
+                    let address = self.parameters.place((offset, groups), groups, Value(0));
+                    let bytes = groups * config.parameter_group_bytes();
+                    self.load(space::PARAMETER, layout::LINEAR, offset, bytes, address);
+                    address
+                }
+            };
+            let first_row = (tile - from) * stored.channels / config.lanes;
+            self.push(Matrix {
+                to_accumulator: true,
+                row_results: true,
+                rescale: true,
+                single_rounding: true,
+                four_bit: stored.four_bit,
+                weight_address: address as u32,
+                parameter_address: parameters as u32,
+                channels: stored.steps as u32,
+                stride_channel: 1,
+                tiles: count as u32,
+                output_address: template.output_address + first_row as u32,
+                output_stride_tile: (config.rows / config.lanes) as u32,
+                input_height: 1,
+                input_width: template.outputs_x,
+                step_x: 1,
+                ..template.clone()
+            });
+            tile += count;
+        }
+    }
+
+    /// The common part of a linear layer's commands: positions from `activation` on, results in rows from `output` on.
+    fn positions(&self, activation: usize, vectors: usize, output: usize, rows: usize) -> Matrix {
+        Matrix {
+            activation_address: activation as u32,
+            stride_x: vectors as u32,
+            outputs_x: self.tokens as u32,
+            output_address: output as u32,
+            output_stride_x: rows as u32,
+            ..Matrix::default()
+        }
+    }
+
+    /// Sum of squares, inverse root, scaling by it and by the weights.
+    fn norm(&mut self, norm: &Norm, weights: usize, rows: Rows, scalars: usize, target: Target) {
+        let common = Row {
+            source_address: rows.address as u32,
+            source_stride_x: rows.stride as u32,
+            rows_x: rows.count as u32,
+            groups: rows.groups as u32,
+            length: rows.length as u32,
+            ..Row::default()
+        };
+        self.push(Row {
+            function: function::SQUARE,
+            multiplier: 1 << 31,
+            right_shift: norm.square_shift.into(),
+            reduce: row_reduce::SUM,
+            finish: finish::INVERSE_SQUARE_ROOT,
+            initial: norm.epsilon,
+            result_address: scalars as u32,
+            ..common.clone()
+        });
+        let scaled = Row {
+            function: function::MULTIPLY,
+            operand: true,
+            operand_address: weights as u32,
+            scalar_use: scalar_use::SCALE,
+            scalar_address: scalars as u32,
+            left_shift: norm.left_shift.into(),
+            right_shift: norm.right_shift.into(),
+            shift: norm.shift.into(),
+            minimum: -128,
+            maximum: 127,
+            ..common
+        };
+        self.push(match target {
+            Target::Activation(address, stride) => Row {
+                destination: row_destination::ACTIVATION,
+                destination_address: address as u32,
+                destination_stride_x: stride as u32,
+                ..scaled
+            },
+            Target::InPlace => Row {
+                destination: row_destination::ACCUMULATOR,
+                destination_address: rows.address as u32,
+                destination_stride_x: rows.stride as u32,
+                ..scaled
+            },
+        });
+    }
+
+    /// Turns both halves of all heads by the positions' angles.
+    fn rotate(&mut self, address: usize, heads: usize, table: usize, target: usize) {
+        let s = self.sizes;
+        let (half, vectors) = (s.half / s.lanes, s.query_head() / s.rows);
+        for second in [false, true] {
+            let first_byte = if second { s.half } else { 0 };
+            let tap = |rows: usize, back: bool| (if back { 0x1_0000 - rows } else { rows }) as u32;
+            self.push(Row {
+                function: function::MULTIPLY,
+                operand: true,
+                taps: 2,
+                multiplier: 1 << 31,
+                shift: frugal_language::integer::ROTATION_BITS
+                    + frugal_language::integer::ROTATION_HEADROOM_BITS,
+                source_address: (address + if second { half } else { 0 }) as u32,
+                source_stride_x: (2 * half) as u32,
+                source_stride_y: (heads * 2 * half) as u32,
+                source_stride_tap: tap(half, second),
+                operand_address: table as u32,
+                operand_stride_y: (3 * half) as u32,
+                operand_stride_tap: tap(if second { 2 * half } else { half }, false),
+                rows_x: heads as u32,
+                rows_y: self.tokens as u32,
+                groups: half as u32,
+                length: s.half as u32,
+                destination: row_destination::ACTIVATION,
+                destination_address: (target + first_byte / s.rows) as u32,
+                first_lane: (first_byte % s.rows) as u32,
+                destination_stride_x: vectors as u32,
+                destination_stride_y: (heads * vectors) as u32,
+                minimum: -128,
+                maximum: 127,
+                ..Row::default()
+            });
+        }
+    }
+}
+
+/// Bump allocation of one memory, with what is missing at the end.
+struct Space {
+    next: usize,
+    most: usize,
+}
+
+impl Space {
+    fn take(&mut self, count: usize) -> usize {
+        let address = self.next;
+        self.next += count;
+        self.most = self.most.max(self.next);
+        address
+    }
+}
+
+/// First scalar of the tokens' ids.
+const ID_SCALARS: usize = 0;
+/// Scalars of norms and maxima, of sums, and of the search for the largest logit.
+const SCALARS: usize = 64;
+const SUM_SCALARS: usize = 128;
+const ARGMAX_SCALARS: usize = 192;
+
+/// The program that takes `tokens` positions from `start` on through the model.
+///
+/// Input `ids` (int32); outputs `logits` (int32, every position) and `next` (int32: the id of the largest logit of every position, in
+/// rows of `lanes`, the first of which counts). Keys and values stay in the workspace from one program to the next.
+///
+/// # Errors
+/// When the positions are not in the model, or need more memory than the accelerator has.
+pub fn forward(
+    model: &QuantisedModel,
+    config: &Config,
+    start: usize,
+    tokens: usize,
+) -> Result<Program, LanguageCompileError> {
+    config.validate()?;
+    let m = &model.config;
+    let end = start + tokens;
+    if tokens == 0 || end > m.max_positions {
+        return Err(LanguageCompileError::Positions { start, end, limit: m.max_positions });
+    }
+    let s = Sizes::of(model, config);
+    let mut constants = Constants { bytes: Vec::new() };
+
+    // Constants.
+    let hidden_order = straight(m.hidden_size, s.hidden);
+    let wide_order = straight(m.intermediate_size, s.wide);
+    let query_order = by_halves(s.heads, m.head_dim, s.half);
+    let key_order = by_halves(s.kv_heads, m.head_dim, s.half);
+    let value_order = by_heads(s.kv_heads, m.head_dim, s.value);
+    let mut attention_order = by_heads(s.heads, m.head_dim, s.value);
+    attention_order.resize(attention_order.len().next_multiple_of(GROUP.max(config.rows)), None);
+    let head_order = by_halves(1, m.head_dim, s.half);
+    let planes = |plane: &[i8], id: usize| -> Vec<u8> {
+        hidden_order.iter().map(|c| c.map_or(0, |c| plane[id * m.hidden_size + c] as u8)).collect()
+    };
+    let mut embedding_bytes = Vec::with_capacity(2 * m.vocab_size * s.hidden);
+    for id in 0..m.vocab_size {
+        embedding_bytes.extend(planes(&model.embedding_high, id));
+        embedding_bytes.extend(planes(&model.embedding_low, id));
+    }
+    let embedding = constants.append(embedding_bytes);
+    let half = m.head_dim / 2;
+    let mut table = Vec::new();
+    for position in start..end {
+        let (cosine, sine) = rotation(m, position);
+        let padded = |f: &dyn Fn(usize) -> i32| -> Vec<i32> {
+            (0..s.half).map(|i| if i < half { f(i) } else { 0 }).collect()
+        };
+        table.extend(padded(&|i| cosine[i]));
+        table.extend(padded(&|i| -sine[i]));
+        table.extend(padded(&|i| sine[i]));
+    }
+    let table = constants.words(table);
+    // Zeros: for ids, and as parameters of products that are not rescaled.
+    let plain_tiles = end.div_ceil(config.cols).max(s.value / config.cols);
+    let plain_groups = plain_tiles * config.cols / config.lanes;
+    let zeros = constants.append(vec![0; plain_groups * config.parameter_group_bytes() + 256]);
+    let mut stored = Vec::new();
+    for layer in &model.layers {
+        let c = &mut constants;
+        stored.push(StoredLayer {
+            input_norm: c.norm(&layer.input_norm, &hidden_order),
+            query: c.linear(&layer.query, &query_order, &hidden_order, config),
+            key: c.linear(&layer.key, &key_order, &hidden_order, config),
+            value: c.linear(&layer.value, &value_order, &hidden_order, config),
+            query_norm: layer.query_norm.as_ref().map(|n| c.norm(n, &head_order)),
+            key_norm: layer.key_norm.as_ref().map(|n| c.norm(n, &head_order)),
+            output: c.linear(&layer.output, &hidden_order, &attention_order, config),
+            post_norm: c.norm(&layer.post_norm, &hidden_order),
+            gate: c.linear(&layer.gate, &wide_order, &hidden_order, config),
+            up: c.linear(&layer.up, &wide_order, &hidden_order, config),
+            down: c.linear(&layer.down, &hidden_order, &wide_order, config),
+        });
+    }
+    let final_norm = constants.norm(&model.final_norm, &hidden_order);
+    let head_outputs = straight(m.vocab_size, m.vocab_size.next_multiple_of(config.rows));
+    let head = constants.linear(&model.head, &head_outputs, &hidden_order, config);
+    if !config.four_bit && stored.iter().any(|l| l.query.four_bit) {
+        return Err(LanguageCompileError::FourBit { config: config.name.clone() });
+    }
+
+    // The caches come first: where they are does not depend on the positions of a program.
+    let cache_row = s.cache_row();
+    let cache_bytes = m.max_positions * cache_row;
+    let ids_offset = m.layers * cache_bytes;
+    let id_bytes = (4 * tokens).next_multiple_of(16);
+    let next_offset = ids_offset + id_bytes;
+    let next_row = (4 * config.lanes).next_multiple_of(16);
+    let logits_offset = next_offset + tokens * next_row;
+    let logits_row = 4 * head_outputs.len();
+    let workspace_bytes = logits_offset + tokens * logits_row;
+
+    // On-chip places.
+    let positions = end;
+    let score_rows = positions.next_multiple_of(config.rows.max(config.cols)) / s.lanes;
+    let key_stride = s.kv_heads * s.query_head() / s.rows;
+    let value_stride = positions.div_ceil(s.rows);
+    let key_tiles = positions.div_ceil(s.cols) * key_stride;
+    let value_tiles = (s.kv_heads * s.value).div_ceil(s.cols) * value_stride;
+    let group = config.scale_group() / config.rows;
+    let ring = config.weight_depth.saturating_sub(key_tiles + value_tiles) / group * group;
+    let short = |memory, unit, needed, depth| LanguageCompileError::Memory {
+        tokens,
+        memory,
+        unit,
+        needed,
+        depth,
+        config: config.name.clone(),
+    };
+    let largest_steps = stored.iter().map(|l| l.down.steps.max(l.output.steps).max(l.gate.steps)).max();
+    let needed = 4 * largest_steps.unwrap_or(1) + key_tiles + value_tiles;
+    if needed > config.weight_depth {
+        return Err(short("weight scratchpad", "tiles", needed, config.weight_depth));
+    }
+    if 2 * plain_groups > config.parameter_depth {
+        return Err(short("parameter memory", "groups", 2 * plain_groups, config.parameter_depth));
+    }
+    let mut acc = Space { next: 0, most: 0 };
+    let mut act = Space { next: 0, most: 0 };
+    let hidden_rows = s.hidden / s.lanes;
+    let residual = acc.take(tokens * hidden_rows);
+    let norm_rows = acc.take(hidden_rows);
+    let head_norm_rows = acc.take(2 * s.query_head() / s.lanes);
+    let table_rows = acc.take(tokens * 3 * s.half / s.lanes);
+    let scratch = acc.next;
+    let embedding_vectors = act.take(tokens * 2 * s.hidden / s.rows);
+    let input = act.take(tokens * s.hidden / s.rows);
+    let query_vectors = s.heads * s.query_head() / s.rows;
+    let key_vectors = s.kv_heads * s.query_head() / s.rows;
+    let value_vectors = s.kv_heads * s.value / s.rows;
+    let queries = act.take(tokens * query_vectors);
+    let keys = act.take((tokens * key_vectors).next_multiple_of(2));
+    let values = act.take((tokens * value_vectors).next_multiple_of(2));
+    let attention_vectors = attention_order.len() / s.rows;
+    let attention = act.take(tokens * attention_vectors);
+    let exponentials = act.take(s.shared * tokens * score_rows * s.lanes / s.rows);
+    let gated = act.take(tokens * s.wide / s.rows);
+
+    let mut e = Emitter {
+        model,
+        config,
+        sizes: s,
+        start,
+        tokens,
+        commands: Vec::new(),
+        command_layers: Vec::new(),
+        layer: 0,
+        weights: Ring::new(ring),
+        scales: Ring::new(config.scale_depth().max(1)),
+        parameters: Ring::new(config.parameter_depth.saturating_sub(plain_groups)),
+        plain: config.parameter_depth - plain_groups,
+        keys: ring,
+        values: ring + key_tiles,
+    };
+
+    let plain_bytes = plain_groups * config.parameter_group_bytes();
+    e.load(space::PARAMETER, layout::LINEAR, zeros, plain_bytes, e.plain);
+
+    // Embedding.
+    e.push(Load {
+        space: space::PARAMETER,
+        layout: layout::SCALARS,
+        base_register: 1,
+        memory_offset: ids_offset as u32,
+        row_bytes: id_bytes as u32,
+        address: (ID_SCALARS / 4) as u32,
+        ..Load::default()
+    });
+    e.push(Barrier::default());
+    let vectors = s.hidden / s.rows;
+    for t in 0..tokens {
+        let patch = Patch {
+            scalar: (ID_SCALARS + t) as u8,
+            multiplier: (2 * s.hidden) as u16,
+            word: 1,
+            part: 3,
+            ..Patch::default()
+        };
+        e.push(Adjust::of(&[patch]));
+        e.load(
+            space::ACTIVATION,
+            layout::LINEAR,
+            embedding,
+            2 * s.hidden,
+            embedding_vectors + t * 2 * vectors,
+        );
+    }
+    let lane_groups = (s.hidden / s.lanes) as u32;
+    for t in 0..tokens {
+        let rows = (residual + t * hidden_rows) as u32;
+        for low in [false, true] {
+            let address = embedding_vectors + (2 * t + usize::from(low)) * vectors;
+            e.push(Vector {
+                destination: 1,
+                single_rounding: true,
+                add_operand: low,
+                source_address: address as u32,
+                destination_address: rows,
+                operand_address: rows,
+                groups: lane_groups,
+                stride_group: 1,
+                input_width: 1,
+                input_height: 1,
+                multiplier: 1 << 31,
+                left_shift: u32::from(model.embedding_shift) + if low { 0 } else { 8 },
+                ..Vector::default()
+            });
+        }
+    }
+    e.rows_load(table, tokens * 3 * s.half, table_rows);
+
+    let residual_rows =
+        Rows { address: residual, count: tokens, stride: hidden_rows, groups: hidden_rows, length: s.hidden };
+    let cells = |head: usize| head / s.lanes;
+    for (number, (layer, place)) in model.layers.iter().zip(&stored).enumerate() {
+        e.layer = number as u32;
+        let cache = number * cache_bytes;
+        acc.next = scratch;
+        e.rows_load(place.input_norm, s.hidden, norm_rows);
+        let to_input = Target::Activation(input, vectors);
+        e.norm(&layer.input_norm, norm_rows, residual_rows, SCALARS, to_input);
+
+        // Queries, keys, values.
+        let (query_row, key_row) = (s.heads * cells(s.query_head()), s.kv_heads * cells(s.query_head()));
+        let value_row = s.kv_heads * cells(s.value);
+        let key_acc = acc.take(tokens * key_row);
+        let value_acc = acc.take(tokens * value_row);
+        let query_acc = acc.take(tokens * query_row);
+        for (linear, address, row) in [
+            (&place.key, key_acc, key_row),
+            (&place.value, value_acc, value_row),
+            (&place.query, query_acc, query_row),
+        ] {
+            let template = e.positions(input, vectors, address, row);
+            e.linear(linear, 0, linear.tiles, &template);
+        }
+        for (norm, weights, address, heads, target, at) in [
+            (&layer.key_norm, place.key_norm, key_acc, s.kv_heads, keys, 0),
+            (&layer.query_norm, place.query_norm, query_acc, s.heads, queries, cells(s.query_head())),
+        ] {
+            if let (Some(norm), Some(weights)) = (norm, weights) {
+                let rows = head_norm_rows + at;
+                e.rows_load(weights, s.query_head(), rows);
+                let groups = cells(s.query_head());
+                // As many rows at a time as there are scalars for.
+                let all = tokens * heads;
+                for first in (0..all).step_by(SUM_SCALARS - SCALARS) {
+                    let count = (all - first).min(SUM_SCALARS - SCALARS);
+                    let address = address + first * groups;
+                    let rows_of = Rows { address, count, stride: groups, groups, length: s.query_head() };
+                    e.norm(norm, rows, rows_of, SCALARS, Target::InPlace);
+                }
+            }
+            e.rotate(address, heads, table_rows, target);
+        }
+        e.push(Row {
+            multiplier: 1 << 31,
+            source_address: value_acc as u32,
+            source_stride_x: value_row as u32,
+            rows_x: tokens as u32,
+            groups: value_row as u32,
+            length: (value_row * s.lanes) as u32,
+            destination: row_destination::ACTIVATION,
+            destination_address: values as u32,
+            destination_stride_x: value_vectors as u32,
+            minimum: -128,
+            maximum: 127,
+            ..Row::default()
+        });
+
+        // Into the cache, and all positions back.
+        for (address, vectors, bytes, at) in [
+            (keys, key_vectors, s.kv_heads * s.query_head(), 0),
+            (values, value_vectors, s.kv_heads * s.value, s.kv_heads * s.query_head()),
+        ] {
+            e.push(Store {
+                space: space::ACTIVATION,
+                base_register: 1,
+                memory_offset: (cache + start * cache_row + at) as u32,
+                rows: tokens as u32,
+                row_bytes: bytes as u32,
+                memory_stride: cache_row as u32,
+                address: address as u32,
+                stride: vectors as u32,
+                ..Store::default()
+            });
+        }
+        for (layout, at, bytes, address, stride) in [
+            (layout::COLUMN, 0, s.kv_heads * s.query_head(), e.keys, key_stride),
+            (layout::ROW, s.kv_heads * s.query_head(), s.kv_heads * s.value, e.values, value_stride),
+        ] {
+            e.push(Load {
+                space: space::WEIGHT,
+                layout,
+                base_register: 1,
+                memory_offset: (cache + at) as u32,
+                rows: positions as u32,
+                row_bytes: bytes as u32,
+                memory_stride: cache_row as u32,
+                address: address as u32,
+                stride: stride as u32,
+                ..Load::default()
+            });
+        }
+        // Attention, one group of heads after the other, as many positions at a time as there is room for.
+        acc.next = scratch;
+        let room = config.accumulator_depth.saturating_sub(scratch);
+        let each = s.shared * (score_rows + cells(s.value));
+        let block = (room / each).min(tokens).min((SUM_SCALARS - SCALARS) / s.shared);
+        if block == 0 {
+            return Err(short("accumulator memory", "rows", scratch + each, config.accumulator_depth));
+        }
+        for kv in 0..s.kv_heads {
+            for first in (0..tokens).step_by(block) {
+                let count = block.min(tokens - first);
+                acc.next = scratch;
+                let scores = acc.take(s.shared * count * score_rows);
+                let products = acc.take(s.shared * count * cells(s.value));
+                e.attend(
+                    kv,
+                    first,
+                    count,
+                    Attend {
+                        scores,
+                        products,
+                        score_rows,
+                        queries,
+                        query_vectors,
+                        exponentials,
+                        attention,
+                        attention_vectors,
+                        key_stride,
+                        value_stride,
+                    },
+                );
+            }
+        }
+        let template =
+            Matrix { add_row: true, ..e.positions(attention, attention_vectors, residual, hidden_rows) };
+        e.linear(&place.output, 0, place.output.tiles, &template);
+
+        // Feed-forward.
+        e.rows_load(place.post_norm, s.hidden, norm_rows);
+        let to_input = Target::Activation(input, vectors);
+        e.norm(&layer.post_norm, norm_rows, residual_rows, SCALARS, to_input);
+        let tile_rows = place.gate.channels / s.lanes;
+        let at_once = (room / (4 * tokens * tile_rows)).min(place.gate.tiles);
+        if at_once == 0 {
+            let needed = scratch + 4 * tokens * tile_rows;
+            return Err(short("accumulator memory", "rows", needed, config.accumulator_depth));
+        }
+        for (turn, from) in (0..place.gate.tiles).step_by(at_once).enumerate() {
+            let to = (from + at_once).min(place.gate.tiles);
+            let rows = (to - from) * tile_rows;
+            // Two places take turns.
+            let gate = scratch + turn % 2 * 2 * tokens * at_once * tile_rows;
+            let up = gate + tokens * rows;
+            for (linear, address) in [(&place.gate, gate), (&place.up, up)] {
+                let template = e.positions(input, vectors, address, rows);
+                e.linear(linear, from, to, &template);
+            }
+            let row = Row {
+                multiplier: 1 << 31,
+                source_stride_x: rows as u32,
+                rows_x: tokens as u32,
+                groups: rows as u32,
+                length: (rows * s.lanes) as u32,
+                ..Row::default()
+            };
+            e.push(Row {
+                function: function::SILU,
+                source_address: gate as u32,
+                destination: row_destination::ACCUMULATOR,
+                destination_address: gate as u32,
+                destination_stride_x: rows as u32,
+                ..row.clone()
+            });
+            let first_byte = from * place.gate.channels;
+            e.push(Row {
+                function: function::MULTIPLY,
+                operand: true,
+                source_address: up as u32,
+                operand_address: gate as u32,
+                operand_stride_x: rows as u32,
+                shift: layer.gated_shift.into(),
+                destination: row_destination::ACTIVATION,
+                destination_address: (gated + first_byte / s.rows) as u32,
+                first_lane: (first_byte % s.rows) as u32,
+                destination_stride_x: (s.wide / s.rows) as u32,
+                minimum: -128,
+                maximum: 127,
+                ..row
+            });
+        }
+        let template = Matrix { add_row: true, ..e.positions(gated, s.wide / s.rows, residual, hidden_rows) };
+        e.linear(&place.down, 0, place.down.tiles, &template);
+    }
+
+    // Head.
+    e.rows_load(final_norm, s.hidden, norm_rows);
+    let to_input = Target::Activation(input, vectors);
+    e.norm(&model.final_norm, norm_rows, residual_rows, SCALARS, to_input);
+    let tile_rows = head.channels / s.lanes;
+    let room = config.accumulator_depth.saturating_sub(scratch);
+    // Whole 16 bytes and vectors at a time.
+    let quantum = config.rows / head.channels.min(config.rows);
+    let at_once = (room / (2 * tokens * tile_rows)).min(head.tiles) / quantum * quantum;
+    if at_once == 0 {
+        return Err(short(
+            "accumulator memory",
+            "rows",
+            scratch + 2 * tokens * tile_rows,
+            config.accumulator_depth,
+        ));
+    }
+    for (turn, from) in (0..head.tiles).step_by(at_once).enumerate() {
+        let to = (from + at_once).min(head.tiles);
+        let rows = (to - from) * tile_rows;
+        let logits = scratch + turn % 2 * tokens * at_once * tile_rows;
+        let template = e.positions(input, vectors, logits, rows);
+        e.linear(&head, from, to, &template);
+        let channels = rows * s.lanes;
+        let first = from * head.channels;
+        e.push(Row {
+            multiplier: 1 << 31,
+            source_address: logits as u32,
+            source_stride_x: rows as u32,
+            rows_x: tokens as u32,
+            groups: rows as u32,
+            length: channels.min(m.vocab_size - first) as u32,
+            reduce: row_reduce::ARGMAX,
+            scalar_use: if turn > 0 { scalar_use::CONTINUE } else { scalar_use::NONE },
+            result_address: ARGMAX_SCALARS as u32,
+            initial: first as i32,
+            ..Row::default()
+        });
+        e.push(Store {
+            space: space::ACCUMULATOR,
+            base_register: 1,
+            memory_offset: (logits_offset + 4 * first) as u32,
+            rows: tokens as u32,
+            row_bytes: (4 * channels) as u32,
+            memory_stride: logits_row as u32,
+            address: logits as u32,
+            stride: rows as u32,
+            ..Store::default()
+        });
+    }
+    // The ids: rows of zeros, to which a scalar is added.
+    let id_rows = scratch;
+    for t in 0..tokens {
+        e.rows_load(zeros, s.lanes, id_rows + t);
+        e.push(Row {
+            multiplier: 1 << 31,
+            source_address: (id_rows + t) as u32,
+            scalar_use: scalar_use::ADD,
+            scalar_address: (ARGMAX_SCALARS + 2 * t + 1) as u32,
+            length: s.lanes as u32,
+            destination: row_destination::ACCUMULATOR,
+            destination_address: (id_rows + t) as u32,
+            ..Row::default()
+        });
+    }
+    e.push(Store {
+        space: space::ACCUMULATOR,
+        base_register: 1,
+        memory_offset: next_offset as u32,
+        rows: tokens as u32,
+        row_bytes: next_row as u32,
+        memory_stride: next_row as u32,
+        address: id_rows as u32,
+        stride: 1,
+        ..Store::default()
+    });
+    e.push(End::default());
+    if acc.most > config.accumulator_depth {
+        return Err(short("accumulator memory", "rows", acc.most, config.accumulator_depth));
+    }
+    if act.most > config.activation_depth {
+        return Err(short("activation scratchpad", "vectors", act.most, config.activation_depth));
+    }
+    let (mut commands, command_layers) = (e.commands, e.command_layers);
+    tokens::insert(&mut commands, &[], config);
+    let tensor = |name: &str, offset: usize, shape: Vec<usize>, row: usize| TensorLayout {
+        name: name.to_owned(),
+        strides: if shape.len() == 2 { vec![row, 4] } else { vec![4] },
+        shape,
+        offset,
+        element_bytes: 4,
+    };
+    Ok(Program {
+        name: "language".to_owned(),
+        config: config.clone(),
+        commands,
+        command_layers,
+        layers: (0..m.layers).map(|l| ProgramLayer { name: format!("layer {l}"), macs: 0 }).collect(),
+        constants: constants.bytes,
+        workspace_bytes,
+        inputs: vec![tensor("ids", ids_offset, vec![tokens], 0)],
+        outputs: vec![
+            tensor("logits", logits_offset, vec![tokens, m.vocab_size], logits_row),
+            tensor("next", next_offset, vec![tokens, 1], next_row),
+        ],
+    })
+}
+
+/// Places that attention uses.
+struct Attend {
+    scores: usize,
+    products: usize,
+    score_rows: usize,
+    queries: usize,
+    query_vectors: usize,
+    exponentials: usize,
+    attention: usize,
+    attention_vectors: usize,
+    key_stride: usize,
+    value_stride: usize,
+}
+
+impl Emitter<'_> {
+    /// Attention of the heads that share keys and values `kv`, for `count` positions from `first` on.
+    fn attend(&mut self, kv: usize, first: usize, count: usize, at: Attend) {
+        let (s, config) = (self.sizes, self.config);
+        let layer = &self.model.layers[self.layer as usize];
+        let known = self.start + first + count;
+        let head = s.query_head() / s.rows;
+        // Scores of all positions known by the last of these.
+        let tiles = known.div_ceil(s.cols);
+        let rows_y = at.score_rows * count;
+        self.push(Matrix {
+            to_accumulator: true,
+            row_results: true,
+            activation_address: (at.queries + first * at.query_vectors + kv * s.shared * head) as u32,
+            stride_x: at.query_vectors as u32,
+            stride_y: head as u32,
+            outputs_x: count as u32,
+            outputs_y: s.shared as u32,
+            channels: head as u32,
+            stride_channel: 1,
+            tiles: tiles as u32,
+            parameter_address: self.plain as u32,
+            weight_address: (self.keys + kv * head) as u32,
+            weight_stride_tile: at.key_stride as u32,
+            output_address: at.scores as u32,
+            output_stride_x: at.score_rows as u32,
+            output_stride_y: rows_y as u32,
+            output_stride_tile: (config.rows / config.lanes) as u32,
+            input_width: count as u32,
+            input_height: s.shared as u32,
+            step_x: 1,
+            step_y: 1,
+            ..Matrix::default()
+        });
+        let groups = known.next_multiple_of(s.rows) / s.lanes;
+        let rows = Row {
+            source_address: at.scores as u32,
+            source_stride_x: at.score_rows as u32,
+            source_stride_y: rows_y as u32,
+            rows_x: count as u32,
+            rows_y: s.shared as u32,
+            groups: groups as u32,
+            length: (self.start + first + 1) as u32,
+            length_step: 1,
+            ..Row::default()
+        };
+        self.push(Row {
+            multiplier: 1 << 31,
+            reduce: row_reduce::MAXIMUM,
+            finish: finish::NEGATE,
+            initial: i32::MIN,
+            result_address: SCALARS as u32,
+            ..rows.clone()
+        });
+        let vectors = at.score_rows * s.lanes / s.rows;
+        self.push(Row {
+            function: function::EXPONENTIAL,
+            scalar_use: scalar_use::ADD,
+            scalar_address: SCALARS as u32,
+            multiplier: layer.exponent.multiplier,
+            left_shift: layer.exponent.left_shift.into(),
+            right_shift: layer.exponent.right_shift.into(),
+            post_add: EXPONENT_OFFSET,
+            shift: EXPONENTIAL_SHIFT,
+            minimum: 0,
+            maximum: 127,
+            reduce: row_reduce::SUM,
+            finish: finish::RECIPROCAL,
+            result_address: SUM_SCALARS as u32,
+            destination: row_destination::ACTIVATION,
+            destination_address: at.exponentials as u32,
+            destination_stride_x: vectors as u32,
+            destination_stride_y: (vectors * count) as u32,
+            ..rows
+        });
+        let value_rows = s.value / s.lanes;
+        self.push(Matrix {
+            to_accumulator: true,
+            row_results: true,
+            activation_address: at.exponentials as u32,
+            stride_x: vectors as u32,
+            stride_y: (vectors * count) as u32,
+            outputs_x: count as u32,
+            outputs_y: s.shared as u32,
+            channels: known.div_ceil(s.rows) as u32,
+            stride_channel: 1,
+            tiles: (s.value / s.cols) as u32,
+            parameter_address: self.plain as u32,
+            weight_address: (self.values + kv * s.value / s.cols * at.value_stride) as u32,
+            weight_stride_tile: at.value_stride as u32,
+            output_address: at.products as u32,
+            output_stride_x: value_rows as u32,
+            output_stride_y: (value_rows * count) as u32,
+            output_stride_tile: (config.rows / config.lanes) as u32,
+            input_width: count as u32,
+            input_height: s.shared as u32,
+            step_x: 1,
+            step_y: 1,
+            ..Matrix::default()
+        });
+        let head = s.value / s.rows;
+        let attention = layer.attention;
+        self.push(Row {
+            function: function::MULTIPLY,
+            scalar_use: scalar_use::SCALE,
+            scalar_address: SUM_SCALARS as u32,
+            left_shift: attention.left_shift.into(),
+            factor: attention.factor,
+            shift: attention.shift.into(),
+            source_address: at.products as u32,
+            source_stride_x: value_rows as u32,
+            source_stride_y: (value_rows * count) as u32,
+            rows_x: count as u32,
+            rows_y: s.shared as u32,
+            groups: value_rows as u32,
+            length: s.value as u32,
+            destination: row_destination::ACTIVATION,
+            destination_address: (at.attention + first * at.attention_vectors + kv * s.shared * head) as u32,
+            destination_stride_x: at.attention_vectors as u32,
+            destination_stride_y: head as u32,
+            minimum: -128,
+            maximum: 127,
+            ..Row::default()
+        });
+    }
+}
