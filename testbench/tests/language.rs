@@ -1,0 +1,53 @@
+//! Language models on the Verilated accelerator: the same bits as the functional simulator.
+
+use frugal_compiler::language::forward;
+use frugal_device::{Device, GoldenDevice, RunOptions};
+use frugal_isa::Config;
+use frugal_language::quantise::{quantise, Calibration};
+use frugal_language::{Checkpoint, Precision, QuantisedModel, Reference};
+use frugal_testbench::accelerator::verilated_device;
+use frugal_testbench::axi::Stalls;
+use frugal_testbench::device::SimulationOptions;
+use std::path::Path;
+
+fn model(precision: Precision) -> QuantisedModel {
+    let directory = Path::new("/work/shared/models/tiny-qwen3");
+    let checkpoint = Checkpoint::open(directory).unwrap();
+    let reference = Reference::new(&checkpoint).unwrap();
+    let ids: Vec<u32> = (0..128).map(|i| i * 37 % 512).collect();
+    let calibration = Calibration::run(&reference, &[&ids]);
+    quantise(&checkpoint, &calibration, precision).unwrap()
+}
+
+fn check(precision: Precision, config: &Config, tokens: usize, stalls: Option<u64>) {
+    let program = forward(&model(precision), config, 0, tokens).unwrap();
+    let ids: Vec<u32> = (0..tokens).map(|i| (i * 91 + 7) as u32 % 512).collect();
+    let input: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+    let wanted = GoldenDevice::new(config).unwrap().run(&program, &[input.clone()], &RunOptions::default());
+    let options = SimulationOptions { stalls: stalls.map(Stalls::new), ..SimulationOptions::default() };
+    let mut device = verilated_device(config, &options, None).unwrap();
+    let found = device.run(&program, &[input], &RunOptions::default()).unwrap();
+    assert_eq!(device.system_mut().model_mut().errors(), 0, "assertions in the Verilog failed");
+    assert!(found.outputs == wanted.unwrap().outputs, "{} {precision:?} {stalls:?}", config.name);
+    let statistics = &found.statistics;
+    println!(
+        "{} {precision:?} {tokens} tokens, stalls {stalls:?}: {:?} cycles, utilisation {:?}, {} commands",
+        config.name,
+        statistics.cycles,
+        statistics.utilisation(),
+        statistics.commands
+    );
+}
+
+#[test]
+fn the_accelerator_gives_the_logits_of_the_functional_simulator() {
+    for name in ["base", "nano", "large"] {
+        let config = Config::preset(name).unwrap();
+        for precision in [Precision::W8A8, Precision::W4A8] {
+            check(precision, &config, 4, None);
+            check(precision, &config, 3, Some(7));
+        }
+    }
+    check(Precision::W8A8, &Config::preset("base").unwrap(), 1, None);
+    check(Precision::W4A8, &Config::preset("base").unwrap(), 1, None);
+}
