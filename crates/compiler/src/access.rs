@@ -83,6 +83,28 @@ impl Addresses {
 }
 
 impl Access {
+    /// The same addresses, each once.
+    pub fn merged(mut self) -> Access {
+        for spans in [&mut self.reads, &mut self.writes] {
+            spans.sort_by_key(|span| (span.memory, span.addresses.start, span.addresses.end));
+            let mut merged: Vec<Span> = Vec::new();
+            for span in spans.drain(..) {
+                match merged.last_mut() {
+                    Some(last)
+                        if last.memory == span.memory && span.addresses.start <= last.addresses.end =>
+                    {
+                        last.addresses.end = last.addresses.end.max(span.addresses.end);
+                    }
+                    _ => merged.push(span),
+                }
+            }
+            *spans = merged;
+        }
+        self
+    }
+}
+
+impl Access {
     /// The accesses of a command.
     pub fn of(command: &Command, config: &Config) -> Access {
         let mut access = Access::default();

@@ -11,12 +11,13 @@
 //! All positions of a program go through a layer together, so that weights are read once for all of them. Everything is padded to whole
 //! vectors: channels that no model has are zero throughout.
 
+use crate::access::Access;
 use crate::build::{pack_parameters, ChannelParameters, Ring};
 use crate::tokens;
 use crate::Value;
 use frugal_isa::command::{
-    finish, function, layout, row_destination, row_reduce, scalar_use, space, Adjust, Barrier, End, Load,
-    Matrix, Patch, Row, Store, Vector,
+    finish, function, layout, row_destination, row_reduce, scalar_use, space, Adjust, Barrier, Branch, End,
+    Load, Matrix, Patch, Row, Set, Store, Vector,
 };
 use frugal_isa::program::Layer as ProgramLayer;
 use frugal_isa::{Command, Config, ConfigError, Program, TensorLayout};
@@ -236,10 +237,13 @@ struct Emitter<'a> {
     start: usize,
     tokens: usize,
     commands: Vec<Command>,
+    /// What patched commands may read and write.
+    accesses: Vec<Option<Access>>,
     command_layers: Vec<u32>,
     layer: u32,
+    /// In a loop: its rounds. The positions move on by one in each of them.
+    rounds: Option<usize>,
     weights: Ring<Block>,
-    scales: Ring<Block>,
     parameters: Ring<Block>,
     /// First of the parameter groups that are zero; those below belong to the ring.
     plain: usize,
@@ -270,7 +274,34 @@ enum Target {
 impl Emitter<'_> {
     fn push(&mut self, command: impl Into<Command>) {
         self.commands.push(command.into());
+        self.accesses.push(None);
         self.command_layers.push(self.layer);
+    }
+
+    /// A command as it is for round 0 of a loop at position 0, and how it changes with them: at once, or, in a loop, in every round.
+    fn push_patched(&mut self, command: impl Into<Command>, patches: &[Patch]) {
+        let command = command.into();
+        let patched = |round: usize| {
+            let mut words = command.encode().expect("fields hold their values");
+            for patch in patches {
+                patch.apply(round as u32, &mut words);
+            }
+            Command::decode(&words).expect("patches keep commands legal")
+        };
+        match self.rounds {
+            None => self.push(patched(0)),
+            Some(rounds) => {
+                let mut access = Access::of(&patched(0), self.config);
+                for round in 1..rounds {
+                    let more = Access::of(&patched(round), self.config);
+                    access.reads.extend(more.reads);
+                    access.writes.extend(more.writes);
+                }
+                self.push(Adjust::of(patches));
+                self.push(command);
+                *self.accesses.last_mut().expect("just pushed") = Some(access.merged());
+            }
+        }
     }
 
     fn load(&mut self, space: u32, layout: u32, offset: usize, bytes: usize, address: usize) {
@@ -306,18 +337,15 @@ impl Emitter<'_> {
                 None => {
                     let address = self.weights.place((offset, length), length, Value(0));
                     self.load(space::WEIGHT, layout::LINEAR, offset, length * config.tile_bytes(), address);
+                    if stored.four_bit {
+                        // Scales stand where their tiles do.
+                        let offset = stored.scales + tile * stored.steps / group * config.scale_row_bytes();
+                        let bytes = length / group * config.scale_row_bytes();
+                        self.load(space::WEIGHT, layout::SCALES, offset, bytes, address / group);
+                    }
                     address
                 }
             };
-            if stored.four_bit {
-                let rows = length / group;
-                let offset = stored.scales + tile * stored.steps / group * config.scale_row_bytes();
-                // Scales stand where their tiles do.
-                let scale_address = address / group;
-                let _ = self.scales.place((offset, rows), rows, Value(0));
-                let bytes = rows * config.scale_row_bytes();
-                self.load(space::WEIGHT, layout::SCALES, offset, bytes, scale_address);
-            }
             let groups = count * parameter_groups;
             let offset = stored.parameters + tile * parameter_groups * config.parameter_group_bytes();
             let parameters = match self.parameters.find(&(offset, groups)) {
@@ -472,6 +500,31 @@ const ID_SCALARS: usize = 0;
 const SCALARS: usize = 64;
 const SUM_SCALARS: usize = 128;
 const ARGMAX_SCALARS: usize = 192;
+/// Round of the loop.
+const ROUND_SCALAR: usize = 255;
+
+/// A patch that adds a position and the round to a part of a word.
+fn position(at: usize, word: u8, part: u8) -> Patch {
+    Patch { scalar: ROUND_SCALAR as u8, add: at as i16, multiplier: 1, word, part, ..Patch::default() }
+}
+
+/// Positions that go through the model together.
+#[derive(Clone, Copy, Debug)]
+struct Pass {
+    start: usize,
+    tokens: usize,
+    /// Positions whose logits are wanted: all, the last, or none.
+    head: Head,
+    /// In a loop of so many rounds.
+    rounds: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    All,
+    Last,
+    Nothing,
+}
 
 /// The program that takes `tokens` positions from `start` on through the model.
 ///
@@ -486,12 +539,56 @@ pub fn forward(
     start: usize,
     tokens: usize,
 ) -> Result<Program, LanguageCompileError> {
+    program(model, config, &[Pass { start, tokens, head: Head::All, rounds: None }])
+}
+
+/// The program that takes a prompt of `prompt` tokens through the model, `at_once` of them at a time, and then generates `tokens` more: each
+/// is the one with the largest logit, and goes back into the model, without the host.
+///
+/// Input `ids` (int32): the prompt. Output `next` (int32): the generated ids, in rows of `lanes`, the first of which counts.
+///
+/// # Errors
+/// As [`forward`].
+pub fn generate(
+    model: &QuantisedModel,
+    config: &Config,
+    prompt: usize,
+    at_once: usize,
+    tokens: usize,
+) -> Result<Program, LanguageCompileError> {
+    let mut passes: Vec<Pass> = (0..prompt)
+        .step_by(at_once.max(1))
+        .map(|start| {
+            let count = at_once.min(prompt - start);
+            let head = if start + count == prompt { Head::Last } else { Head::Nothing };
+            Pass { start, tokens: count, head, rounds: None }
+        })
+        .collect();
+    if tokens > 1 {
+        passes.push(Pass { start: prompt, tokens: 1, head: Head::Last, rounds: Some(tokens - 1) });
+    }
+    program(model, config, &passes)
+}
+
+fn program(
+    model: &QuantisedModel,
+    config: &Config,
+    passes: &[Pass],
+) -> Result<Program, LanguageCompileError> {
     config.validate()?;
     let m = &model.config;
-    let end = start + tokens;
-    if tokens == 0 || end > m.max_positions {
+    let start = passes.first().map_or(0, |p| p.start);
+    let end = passes.iter().map(|p| p.start + p.tokens - 1 + p.rounds.unwrap_or(1)).max().unwrap_or(0);
+    if passes.is_empty() || passes.iter().any(|p| p.tokens == 0) || end > m.max_positions {
         return Err(LanguageCompileError::Positions { start, end, limit: m.max_positions });
     }
+    let tokens = passes.iter().map(|p| p.tokens).max().expect("not empty");
+    let given: usize = passes.iter().filter(|p| p.rounds.is_none()).map(|p| p.tokens).sum();
+    let all_logits = passes.iter().any(|p| p.head == Head::All);
+    let results: usize = match all_logits {
+        true => tokens,
+        false => 1 + passes.iter().filter_map(|p| p.rounds).sum::<usize>(),
+    };
     let s = Sizes::of(model, config);
     let mut constants = Constants { bytes: Vec::new() };
 
@@ -515,8 +612,8 @@ pub fn forward(
     let embedding = constants.append(embedding_bytes);
     let half = m.head_dim / 2;
     let mut table = Vec::new();
-    for position in start..end {
-        let (cosine, sine) = rotation(m, position);
+    for at in start..end {
+        let (cosine, sine) = rotation(m, at);
         let padded = |f: &dyn Fn(usize) -> i32| -> Vec<i32> {
             (0..s.half).map(|i| if i < half { f(i) } else { 0 }).collect()
         };
@@ -557,12 +654,12 @@ pub fn forward(
     let cache_row = s.cache_row();
     let cache_bytes = m.max_positions * cache_row;
     let ids_offset = m.layers * cache_bytes;
-    let id_bytes = (4 * tokens).next_multiple_of(16);
+    let id_bytes = (4 * given).next_multiple_of(16) + 16 * passes.len();
     let next_offset = ids_offset + id_bytes;
     let next_row = (4 * config.lanes).next_multiple_of(16);
-    let logits_offset = next_offset + tokens * next_row;
+    let logits_offset = next_offset + results * next_row;
     let logits_row = 4 * head_outputs.len();
-    let workspace_bytes = logits_offset + tokens * logits_row;
+    let workspace_bytes = logits_offset + if all_logits { tokens * logits_row } else { 0 };
 
     // On-chip places.
     let positions = end;
@@ -610,6 +707,17 @@ pub fn forward(
     let exponentials = act.take(s.shared * tokens * score_rows * s.lanes / s.rows);
     let gated = act.take(tokens * s.wide / s.rows);
 
+    // Whether all weights stay on the chip together.
+    let linears = || {
+        stored
+            .iter()
+            .flat_map(|l| [&l.query, &l.key, &l.value, &l.output, &l.gate, &l.up, &l.down])
+            .chain([&head])
+    };
+    let all_tiles: usize = linears().map(|l| l.tiles * l.steps).sum();
+    let all_groups: usize = linears().map(|l| l.tiles * l.channels / config.lanes).sum();
+    let is_resident = all_tiles <= ring && all_groups <= config.parameter_depth - plain_groups;
+
     let mut e = Emitter {
         model,
         config,
@@ -617,10 +725,11 @@ pub fn forward(
         start,
         tokens,
         commands: Vec::new(),
+        accesses: Vec::new(),
+        rounds: None,
         command_layers: Vec::new(),
         layer: 0,
         weights: Ring::new(ring),
-        scales: Ring::new(config.scale_depth().max(1)),
         parameters: Ring::new(config.parameter_depth.saturating_sub(plain_groups)),
         plain: config.parameter_depth - plain_groups,
         keys: ring,
@@ -630,322 +739,384 @@ pub fn forward(
     let plain_bytes = plain_groups * config.parameter_group_bytes();
     e.load(space::PARAMETER, layout::LINEAR, zeros, plain_bytes, e.plain);
 
-    // Embedding.
-    e.push(Load {
-        space: space::PARAMETER,
-        layout: layout::SCALARS,
-        base_register: 1,
-        memory_offset: ids_offset as u32,
-        row_bytes: id_bytes as u32,
-        address: (ID_SCALARS / 4) as u32,
-        ..Load::default()
-    });
-    e.push(Barrier::default());
-    let vectors = s.hidden / s.rows;
-    for t in 0..tokens {
-        let patch = Patch {
-            scalar: (ID_SCALARS + t) as u8,
-            multiplier: (2 * s.hidden) as u16,
-            word: 1,
-            part: 3,
-            ..Patch::default()
-        };
-        e.push(Adjust::of(&[patch]));
-        e.load(
-            space::ACTIVATION,
-            layout::LINEAR,
-            embedding,
-            2 * s.hidden,
-            embedding_vectors + t * 2 * vectors,
-        );
-    }
-    let lane_groups = (s.hidden / s.lanes) as u32;
-    for t in 0..tokens {
-        let rows = (residual + t * hidden_rows) as u32;
-        for low in [false, true] {
-            let address = embedding_vectors + (2 * t + usize::from(low)) * vectors;
-            e.push(Vector {
-                destination: 1,
-                single_rounding: true,
-                add_operand: low,
-                source_address: address as u32,
-                destination_address: rows,
-                operand_address: rows,
-                groups: lane_groups,
-                stride_group: 1,
-                input_width: 1,
-                input_height: 1,
-                multiplier: 1 << 31,
-                left_shift: u32::from(model.embedding_shift) + if low { 0 } else { 8 },
-                ..Vector::default()
-            });
-        }
-    }
-    e.rows_load(table, tokens * 3 * s.half, table_rows);
-
-    let residual_rows =
-        Rows { address: residual, count: tokens, stride: hidden_rows, groups: hidden_rows, length: s.hidden };
-    let cells = |head: usize| head / s.lanes;
-    for (number, (layer, place)) in model.layers.iter().zip(&stored).enumerate() {
-        e.layer = number as u32;
-        let cache = number * cache_bytes;
-        acc.next = scratch;
-        e.rows_load(place.input_norm, s.hidden, norm_rows);
-        let to_input = Target::Activation(input, vectors);
-        e.norm(&layer.input_norm, norm_rows, residual_rows, SCALARS, to_input);
-
-        // Queries, keys, values.
-        let (query_row, key_row) = (s.heads * cells(s.query_head()), s.kv_heads * cells(s.query_head()));
-        let value_row = s.kv_heads * cells(s.value);
-        let key_acc = acc.take(tokens * key_row);
-        let value_acc = acc.take(tokens * value_row);
-        let query_acc = acc.take(tokens * query_row);
-        for (linear, address, row) in [
-            (&place.key, key_acc, key_row),
-            (&place.value, value_acc, value_row),
-            (&place.query, query_acc, query_row),
-        ] {
-            let template = e.positions(input, vectors, address, row);
-            e.linear(linear, 0, linear.tiles, &template);
-        }
-        for (norm, weights, address, heads, target, at) in [
-            (&layer.key_norm, place.key_norm, key_acc, s.kv_heads, keys, 0),
-            (&layer.query_norm, place.query_norm, query_acc, s.heads, queries, cells(s.query_head())),
-        ] {
-            if let (Some(norm), Some(weights)) = (norm, weights) {
-                let rows = head_norm_rows + at;
-                e.rows_load(weights, s.query_head(), rows);
-                let groups = cells(s.query_head());
-                // As many rows at a time as there are scalars for.
-                let all = tokens * heads;
-                for first in (0..all).step_by(SUM_SCALARS - SCALARS) {
-                    let count = (all - first).min(SUM_SCALARS - SCALARS);
-                    let address = address + first * groups;
-                    let rows_of = Rows { address, count, stride: groups, groups, length: s.query_head() };
-                    e.norm(norm, rows, rows_of, SCALARS, Target::InPlace);
-                }
+    // The id that the last search has found.
+    let first_id =
+        Set { scalar: ID_SCALARS as u32, source: (ARGMAX_SCALARS + 1) as u32, add: true, ..Set::default() };
+    let mut id_at = 0;
+    let mut pieces = vec![0];
+    for pass in passes {
+        let tokens = pass.tokens;
+        (e.start, e.tokens) = (pass.start, tokens);
+        // Embedding.
+        if pass.rounds.is_some() {
+            e.push(Set { scalar: ROUND_SCALAR as u32, ..Set::default() });
+            e.push(first_id.clone());
+            if !is_resident {
+                e.weights = Ring::new(ring);
+                e.parameters = Ring::new(e.plain);
             }
-            e.rotate(address, heads, table_rows, target);
-        }
-        e.push(Row {
-            multiplier: 1 << 31,
-            source_address: value_acc as u32,
-            source_stride_x: value_row as u32,
-            rows_x: tokens as u32,
-            groups: value_row as u32,
-            length: (value_row * s.lanes) as u32,
-            destination: row_destination::ACTIVATION,
-            destination_address: values as u32,
-            destination_stride_x: value_vectors as u32,
-            minimum: -128,
-            maximum: 127,
-            ..Row::default()
-        });
-
-        // Into the cache, and all positions back.
-        for (address, vectors, bytes, at) in [
-            (keys, key_vectors, s.kv_heads * s.query_head(), 0),
-            (values, value_vectors, s.kv_heads * s.value, s.kv_heads * s.query_head()),
-        ] {
-            e.push(Store {
-                space: space::ACTIVATION,
-                base_register: 1,
-                memory_offset: (cache + start * cache_row + at) as u32,
-                rows: tokens as u32,
-                row_bytes: bytes as u32,
-                memory_stride: cache_row as u32,
-                address: address as u32,
-                stride: vectors as u32,
-                ..Store::default()
-            });
-        }
-        for (layout, at, bytes, address, stride) in [
-            (layout::COLUMN, 0, s.kv_heads * s.query_head(), e.keys, key_stride),
-            (layout::ROW, s.kv_heads * s.query_head(), s.kv_heads * s.value, e.values, value_stride),
-        ] {
+        } else {
             e.push(Load {
-                space: space::WEIGHT,
-                layout,
+                space: space::PARAMETER,
+                layout: layout::SCALARS,
                 base_register: 1,
-                memory_offset: (cache + at) as u32,
-                rows: positions as u32,
-                row_bytes: bytes as u32,
-                memory_stride: cache_row as u32,
-                address: address as u32,
-                stride: stride as u32,
+                memory_offset: (ids_offset + id_at) as u32,
+                row_bytes: ((4 * tokens).next_multiple_of(16)) as u32,
+                address: (ID_SCALARS / 4) as u32,
                 ..Load::default()
             });
+            e.push(Barrier::default());
+            id_at += 4 * tokens;
         }
-        // Attention, one group of heads after the other, as many positions at a time as there is room for.
-        acc.next = scratch;
-        let room = config.accumulator_depth.saturating_sub(scratch);
-        let each = s.shared * (score_rows + cells(s.value));
-        let block = (room / each).min(tokens).min((SUM_SCALARS - SCALARS) / s.shared);
-        if block == 0 {
-            return Err(short("accumulator memory", "rows", scratch + each, config.accumulator_depth));
-        }
-        for kv in 0..s.kv_heads {
-            for first in (0..tokens).step_by(block) {
-                let count = block.min(tokens - first);
-                acc.next = scratch;
-                let scores = acc.take(s.shared * count * score_rows);
-                let products = acc.take(s.shared * count * cells(s.value));
-                e.attend(
-                    kv,
-                    first,
-                    count,
-                    Attend {
-                        scores,
-                        products,
-                        score_rows,
-                        queries,
-                        query_vectors,
-                        exponentials,
-                        attention,
-                        attention_vectors,
-                        key_stride,
-                        value_stride,
-                    },
-                );
-            }
-        }
-        let template =
-            Matrix { add_row: true, ..e.positions(attention, attention_vectors, residual, hidden_rows) };
-        e.linear(&place.output, 0, place.output.tiles, &template);
-
-        // Feed-forward.
-        e.rows_load(place.post_norm, s.hidden, norm_rows);
-        let to_input = Target::Activation(input, vectors);
-        e.norm(&layer.post_norm, norm_rows, residual_rows, SCALARS, to_input);
-        let tile_rows = place.gate.channels / s.lanes;
-        let at_once = (room / (4 * tokens * tile_rows)).min(place.gate.tiles);
-        if at_once == 0 {
-            let needed = scratch + 4 * tokens * tile_rows;
-            return Err(short("accumulator memory", "rows", needed, config.accumulator_depth));
-        }
-        for (turn, from) in (0..place.gate.tiles).step_by(at_once).enumerate() {
-            let to = (from + at_once).min(place.gate.tiles);
-            let rows = (to - from) * tile_rows;
-            // Two places take turns.
-            let gate = scratch + turn % 2 * 2 * tokens * at_once * tile_rows;
-            let up = gate + tokens * rows;
-            for (linear, address) in [(&place.gate, gate), (&place.up, up)] {
-                let template = e.positions(input, vectors, address, rows);
-                e.linear(linear, from, to, &template);
-            }
-            let row = Row {
-                multiplier: 1 << 31,
-                source_stride_x: rows as u32,
-                rows_x: tokens as u32,
-                groups: rows as u32,
-                length: (rows * s.lanes) as u32,
-                ..Row::default()
+        let target = e.commands.len();
+        pieces.push(target);
+        e.rounds = pass.rounds;
+        let vectors = s.hidden / s.rows;
+        for t in 0..tokens {
+            let patch = Patch {
+                scalar: (ID_SCALARS + t) as u8,
+                multiplier: (2 * s.hidden) as u16,
+                word: 1,
+                part: 3,
+                ..Patch::default()
             };
+            e.push(Adjust::of(&[patch]));
+            e.load(
+                space::ACTIVATION,
+                layout::LINEAR,
+                embedding,
+                2 * s.hidden,
+                embedding_vectors + t * 2 * vectors,
+            );
+        }
+        let lane_groups = (s.hidden / s.lanes) as u32;
+        for t in 0..tokens {
+            let rows = (residual + t * hidden_rows) as u32;
+            for low in [false, true] {
+                let address = embedding_vectors + (2 * t + usize::from(low)) * vectors;
+                e.push(Vector {
+                    destination: 1,
+                    single_rounding: true,
+                    add_operand: low,
+                    source_address: address as u32,
+                    destination_address: rows,
+                    operand_address: rows,
+                    groups: lane_groups,
+                    stride_group: 1,
+                    input_width: 1,
+                    input_height: 1,
+                    multiplier: 1 << 31,
+                    left_shift: u32::from(model.embedding_shift) + if low { 0 } else { 8 },
+                    ..Vector::default()
+                });
+            }
+        }
+        let table_bytes = 12 * s.half;
+        let table_load = Load {
+            space: space::ACCUMULATOR,
+            memory_offset: table as u32,
+            row_bytes: (tokens * table_bytes) as u32,
+            address: table_rows as u32,
+            ..Load::default()
+        };
+        let moved = Patch { multiplier: table_bytes as u16, ..position(pass.start - start, 1, 3) };
+        e.push_patched(table_load, &[moved]);
+
+        let residual_rows = Rows {
+            address: residual,
+            count: tokens,
+            stride: hidden_rows,
+            groups: hidden_rows,
+            length: s.hidden,
+        };
+        let cells = |head: usize| head / s.lanes;
+        for (number, (layer, place)) in model.layers.iter().zip(&stored).enumerate() {
+            e.layer = number as u32;
+            let cache = number * cache_bytes;
+            acc.next = scratch;
+            e.rows_load(place.input_norm, s.hidden, norm_rows);
+            let to_input = Target::Activation(input, vectors);
+            e.norm(&layer.input_norm, norm_rows, residual_rows, SCALARS, to_input);
+
+            // Queries, keys, values.
+            let (query_row, key_row) = (s.heads * cells(s.query_head()), s.kv_heads * cells(s.query_head()));
+            let value_row = s.kv_heads * cells(s.value);
+            let key_acc = acc.take(tokens * key_row);
+            let value_acc = acc.take(tokens * value_row);
+            let query_acc = acc.take(tokens * query_row);
+            for (linear, address, row) in [
+                (&place.key, key_acc, key_row),
+                (&place.value, value_acc, value_row),
+                (&place.query, query_acc, query_row),
+            ] {
+                let template = e.positions(input, vectors, address, row);
+                e.linear(linear, 0, linear.tiles, &template);
+            }
+            for (norm, weights, address, heads, target, at) in [
+                (&layer.key_norm, place.key_norm, key_acc, s.kv_heads, keys, 0),
+                (&layer.query_norm, place.query_norm, query_acc, s.heads, queries, cells(s.query_head())),
+            ] {
+                if let (Some(norm), Some(weights)) = (norm, weights) {
+                    let rows = head_norm_rows + at;
+                    e.rows_load(weights, s.query_head(), rows);
+                    let groups = cells(s.query_head());
+                    // As many rows at a time as there are scalars for.
+                    let all = tokens * heads;
+                    for first in (0..all).step_by(SUM_SCALARS - SCALARS) {
+                        let count = (all - first).min(SUM_SCALARS - SCALARS);
+                        let address = address + first * groups;
+                        let rows_of = Rows { address, count, stride: groups, groups, length: s.query_head() };
+                        e.norm(norm, rows, rows_of, SCALARS, Target::InPlace);
+                    }
+                }
+                e.rotate(address, heads, table_rows, target);
+            }
             e.push(Row {
-                function: function::SILU,
-                source_address: gate as u32,
-                destination: row_destination::ACCUMULATOR,
-                destination_address: gate as u32,
-                destination_stride_x: rows as u32,
-                ..row.clone()
-            });
-            let first_byte = from * place.gate.channels;
-            e.push(Row {
-                function: function::MULTIPLY,
-                operand: true,
-                source_address: up as u32,
-                operand_address: gate as u32,
-                operand_stride_x: rows as u32,
-                shift: layer.gated_shift.into(),
+                multiplier: 1 << 31,
+                source_address: value_acc as u32,
+                source_stride_x: value_row as u32,
+                rows_x: tokens as u32,
+                groups: value_row as u32,
+                length: (value_row * s.lanes) as u32,
                 destination: row_destination::ACTIVATION,
-                destination_address: (gated + first_byte / s.rows) as u32,
-                first_lane: (first_byte % s.rows) as u32,
-                destination_stride_x: (s.wide / s.rows) as u32,
+                destination_address: values as u32,
+                destination_stride_x: value_vectors as u32,
                 minimum: -128,
                 maximum: 127,
-                ..row
+                ..Row::default()
             });
-        }
-        let template = Matrix { add_row: true, ..e.positions(gated, s.wide / s.rows, residual, hidden_rows) };
-        e.linear(&place.down, 0, place.down.tiles, &template);
-    }
 
-    // Head.
-    e.rows_load(final_norm, s.hidden, norm_rows);
-    let to_input = Target::Activation(input, vectors);
-    e.norm(&model.final_norm, norm_rows, residual_rows, SCALARS, to_input);
-    let tile_rows = head.channels / s.lanes;
-    let room = config.accumulator_depth.saturating_sub(scratch);
-    // Whole 16 bytes and vectors at a time.
-    let quantum = config.rows / head.channels.min(config.rows);
-    let at_once = (room / (2 * tokens * tile_rows)).min(head.tiles) / quantum * quantum;
-    if at_once == 0 {
-        return Err(short(
-            "accumulator memory",
-            "rows",
-            scratch + 2 * tokens * tile_rows,
-            config.accumulator_depth,
-        ));
+            // Into the cache, and all positions back.
+            for (address, vectors, bytes, at) in [
+                (keys, key_vectors, s.kv_heads * s.query_head(), 0),
+                (values, value_vectors, s.kv_heads * s.value, s.kv_heads * s.query_head()),
+            ] {
+                let store = Store {
+                    space: space::ACTIVATION,
+                    base_register: 1,
+                    memory_offset: (cache + at) as u32,
+                    rows: tokens as u32,
+                    row_bytes: bytes as u32,
+                    memory_stride: cache_row as u32,
+                    address: address as u32,
+                    stride: vectors as u32,
+                    ..Store::default()
+                };
+                let moved = Patch { multiplier: cache_row as u16, ..position(pass.start, 1, 3) };
+                e.push_patched(store, &[moved]);
+            }
+            for (layout, at, bytes, address, stride) in [
+                (layout::COLUMN, 0, s.kv_heads * s.query_head(), e.keys, key_stride),
+                (layout::ROW, s.kv_heads * s.query_head(), s.kv_heads * s.value, e.values, value_stride),
+            ] {
+                let load = Load {
+                    space: space::WEIGHT,
+                    layout,
+                    base_register: 1,
+                    memory_offset: (cache + at) as u32,
+                    row_bytes: bytes as u32,
+                    memory_stride: cache_row as u32,
+                    address: address as u32,
+                    stride: stride as u32,
+                    ..Load::default()
+                };
+                e.push_patched(load, &[position(pass.start + tokens - 1, 2, 1)]);
+            }
+            // Attention, one group of heads after the other, as many positions at a time as there is room for.
+            acc.next = scratch;
+            let room = config.accumulator_depth.saturating_sub(scratch);
+            let each = s.shared * (score_rows + cells(s.value));
+            let block = (room / each).min(tokens).min((SUM_SCALARS - SCALARS) / s.shared);
+            if block == 0 {
+                return Err(short("accumulator memory", "rows", scratch + each, config.accumulator_depth));
+            }
+            for kv in 0..s.kv_heads {
+                for first in (0..tokens).step_by(block) {
+                    let count = block.min(tokens - first);
+                    acc.next = scratch;
+                    let scores = acc.take(s.shared * count * score_rows);
+                    let products = acc.take(s.shared * count * cells(s.value));
+                    e.attend(
+                        kv,
+                        first,
+                        count,
+                        Attend {
+                            scores,
+                            products,
+                            score_rows,
+                            queries,
+                            query_vectors,
+                            exponentials,
+                            attention,
+                            attention_vectors,
+                            key_stride,
+                            value_stride,
+                        },
+                    );
+                }
+            }
+            let template =
+                Matrix { add_row: true, ..e.positions(attention, attention_vectors, residual, hidden_rows) };
+            e.linear(&place.output, 0, place.output.tiles, &template);
+
+            // Feed-forward.
+            e.rows_load(place.post_norm, s.hidden, norm_rows);
+            let to_input = Target::Activation(input, vectors);
+            e.norm(&layer.post_norm, norm_rows, residual_rows, SCALARS, to_input);
+            let tile_rows = place.gate.channels / s.lanes;
+            let at_once = (room / (4 * tokens * tile_rows)).min(place.gate.tiles);
+            if at_once == 0 {
+                let needed = scratch + 4 * tokens * tile_rows;
+                return Err(short("accumulator memory", "rows", needed, config.accumulator_depth));
+            }
+            for (turn, from) in (0..place.gate.tiles).step_by(at_once).enumerate() {
+                let to = (from + at_once).min(place.gate.tiles);
+                let rows = (to - from) * tile_rows;
+                // Two places take turns.
+                let gate = scratch + turn % 2 * 2 * tokens * at_once * tile_rows;
+                let up = gate + tokens * rows;
+                for (linear, address) in [(&place.gate, gate), (&place.up, up)] {
+                    let template = e.positions(input, vectors, address, rows);
+                    e.linear(linear, from, to, &template);
+                }
+                let row = Row {
+                    multiplier: 1 << 31,
+                    source_stride_x: rows as u32,
+                    rows_x: tokens as u32,
+                    groups: rows as u32,
+                    length: (rows * s.lanes) as u32,
+                    ..Row::default()
+                };
+                e.push(Row {
+                    function: function::SILU,
+                    source_address: gate as u32,
+                    destination: row_destination::ACCUMULATOR,
+                    destination_address: gate as u32,
+                    destination_stride_x: rows as u32,
+                    ..row.clone()
+                });
+                let first_byte = from * place.gate.channels;
+                e.push(Row {
+                    function: function::MULTIPLY,
+                    operand: true,
+                    source_address: up as u32,
+                    operand_address: gate as u32,
+                    operand_stride_x: rows as u32,
+                    shift: layer.gated_shift.into(),
+                    destination: row_destination::ACTIVATION,
+                    destination_address: (gated + first_byte / s.rows) as u32,
+                    first_lane: (first_byte % s.rows) as u32,
+                    destination_stride_x: (s.wide / s.rows) as u32,
+                    minimum: -128,
+                    maximum: 127,
+                    ..row
+                });
+            }
+            let template =
+                Matrix { add_row: true, ..e.positions(gated, s.wide / s.rows, residual, hidden_rows) };
+            e.linear(&place.down, 0, place.down.tiles, &template);
+        }
+
+        // Head.
+        let (skipped, tokens) = match pass.head {
+            Head::All => (0, tokens),
+            Head::Last => (tokens - 1, 1),
+            Head::Nothing => (0, 0),
+        };
+        if tokens > 0 {
+            e.tokens = tokens;
+            e.rows_load(final_norm, s.hidden, norm_rows);
+            let to_input = Target::Activation(input, vectors);
+            let rows_of = Rows { address: residual + skipped * hidden_rows, count: tokens, ..residual_rows };
+            e.norm(&model.final_norm, norm_rows, rows_of, SCALARS, to_input);
+            let tile_rows = head.channels / s.lanes;
+            let room = config.accumulator_depth.saturating_sub(scratch);
+            // Whole 16 bytes and vectors at a time.
+            let quantum = config.rows / head.channels.min(config.rows);
+            let at_once = (room / (2 * tokens * tile_rows)).min(head.tiles) / quantum * quantum;
+            if at_once == 0 {
+                return Err(short(
+                    "accumulator memory",
+                    "rows",
+                    scratch + 2 * tokens * tile_rows,
+                    config.accumulator_depth,
+                ));
+            }
+            for (turn, from) in (0..head.tiles).step_by(at_once).enumerate() {
+                let to = (from + at_once).min(head.tiles);
+                let rows = (to - from) * tile_rows;
+                let logits = scratch + turn % 2 * tokens * at_once * tile_rows;
+                let template = e.positions(input, vectors, logits, rows);
+                e.linear(&head, from, to, &template);
+                let channels = rows * s.lanes;
+                let first = from * head.channels;
+                e.push(Row {
+                    multiplier: 1 << 31,
+                    source_address: logits as u32,
+                    source_stride_x: rows as u32,
+                    rows_x: tokens as u32,
+                    groups: rows as u32,
+                    length: channels.min(m.vocab_size - first) as u32,
+                    reduce: row_reduce::ARGMAX,
+                    scalar_use: if turn > 0 { scalar_use::CONTINUE } else { scalar_use::NONE },
+                    result_address: ARGMAX_SCALARS as u32,
+                    initial: first as i32,
+                    ..Row::default()
+                });
+                if pass.head == Head::All {
+                    e.push(Store {
+                        space: space::ACCUMULATOR,
+                        base_register: 1,
+                        memory_offset: (logits_offset + 4 * first) as u32,
+                        rows: tokens as u32,
+                        row_bytes: (4 * channels) as u32,
+                        memory_stride: logits_row as u32,
+                        address: logits as u32,
+                        stride: rows as u32,
+                        ..Store::default()
+                    });
+                }
+            }
+            // The ids: rows of zeros, to which a scalar is added.
+            let id_rows = scratch;
+            for t in 0..tokens {
+                e.rows_load(zeros, s.lanes, id_rows + t);
+                e.push(Row {
+                    multiplier: 1 << 31,
+                    source_address: (id_rows + t) as u32,
+                    scalar_use: scalar_use::ADD,
+                    scalar_address: (ARGMAX_SCALARS + 2 * t + 1) as u32,
+                    length: s.lanes as u32,
+                    destination: row_destination::ACCUMULATOR,
+                    destination_address: (id_rows + t) as u32,
+                    ..Row::default()
+                });
+            }
+            let first_result = if pass.rounds.is_some() { 1 } else { 0 };
+            let store = Store {
+                space: space::ACCUMULATOR,
+                base_register: 1,
+                memory_offset: (next_offset + first_result * next_row) as u32,
+                rows: tokens as u32,
+                row_bytes: next_row as u32,
+                memory_stride: next_row as u32,
+                address: id_rows as u32,
+                stride: 1,
+                ..Store::default()
+            };
+            let moved = Patch { multiplier: next_row as u16, ..position(0, 1, 3) };
+            e.push_patched(store, &[moved]);
+        }
+        e.rounds = None;
+        e.push(Barrier::default());
+        if let Some(rounds) = pass.rounds {
+            e.push(first_id.clone());
+            let next = ROUND_SCALAR as u32;
+            e.push(Set { scalar: next, source: next, add: true, value: 1, ..Set::default() });
+            e.push(Branch { scalar: next, limit: rounds as u32, target: target as u32, ..Branch::default() });
+        }
+        pieces.push(e.commands.len());
     }
-    for (turn, from) in (0..head.tiles).step_by(at_once).enumerate() {
-        let to = (from + at_once).min(head.tiles);
-        let rows = (to - from) * tile_rows;
-        let logits = scratch + turn % 2 * tokens * at_once * tile_rows;
-        let template = e.positions(input, vectors, logits, rows);
-        e.linear(&head, from, to, &template);
-        let channels = rows * s.lanes;
-        let first = from * head.channels;
-        e.push(Row {
-            multiplier: 1 << 31,
-            source_address: logits as u32,
-            source_stride_x: rows as u32,
-            rows_x: tokens as u32,
-            groups: rows as u32,
-            length: channels.min(m.vocab_size - first) as u32,
-            reduce: row_reduce::ARGMAX,
-            scalar_use: if turn > 0 { scalar_use::CONTINUE } else { scalar_use::NONE },
-            result_address: ARGMAX_SCALARS as u32,
-            initial: first as i32,
-            ..Row::default()
-        });
-        e.push(Store {
-            space: space::ACCUMULATOR,
-            base_register: 1,
-            memory_offset: (logits_offset + 4 * first) as u32,
-            rows: tokens as u32,
-            row_bytes: (4 * channels) as u32,
-            memory_stride: logits_row as u32,
-            address: logits as u32,
-            stride: rows as u32,
-            ..Store::default()
-        });
-    }
-    // The ids: rows of zeros, to which a scalar is added.
-    let id_rows = scratch;
-    for t in 0..tokens {
-        e.rows_load(zeros, s.lanes, id_rows + t);
-        e.push(Row {
-            multiplier: 1 << 31,
-            source_address: (id_rows + t) as u32,
-            scalar_use: scalar_use::ADD,
-            scalar_address: (ARGMAX_SCALARS + 2 * t + 1) as u32,
-            length: s.lanes as u32,
-            destination: row_destination::ACCUMULATOR,
-            destination_address: (id_rows + t) as u32,
-            ..Row::default()
-        });
-    }
-    e.push(Store {
-        space: space::ACCUMULATOR,
-        base_register: 1,
-        memory_offset: next_offset as u32,
-        rows: tokens as u32,
-        row_bytes: next_row as u32,
-        memory_stride: next_row as u32,
-        address: id_rows as u32,
-        stride: 1,
-        ..Store::default()
-    });
     e.push(End::default());
     if acc.most > config.accumulator_depth {
         return Err(short("accumulator memory", "rows", acc.most, config.accumulator_depth));
@@ -953,8 +1124,12 @@ pub fn forward(
     if act.most > config.activation_depth {
         return Err(short("activation scratchpad", "vectors", act.most, config.activation_depth));
     }
+    pieces.push(e.commands.len());
     let (mut commands, command_layers) = (e.commands, e.command_layers);
-    tokens::insert(&mut commands, &[], config);
+    // Pieces between barriers are ordered each for itself.
+    for piece in pieces.windows(2) {
+        tokens::insert(&mut commands[piece[0]..piece[1]], &e.accesses[piece[0]..piece[1]], config);
+    }
     let tensor = |name: &str, offset: usize, shape: Vec<usize>, row: usize| TensorLayout {
         name: name.to_owned(),
         strides: if shape.len() == 2 { vec![row, 4] } else { vec![4] },
@@ -970,11 +1145,14 @@ pub fn forward(
         layers: (0..m.layers).map(|l| ProgramLayer { name: format!("layer {l}"), macs: 0 }).collect(),
         constants: constants.bytes,
         workspace_bytes,
-        inputs: vec![tensor("ids", ids_offset, vec![tokens], 0)],
-        outputs: vec![
-            tensor("logits", logits_offset, vec![tokens, m.vocab_size], logits_row),
-            tensor("next", next_offset, vec![tokens, 1], next_row),
-        ],
+        inputs: vec![tensor("ids", ids_offset, vec![given], 0)],
+        outputs: match all_logits {
+            true => vec![
+                tensor("logits", logits_offset, vec![tokens, m.vocab_size], logits_row),
+                tensor("next", next_offset, vec![tokens, 1], next_row),
+            ],
+            false => vec![tensor("next", next_offset, vec![results, 1], next_row)],
+        },
     })
 }
 
@@ -997,12 +1175,16 @@ impl Emitter<'_> {
     fn attend(&mut self, kv: usize, first: usize, count: usize, at: Attend) {
         let (s, config) = (self.sizes, self.config);
         let layer = &self.model.layers[self.layer as usize];
-        let known = self.start + first + count;
         let head = s.query_head() / s.rows;
-        // Scores of all positions known by the last of these.
-        let tiles = known.div_ceil(s.cols);
         let rows_y = at.score_rows * count;
-        self.push(Matrix {
+        // Scores of all positions known by the last of these. Counts are stored minus one.
+        let last = self.start + first + count - 1;
+        let blocks = |size: usize, multiplier: usize, word| Patch {
+            shift: size.ilog2() as u8,
+            multiplier: multiplier as u16,
+            ..position(last, word, 1)
+        };
+        let scores = Matrix {
             to_accumulator: true,
             row_results: true,
             activation_address: (at.queries + first * at.query_vectors + kv * s.shared * head) as u32,
@@ -1012,7 +1194,6 @@ impl Emitter<'_> {
             outputs_y: s.shared as u32,
             channels: head as u32,
             stride_channel: 1,
-            tiles: tiles as u32,
             parameter_address: self.plain as u32,
             weight_address: (self.keys + kv * head) as u32,
             weight_stride_tile: at.key_stride as u32,
@@ -1025,29 +1206,31 @@ impl Emitter<'_> {
             step_x: 1,
             step_y: 1,
             ..Matrix::default()
-        });
-        let groups = known.next_multiple_of(s.rows) / s.lanes;
+        };
+        self.push_patched(scores, &[blocks(s.cols, 1, 6)]);
         let rows = Row {
             source_address: at.scores as u32,
             source_stride_x: at.score_rows as u32,
             source_stride_y: rows_y as u32,
             rows_x: count as u32,
             rows_y: s.shared as u32,
-            groups: groups as u32,
-            length: (self.start + first + 1) as u32,
+            groups: (s.rows / s.lanes) as u32,
+            length: 1,
             length_step: 1,
             ..Row::default()
         };
-        self.push(Row {
+        let lengths = [blocks(s.rows, s.rows / s.lanes, 4), position(self.start + first, 4, 2)];
+        let largest = Row {
             multiplier: 1 << 31,
             reduce: row_reduce::MAXIMUM,
             finish: finish::NEGATE,
             initial: i32::MIN,
             result_address: SCALARS as u32,
             ..rows.clone()
-        });
+        };
+        self.push_patched(largest, &lengths);
         let vectors = at.score_rows * s.lanes / s.rows;
-        self.push(Row {
+        let exponentials = Row {
             function: function::EXPONENTIAL,
             scalar_use: scalar_use::ADD,
             scalar_address: SCALARS as u32,
@@ -1066,9 +1249,10 @@ impl Emitter<'_> {
             destination_stride_x: vectors as u32,
             destination_stride_y: (vectors * count) as u32,
             ..rows
-        });
+        };
+        self.push_patched(exponentials, &lengths);
         let value_rows = s.value / s.lanes;
-        self.push(Matrix {
+        let products = Matrix {
             to_accumulator: true,
             row_results: true,
             activation_address: at.exponentials as u32,
@@ -1076,7 +1260,6 @@ impl Emitter<'_> {
             stride_y: (vectors * count) as u32,
             outputs_x: count as u32,
             outputs_y: s.shared as u32,
-            channels: known.div_ceil(s.rows) as u32,
             stride_channel: 1,
             tiles: (s.value / s.cols) as u32,
             parameter_address: self.plain as u32,
@@ -1091,7 +1274,8 @@ impl Emitter<'_> {
             step_x: 1,
             step_y: 1,
             ..Matrix::default()
-        });
+        };
+        self.push_patched(products, &[blocks(s.rows, 1, 4)]);
         let head = s.value / s.rows;
         let attention = layer.attention;
         self.push(Row {

@@ -1,6 +1,6 @@
 //! Language models: programs on the functional simulator against the integer model, bit for bit.
 
-use frugal_compiler::language::forward;
+use frugal_compiler::language::{forward, generate};
 use frugal_device::MemoryImage;
 use frugal_golden::{Machine, Memory, RunOptions};
 use frugal_isa::{Config, Program};
@@ -76,5 +76,36 @@ fn eight_bits_give_the_integer_model() {
 fn four_bits_give_the_integer_model() {
     for name in ["base", "nano", "large"] {
         check(Precision::W4A8, &Config::preset(name).unwrap(), &[1, 2, 1]);
+    }
+}
+
+/// Ids that the integer model generates after a prompt.
+fn greedy(model: &QuantisedModel, prompt: &[u32], tokens: usize) -> Vec<i32> {
+    let mut cache = Cache::default();
+    let mut generated = Vec::new();
+    let mut next = 0;
+    let mut fed = prompt.to_vec();
+    while generated.len() < tokens {
+        for id in fed.drain(..) {
+            let logits = model.step(&mut cache, id, &mut |_, _, _| {});
+            let largest = logits.iter().max().unwrap();
+            next = logits.iter().position(|l| l == largest).unwrap();
+        }
+        generated.push(next as i32);
+        fed.push(next as u32);
+    }
+    generated
+}
+
+#[test]
+fn whole_generations_run_without_the_host() {
+    for (name, precision) in
+        [("base", Precision::W8A8), ("nano", Precision::W4A8), ("large", Precision::W4A8)]
+    {
+        let model = model(precision);
+        let prompt: Vec<u32> = (0..7).map(|i| (i * 91 + 7) % 512).collect();
+        let program = generate(&model, &Config::preset(name).unwrap(), prompt.len(), 4, 12).unwrap();
+        let outputs = run(&program, &prompt, &mut Vec::new());
+        assert_eq!(outputs[0], greedy(&model, &prompt, 12), "{name}");
     }
 }
