@@ -1,6 +1,6 @@
 //! Language models on the Verilated accelerator: the same bits as the functional simulator.
 
-use frugal_compiler::language::forward;
+use frugal_compiler::language::{forward, generate};
 use frugal_device::{Device, GoldenDevice, RunOptions};
 use frugal_isa::Config;
 use frugal_language::quantise::{quantise, Calibration};
@@ -50,4 +50,39 @@ fn the_accelerator_gives_the_logits_of_the_functional_simulator() {
     }
     check(Precision::W8A8, &Config::preset("base").unwrap(), 1, None);
     check(Precision::W4A8, &Config::preset("base").unwrap(), 1, None);
+}
+
+/// Runs a generation on both, and returns the cycles.
+fn generation(
+    precision: Precision,
+    config: &Config,
+    prompt: usize,
+    tokens: usize,
+    stalls: Option<u64>,
+) -> u64 {
+    let program = generate(&model(precision), config, prompt, 8, tokens).unwrap();
+    let input: Vec<u8> = (0..prompt).flat_map(|i| ((i * 91 + 7) as u32 % 512).to_le_bytes()).collect();
+    let wanted = GoldenDevice::new(config).unwrap().run(&program, &[input.clone()], &RunOptions::default());
+    let options = SimulationOptions { stalls: stalls.map(Stalls::new), ..SimulationOptions::default() };
+    let mut device = verilated_device(config, &options, None).unwrap();
+    let found = device.run(&program, &[input], &RunOptions::default()).unwrap();
+    assert_eq!(device.system_mut().model_mut().errors(), 0, "assertions in the Verilog failed");
+    assert!(found.outputs == wanted.unwrap().outputs, "{} {precision:?} {stalls:?}", config.name);
+    found.statistics.cycles.unwrap()
+}
+
+#[test]
+fn generations_run_on_the_accelerator() {
+    let base = Config::preset("base").unwrap();
+    let mut resident = base.clone();
+    resident.name = "base with room for the model".into();
+    (resident.weight_depth, resident.parameter_depth) = (8192, 1024);
+    for precision in [Precision::W8A8, Precision::W4A8] {
+        for config in [&base, &resident] {
+            let one = generation(precision, config, 6, 2, None);
+            let many = generation(precision, config, 6, 10, None);
+            println!("{} {precision:?}: {} cycles a token at position 12", config.name, (many - one) / 8);
+        }
+    }
+    generation(Precision::W8A8, &base, 3, 3, Some(11));
 }

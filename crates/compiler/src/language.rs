@@ -744,6 +744,8 @@ fn program(
         Set { scalar: ID_SCALARS as u32, source: (ARGMAX_SCALARS + 1) as u32, add: true, ..Set::default() };
     let mut id_at = 0;
     let mut pieces = vec![0];
+    // Layers are cut the same way in all passes, so that weights of one may serve the next.
+    let most = tokens;
     for pass in passes {
         let tokens = pass.tokens;
         (e.start, e.tokens) = (pass.start, tokens);
@@ -964,7 +966,7 @@ fn program(
             let to_input = Target::Activation(input, vectors);
             e.norm(&layer.post_norm, norm_rows, residual_rows, SCALARS, to_input);
             let tile_rows = place.gate.channels / s.lanes;
-            let at_once = (room / (4 * tokens * tile_rows)).min(place.gate.tiles);
+            let at_once = (room / (4 * most * tile_rows)).min(place.gate.tiles);
             if at_once == 0 {
                 let needed = scratch + 4 * tokens * tile_rows;
                 return Err(short("accumulator memory", "rows", needed, config.accumulator_depth));
@@ -1033,7 +1035,7 @@ fn program(
             let room = config.accumulator_depth.saturating_sub(scratch);
             // Whole 16 bytes and vectors at a time.
             let quantum = config.rows / head.channels.min(config.rows);
-            let at_once = (room / (2 * tokens * tile_rows)).min(head.tiles) / quantum * quantum;
+            let at_once = (room / (2 * most * tile_rows)).min(head.tiles) / quantum * quantum;
             if at_once == 0 {
                 return Err(short(
                     "accumulator memory",
