@@ -10,7 +10,7 @@ use frugal_language::{Checkpoint, Precision, QuantisedModel, Reference};
 use std::path::Path;
 
 fn model(precision: Precision) -> QuantisedModel {
-    let directory = Path::new("/work/shared/models/tiny-qwen3");
+    let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/tiny-qwen3"));
     let checkpoint = Checkpoint::open(directory).unwrap();
     let reference = Reference::new(&checkpoint).unwrap();
     let ids: Vec<u32> = (0..128).map(|i| i * 37 % 512).collect();
