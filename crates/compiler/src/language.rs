@@ -750,6 +750,7 @@ fn program(
         let tokens = pass.tokens;
         (e.start, e.tokens) = (pass.start, tokens);
         // Embedding.
+        let mut first_scalar = ID_SCALARS;
         if pass.rounds.is_some() {
             e.push(Set { scalar: ROUND_SCALAR as u32, ..Set::default() });
             e.push(first_id.clone());
@@ -762,12 +763,14 @@ fn program(
                 space: space::PARAMETER,
                 layout: layout::SCALARS,
                 base_register: 1,
-                memory_offset: (ids_offset + id_at) as u32,
-                row_bytes: ((4 * tokens).next_multiple_of(16)) as u32,
+                // From whole 16 bytes on: up to three ids of the pass before come along.
+                memory_offset: (ids_offset + id_at / 16 * 16) as u32,
+                row_bytes: (id_at % 16 + 4 * tokens).next_multiple_of(16) as u32,
                 address: (ID_SCALARS / 4) as u32,
                 ..Load::default()
             });
             e.push(Barrier::default());
+            first_scalar = ID_SCALARS + id_at % 16 / 4;
             id_at += 4 * tokens;
         }
         let target = e.commands.len();
@@ -776,7 +779,7 @@ fn program(
         let vectors = s.hidden / s.rows;
         for t in 0..tokens {
             let patch = Patch {
-                scalar: (ID_SCALARS + t) as u8,
+                scalar: (first_scalar + t) as u8,
                 multiplier: (2 * s.hidden) as u16,
                 word: 1,
                 part: 3,

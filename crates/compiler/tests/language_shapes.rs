@@ -1,0 +1,141 @@
+//! Small random language models of all families and odd shapes: programs on the functional simulator equal the integer model.
+
+use frugal_compiler::language::{generate, LanguageCompileError};
+use frugal_device::MemoryImage;
+use frugal_golden::{Machine, Memory, RunOptions};
+use frugal_isa::Config;
+use frugal_language::integer::Cache;
+use frugal_language::quantise::{quantise, Calibration};
+use frugal_language::{Checkpoint, ModelConfig, Precision, QuantisedModel, Reference};
+use proptest::prelude::*;
+use safetensors::tensor::{serialize_to_file, Dtype, TensorView};
+use serde_json::json;
+
+#[derive(Clone, Debug)]
+struct Shape {
+    family: &'static str,
+    kv_heads: usize,
+    shared: usize,
+    head_dim: usize,
+    hidden: usize,
+    wide: usize,
+    layers: usize,
+    vocabulary: usize,
+    tied: bool,
+    seed: u64,
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    (
+        prop::sample::select(vec!["qwen3", "qwen2", "llama"]),
+        (1usize..4, 1usize..4, prop::sample::select(vec![4usize, 8, 16, 24, 32])),
+        (3usize..12, 3usize..20, 1usize..3),
+        (20usize..90, any::<bool>(), any::<u64>()),
+    )
+        .prop_map(
+            |(family, (kv_heads, shared, head_dim), (hidden, wide, layers), (vocabulary, tied, seed))| {
+                Shape {
+                    family,
+                    kv_heads,
+                    shared,
+                    head_dim,
+                    hidden: 6 * hidden,
+                    wide: 5 * wide,
+                    layers,
+                    vocabulary,
+                    tied,
+                    seed,
+                }
+            },
+        )
+}
+
+/// Writes the model with random weights, reads it back and quantises it.
+fn model(shape: &Shape, precision: Precision) -> QuantisedModel {
+    let directory = tempfile::tempdir().unwrap();
+    let config = json!({
+        "model_type": shape.family, "vocab_size": shape.vocabulary, "hidden_size": shape.hidden,
+        "intermediate_size": shape.wide, "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.kv_heads * shape.shared, "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_dim, "max_position_embeddings": 32, "tie_word_embeddings": shape.tied
+    });
+    std::fs::write(directory.path().join("config.json"), config.to_string()).unwrap();
+    let mut state = shape.seed | 1;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f32 / (1 << 24) as f32 - 0.5
+    };
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = ModelConfig::open(directory.path())
+        .unwrap()
+        .tensors()
+        .into_iter()
+        .map(|t| {
+            let count = t.shape.iter().product::<usize>();
+            let centre = if t.name.contains("norm") { 1.0 } else { 0.0 };
+            let bytes = (0..count).flat_map(|_| (centre + 0.5 * random()).to_le_bytes()).collect();
+            (t.name, t.shape, bytes)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    serialize_to_file(views, None, &directory.path().join("model.safetensors")).unwrap();
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let reference = Reference::new(&checkpoint).unwrap();
+    let ids: Vec<u32> = (0..24).map(|i| i * 7 % shape.vocabulary as u32).collect();
+    quantise(&checkpoint, &Calibration::run(&reference, &[&ids]), precision).unwrap()
+}
+
+/// Ids that the integer model generates after the prompt.
+fn greedy(model: &QuantisedModel, prompt: &[u32], tokens: usize) -> Vec<i32> {
+    let mut cache = Cache::default();
+    let mut next = 0;
+    for id in prompt {
+        next = largest(&model.step(&mut cache, *id, &mut |_, _, _| {}));
+    }
+    let mut generated = vec![next as i32];
+    while generated.len() < tokens {
+        next = largest(&model.step(&mut cache, next, &mut |_, _, _| {}));
+        generated.push(next as i32);
+    }
+    generated
+}
+
+fn largest(logits: &[i32]) -> u32 {
+    let most = logits.iter().max().unwrap();
+    logits.iter().position(|l| l == most).unwrap() as u32
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 50, ..ProptestConfig::default() })]
+
+    #[test]
+    fn programs_equal_the_integer_model(
+        shape in shapes(), preset in prop::sample::select(vec!["nano", "base", "large"]), four_bit in any::<bool>(),
+        prompt in 1usize..7, at_once in 1usize..5, tokens in 1usize..5
+    ) {
+        let precision = if four_bit { Precision::W4A8 } else { Precision::W8A8 };
+        let model = model(&shape, precision);
+        let config = Config::preset(preset).unwrap();
+        let prompt: Vec<u32> = (0..prompt).map(|i| (i * 5 + 3) as u32 % shape.vocabulary as u32).collect();
+        let program = match generate(&model, &config, prompt.len(), at_once, tokens) {
+            Ok(program) => program,
+            Err(LanguageCompileError::Memory { .. }) => return Err(TestCaseError::reject("too large")),
+            Err(error) => return Err(TestCaseError::fail(error.to_string())),
+        };
+        let image = MemoryImage::place(&program, 0).unwrap();
+        let mut memory = Memory::new(image.end());
+        let input: Vec<u8> = prompt.iter().flat_map(|id| id.to_le_bytes()).collect();
+        image.fill(&program, &[input], memory.as_mut_slice()).unwrap();
+        let options = RunOptions { check_hazards: true, ..RunOptions::default() };
+        let mut machine = Machine::new(&config).unwrap();
+        if let Err(error) = machine.run_with(&program.commands, &mut memory, image.bases(), &options) {
+            return Err(TestCaseError::fail(error.to_string()));
+        }
+        let found = &image.outputs(&program, memory.as_slice())[0];
+        let found: Vec<i32> = found.chunks_exact(4).map(|w| i32::from_le_bytes(w.try_into().unwrap())).collect();
+        prop_assert_eq!(found, greedy(&model, &prompt, tokens));
+    }
+}
