@@ -23,7 +23,11 @@ fn check(precision: Precision, config: &Config, tokens: usize, stalls: Option<u6
     let program = forward(&model(precision), config, 0, tokens).unwrap();
     let ids: Vec<u32> = (0..tokens).map(|i| (i * 91 + 7) as u32 % 512).collect();
     let input: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-    let wanted = GoldenDevice::new(config).unwrap().run(&program, std::slice::from_ref(&input), &RunOptions::default());
+    let wanted = GoldenDevice::new(config).unwrap().run(
+        &program,
+        std::slice::from_ref(&input),
+        &RunOptions::default(),
+    );
     let options = SimulationOptions { stalls: stalls.map(Stalls::new), ..SimulationOptions::default() };
     let mut device = verilated_device(config, &options, None).unwrap();
     let found = device.run(&program, &[input], &RunOptions::default()).unwrap();
@@ -62,7 +66,11 @@ fn generation(
 ) -> u64 {
     let program = generate(&model(precision), config, prompt, 8, tokens).unwrap();
     let input: Vec<u8> = (0..prompt).flat_map(|i| ((i * 91 + 7) as u32 % 512).to_le_bytes()).collect();
-    let wanted = GoldenDevice::new(config).unwrap().run(&program, std::slice::from_ref(&input), &RunOptions::default());
+    let wanted = GoldenDevice::new(config).unwrap().run(
+        &program,
+        std::slice::from_ref(&input),
+        &RunOptions::default(),
+    );
     let options = SimulationOptions { stalls: stalls.map(Stalls::new), ..SimulationOptions::default() };
     let mut device = verilated_device(config, &options, None).unwrap();
     let found = device.run(&program, &[input], &RunOptions::default()).unwrap();
