@@ -22,7 +22,7 @@ use frugal_isa::command::{
 use frugal_isa::program::Layer as ProgramLayer;
 use frugal_isa::{Command, Config, ConfigError, Program, TensorLayout};
 use frugal_language::integer::{
-    rotation, Linear, Norm, QuantisedModel, Weights, EXPONENTIAL_SHIFT, EXPONENT_OFFSET, GROUP,
+    rotation, scale_groups, Linear, Norm, QuantisedModel, Weights, EXPONENTIAL_SHIFT, EXPONENT_OFFSET, GROUP,
 };
 use thiserror::Error;
 
@@ -66,17 +66,19 @@ struct Sizes {
 impl Sizes {
     fn of(model: &QuantisedModel, config: &Config) -> Sizes {
         let m = &model.config;
-        // Whole groups of scales, and whole vectors.
+        // Whole groups of scales, and whole vectors; heads move in multiples of 16 bytes.
         let vector = config.rows.max(GROUP);
-        let half = (m.head_dim / 2).next_multiple_of(config.lanes).next_multiple_of(config.rows / 2);
+        let half = (m.head_dim / 2).next_multiple_of(config.lanes).next_multiple_of((config.rows / 2).max(8));
         Sizes {
             rows: config.rows,
             lanes: config.lanes,
             cols: config.cols,
-            hidden: m.hidden_size.next_multiple_of(vector),
-            wide: m.intermediate_size.next_multiple_of(vector),
+            // These are outputs as well: whole tiles.
+            hidden: m.hidden_size.next_multiple_of(vector.max(2 * config.cols)),
+            wide: m.intermediate_size.next_multiple_of(vector.max(2 * config.cols)),
             half,
-            value: m.head_dim.next_multiple_of(config.rows),
+            // Heads of values are inputs of the output projection: whole groups of scales each.
+            value: m.head_dim.next_multiple_of(vector),
             heads: m.heads,
             kv_heads: m.kv_heads,
             shared: m.heads / m.kv_heads,
@@ -193,15 +195,23 @@ impl Constants {
         }
         let weights = self.append(bytes);
         let mut scales = 0;
-        if let Weights::Int4 { scales: values, .. } = &linear.weights {
-            // The model's groups are the padded inputs' groups: padding comes behind whole groups, or within the last one.
-            let groups = linear.inputs.div_ceil(GROUP);
-            let padded = inputs.len() / config.scale_group();
-            let mut bytes = Vec::with_capacity(tiles * padded * channels);
+        if let Weights::Int4 { scales: values, segment, .. } = &linear.weights {
+            let groups = scale_groups(linear.inputs, *segment);
+            // The model's group whose inputs stand in a group of the padded ones.
+            let group_of = |inputs: &[Option<usize>]| {
+                let group = |i: usize| i / segment * segment.div_ceil(GROUP) + i % segment / GROUP;
+                let mut found = inputs.iter().flatten().map(|i| group(*i));
+                let first = found.next();
+                assert!(found.all(|g| Some(g) == first), "a group of scales is padded as a whole");
+                first
+            };
+            let model_groups: Vec<Option<usize>> =
+                inputs.chunks(config.scale_group()).map(group_of).collect();
+            let mut bytes = Vec::with_capacity(tiles * model_groups.len() * channels);
             for tile in 0..tiles {
-                for group in 0..padded {
-                    bytes.extend((0..channels).map(|j| match output(tile * channels + j) {
-                        Some(o) if group < groups => values[o * groups + group],
+                for group in &model_groups {
+                    bytes.extend((0..channels).map(|j| match (output(tile * channels + j), group) {
+                        (Some(o), Some(group)) => values[o * groups + group],
                         _ => 0,
                     }));
                 }
@@ -258,6 +268,9 @@ struct Rows {
     address: usize,
     count: usize,
     stride: usize,
+    /// The same rows of so many positions, and from one position to the next.
+    positions: usize,
+    position_stride: usize,
     groups: usize,
     length: usize,
 }
@@ -397,7 +410,9 @@ impl Emitter<'_> {
         let common = Row {
             source_address: rows.address as u32,
             source_stride_x: rows.stride as u32,
+            source_stride_y: rows.position_stride as u32,
             rows_x: rows.count as u32,
+            rows_y: rows.positions as u32,
             groups: rows.groups as u32,
             length: rows.length as u32,
             ..Row::default()
@@ -436,13 +451,14 @@ impl Emitter<'_> {
                 destination: row_destination::ACCUMULATOR,
                 destination_address: rows.address as u32,
                 destination_stride_x: rows.stride as u32,
+                destination_stride_y: rows.position_stride as u32,
                 ..scaled
             },
         });
     }
 
     /// Turns both halves of all heads by the positions' angles.
-    fn rotate(&mut self, address: usize, heads: usize, table: usize, target: usize) {
+    fn rotate(&mut self, address: usize, row: usize, heads: usize, table: usize, target: usize) {
         let s = self.sizes;
         let (half, vectors) = (s.half / s.lanes, s.query_head() / s.rows);
         for second in [false, true] {
@@ -457,7 +473,7 @@ impl Emitter<'_> {
                     + frugal_language::integer::ROTATION_HEADROOM_BITS,
                 source_address: (address + if second { half } else { 0 }) as u32,
                 source_stride_x: (2 * half) as u32,
-                source_stride_y: (heads * 2 * half) as u32,
+                source_stride_y: row as u32,
                 source_stride_tap: tap(half, second),
                 operand_address: table as u32,
                 operand_stride_y: (3 * half) as u32,
@@ -831,6 +847,8 @@ fn program(
             address: residual,
             count: tokens,
             stride: hidden_rows,
+            positions: 1,
+            position_stride: 0,
             groups: hidden_rows,
             length: s.hidden,
         };
@@ -844,8 +862,10 @@ fn program(
             e.norm(&layer.input_norm, norm_rows, residual_rows, SCALARS, to_input);
 
             // Queries, keys, values.
-            let (query_row, key_row) = (s.heads * cells(s.query_head()), s.kv_heads * cells(s.query_head()));
-            let value_row = s.kv_heads * cells(s.value);
+            // Rows of a position: whole tiles, of which the last heads may leave a part.
+            let row_of = |linear: &Stored| linear.tiles * linear.channels / s.lanes;
+            let (query_row, key_row) = (row_of(&place.query), row_of(&place.key));
+            let value_row = row_of(&place.value);
             let key_acc = acc.take(tokens * key_row);
             let value_acc = acc.take(tokens * value_row);
             let query_acc = acc.take(tokens * query_row);
@@ -858,31 +878,45 @@ fn program(
                 e.linear(linear, 0, linear.tiles, &template);
             }
             for (norm, weights, address, heads, target, at) in [
-                (&layer.key_norm, place.key_norm, key_acc, s.kv_heads, keys, 0),
-                (&layer.query_norm, place.query_norm, query_acc, s.heads, queries, cells(s.query_head())),
+                (&layer.key_norm, place.key_norm, (key_acc, key_row), s.kv_heads, keys, 0),
+                (
+                    &layer.query_norm,
+                    place.query_norm,
+                    (query_acc, query_row),
+                    s.heads,
+                    queries,
+                    cells(s.query_head()),
+                ),
             ] {
+                let (address, row) = address;
                 if let (Some(norm), Some(weights)) = (norm, weights) {
                     let rows = head_norm_rows + at;
                     e.rows_load(weights, s.query_head(), rows);
                     let groups = cells(s.query_head());
-                    // As many rows at a time as there are scalars for.
-                    let all = tokens * heads;
-                    for first in (0..all).step_by(SUM_SCALARS - SCALARS) {
-                        let count = (all - first).min(SUM_SCALARS - SCALARS);
-                        let address = address + first * groups;
-                        let rows_of = Rows { address, count, stride: groups, groups, length: s.query_head() };
+                    // As many positions at a time as there are scalars for.
+                    let room = ((SUM_SCALARS - SCALARS) / heads).max(1);
+                    for first in (0..tokens).step_by(room) {
+                        let rows_of = Rows {
+                            address: address + first * row,
+                            count: heads,
+                            stride: groups,
+                            positions: room.min(tokens - first),
+                            position_stride: row,
+                            groups,
+                            length: s.query_head(),
+                        };
                         e.norm(norm, rows, rows_of, SCALARS, Target::InPlace);
                     }
                 }
-                e.rotate(address, heads, table_rows, target);
+                e.rotate(address, row, heads, table_rows, target);
             }
             e.push(Row {
                 multiplier: 1 << 31,
                 source_address: value_acc as u32,
                 source_stride_x: value_row as u32,
                 rows_x: tokens as u32,
-                groups: value_row as u32,
-                length: (value_row * s.lanes) as u32,
+                groups: (s.kv_heads * cells(s.value)) as u32,
+                length: (s.kv_heads * s.value) as u32,
                 destination: row_destination::ACTIVATION,
                 destination_address: values as u32,
                 destination_stride_x: value_vectors as u32,

@@ -109,7 +109,7 @@ fn largest(logits: &[i32]) -> u32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 50, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 50, ..ProptestConfig::default() })]
 
     #[test]
     fn programs_equal_the_integer_model(

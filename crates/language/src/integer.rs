@@ -29,11 +29,18 @@ pub const ROTATION_HEADROOM_BITS: u32 = 7;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Weights {
     Int8(Vec<i8>),
-    /// -8 ..= 7, and for each output a scale of each [`GROUP`] of inputs, the last one filled up with zeros.
+    /// -8 ..= 7, and for each output a scale of each [`GROUP`] of inputs. Groups begin anew with every `segment` of inputs (an
+    /// attention head, or all of them), so that a head may be padded by itself; a segment's last group may be shorter.
     Int4 {
         values: Vec<i8>,
         scales: Vec<u8>,
+        segment: usize,
     },
+}
+
+/// Group scales of one output.
+pub fn scale_groups(inputs: usize, segment: usize) -> usize {
+    inputs / segment * segment.div_ceil(GROUP)
 }
 
 /// What happens to the sum of one output.
@@ -63,11 +70,15 @@ impl Linear {
             let row = o * self.inputs..(o + 1) * self.inputs;
             let sum = match &self.weights {
                 Weights::Int8(weights) => dot(input, &weights[row]),
-                Weights::Int4 { values, scales } => {
-                    let groups = self.inputs.div_ceil(GROUP);
+                Weights::Int4 { values, scales, segment } => {
+                    let groups = scale_groups(self.inputs, *segment);
                     let scales = &scales[o * groups..(o + 1) * groups];
-                    let parts = input.chunks(GROUP).zip(values[row].chunks(GROUP)).zip(scales);
-                    parts.fold(0i32, |sum, ((x, w), s)| sum.wrapping_add(i32::from(*s) * dot(x, w)))
+                    let row = &values[row];
+                    let parts = input.chunks(*segment).zip(row.chunks(*segment));
+                    let parts = parts.flat_map(|(x, w)| x.chunks(GROUP).zip(w.chunks(GROUP)));
+                    parts
+                        .zip(scales)
+                        .fold(0i32, |sum, ((x, w), s)| sum.wrapping_add(i32::from(*s) * dot(x, w)))
                 }
             };
             *value = requantise(sum.wrapping_add(channel.bias), channel.multiplier, Rounding::Single);

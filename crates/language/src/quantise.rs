@@ -7,7 +7,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::LanguageError;
 use crate::integer::{
-    AttentionScale, Channel, Layer, Linear, Norm, Precision, QuantisedModel, Weights, GROUP,
+    scale_groups, AttentionScale, Channel, Layer, Linear, Norm, Precision, QuantisedModel, Weights, GROUP,
     ROTATION_HEADROOM_BITS,
 };
 use crate::reference::{Point, Reference, Tensor};
@@ -272,7 +272,14 @@ impl Quantiser<'_> {
         let left_shift = (30 - product_bits).clamp(0, 8);
         let (factor, shift) = sixteen_bits(value_scale / attention_scale * power(-left_shift));
         let attention = AttentionScale { left_shift: left_shift as u8, factor, shift };
-        let output = linear(&output, None, attention_width, attention_scale, &[residual_scale], precision);
+        let output = segmented(
+            &output,
+            None,
+            (attention_width, config.head_dim),
+            attention_scale,
+            &[residual_scale],
+            precision,
+        );
 
         // The feed-forward layers.
         let (mut gate, mut up) = (weights("mlp.gate_proj")?, weights("mlp.up_proj")?);
@@ -365,6 +372,18 @@ pub fn linear(
     output_scales: &[f64],
     precision: Precision,
 ) -> Linear {
+    segmented(weights, bias, (inputs, inputs), input_scale, output_scales, precision)
+}
+
+/// The same for inputs that come in segments, whose groups of 4-bit weights begin anew with each.
+fn segmented(
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    (inputs, segment): (usize, usize),
+    input_scale: f64,
+    output_scales: &[f64],
+    precision: Precision,
+) -> Linear {
     let outputs = weights.len() / inputs;
     let mut channels = Vec::with_capacity(outputs);
     let mut channel = |o: usize, scale: f64| {
@@ -389,11 +408,11 @@ pub fn linear(
         }
         Precision::W4A8 => {
             let mut values = Vec::with_capacity(weights.len());
-            let mut scales = Vec::with_capacity(outputs * inputs.div_ceil(GROUP));
+            let mut scales = Vec::with_capacity(outputs * scale_groups(inputs, segment));
             for (o, row) in rows {
-                channel(o, four_bits(row, &mut values, &mut scales));
+                channel(o, four_bits(row, segment, &mut values, &mut scales));
             }
-            Weights::Int4 { values, scales }
+            Weights::Int4 { values, scales, segment }
         }
     };
     Linear { inputs, weights, channels }
@@ -403,11 +422,12 @@ pub fn linear(
 const LARGEST_GROUP_SCALE: f64 = 63.0;
 
 /// Rounds a row to four bits, with the clipping that gives each group the least squared error; returns the row's scale.
-fn four_bits(row: &[f32], values: &mut Vec<i8>, scales: &mut Vec<u8>) -> f64 {
+fn four_bits(row: &[f32], segment: usize, values: &mut Vec<i8>, scales: &mut Vec<u8>) -> f64 {
+    let groups = || row.chunks(segment).flat_map(|part| part.chunks(GROUP));
     let group_scale = |group: &[f32]| f64::from(group.iter().fold(0.0f32, |m, w| m.max(w.abs()))) / 7.0;
-    let largest = row.chunks(GROUP).map(group_scale).fold(1e-10, f64::max);
+    let largest = groups().map(group_scale).fold(1e-10, f64::max);
     let unit = largest / LARGEST_GROUP_SCALE;
-    for group in row.chunks(GROUP) {
+    for group in groups() {
         let mut best: Option<(f64, u8, Vec<i8>)> = None;
         for percent in [100, 95, 90, 85, 80, 75, 70] {
             let wanted = group_scale(group) * f64::from(percent) / 100.0;
