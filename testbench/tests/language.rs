@@ -20,7 +20,7 @@ fn model(precision: Precision) -> QuantisedModel {
 }
 
 fn check(precision: Precision, config: &Config, tokens: usize, stalls: Option<u64>) {
-    let program = forward(&model(precision), config, 0, tokens).unwrap();
+    let program = forward(&model(precision), config, 0, tokens, 256).unwrap();
     let ids: Vec<u32> = (0..tokens).map(|i| (i * 91 + 7) as u32 % 512).collect();
     let input: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     let wanted = GoldenDevice::new(config).unwrap().run(
@@ -64,7 +64,7 @@ fn generation(
     tokens: usize,
     stalls: Option<u64>,
 ) -> u64 {
-    let program = generate(&model(precision), config, prompt, 8, tokens).unwrap();
+    let program = generate(&model(precision), config, &[prompt], 8, tokens).unwrap();
     let input: Vec<u8> = (0..prompt).flat_map(|i| ((i * 91 + 7) as u32 % 512).to_le_bytes()).collect();
     let wanted = GoldenDevice::new(config).unwrap().run(
         &program,

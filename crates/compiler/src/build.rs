@@ -50,6 +50,11 @@ impl<K: Eq> Ring<K> {
         self.blocks.iter().find(|block| block.0 == *key).map(|block| (block.1, block.3))
     }
 
+    /// The first block, given its key and address, of which `take` makes something.
+    pub fn find_map<T>(&self, take: impl Fn(&K, usize) -> Option<T>) -> Option<T> {
+        self.blocks.iter().find_map(|block| take(&block.0, block.1))
+    }
+
     /// Places a block of `length` addresses and forgets those that it overwrites.
     ///
     /// Panics if the block is larger than the memory.

@@ -50,7 +50,7 @@ fn check(precision: Precision, config: &Config, chunks: &[usize]) {
     let mut start = 0;
     for tokens in chunks {
         let ids: Vec<u32> = (start..start + tokens).map(|i| (i * 91 + 7) as u32 % 512).collect();
-        let program = forward(&model, config, start, *tokens).unwrap();
+        let program = forward(&model, config, start, *tokens, 256).unwrap();
         let outputs = run(&program, &ids, &mut workspace);
         for (t, id) in ids.iter().enumerate() {
             let wanted = model.step(&mut cache, *id, &mut |_, _, _| {});
@@ -104,7 +104,7 @@ fn whole_generations_run_without_the_host() {
     {
         let model = model(precision);
         let prompt: Vec<u32> = (0..7).map(|i| (i * 91 + 7) % 512).collect();
-        let program = generate(&model, &Config::preset(name).unwrap(), prompt.len(), 4, 12).unwrap();
+        let program = generate(&model, &Config::preset(name).unwrap(), &[prompt.len()], 4, 12).unwrap();
         let outputs = run(&program, &prompt, &mut Vec::new());
         assert_eq!(outputs[0], greedy(&model, &prompt, 12), "{name}");
     }

@@ -120,7 +120,7 @@ proptest! {
         let model = model(&shape, precision);
         let config = Config::preset(preset).unwrap();
         let prompt: Vec<u32> = (0..prompt).map(|i| (i * 5 + 3) as u32 % shape.vocabulary as u32).collect();
-        let program = match generate(&model, &config, prompt.len(), at_once, tokens) {
+        let program = match generate(&model, &config, &[prompt.len()], at_once, tokens) {
             Ok(program) => program,
             Err(LanguageCompileError::Memory { .. }) => return Err(TestCaseError::reject("too large")),
             Err(error) => return Err(TestCaseError::fail(error.to_string())),

@@ -1,0 +1,214 @@
+//! Attention: scores, exponentials and products of some positions at a time.
+
+use super::emitter::{position, Emitter, SCALARS, SUM_SCALARS};
+use frugal_isa::command::{finish, function, row_destination, row_reduce, scalar_use, Matrix, Patch, Row};
+use frugal_language::integer::{EXPONENTIAL_SHIFT, EXPONENT_OFFSET};
+
+/// Some positions of one sequence, and the heads that share keys and values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unit {
+    pub run: usize,
+    pub kv: usize,
+    /// First line, its position, and how many.
+    pub line: usize,
+    pub position: usize,
+    pub count: usize,
+    /// Where it works: accumulator rows, vectors of exponentials, scalars, keys and values.
+    pub scores: usize,
+    pub products: usize,
+    pub exponentials: usize,
+    pub scalars: usize,
+    pub keys: usize,
+    pub values: usize,
+}
+
+/// Sizes and places that all units share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attend {
+    pub score_rows: usize,
+    pub queries: usize,
+    pub query_vectors: usize,
+    pub attention: usize,
+    pub attention_vectors: usize,
+    pub key_stride: usize,
+    pub value_stride: usize,
+}
+
+/// Blocks of `size` positions, minus one: all that the last line of the unit knows. Counts are stored minus one.
+fn blocks(u: &Unit, size: usize, multiplier: usize, word: u8) -> Patch {
+    Patch {
+        shift: size.ilog2() as u8,
+        multiplier: multiplier as u16,
+        ..position(u.position + u.count - 1, word, 1)
+    }
+}
+
+impl Emitter<'_> {
+    /// Units one after the other, or several at a time, each a step further than the next, so that neither engine waits for the other.
+    pub fn attend(
+        &mut self,
+        units: &[Unit],
+        at: &Attend,
+        in_turn: bool,
+        mut keys: impl FnMut(&mut Self, &Unit),
+    ) {
+        let lags = if in_turn { [0, 1, 2, 3] } else { [0; 4] };
+        for turn in 0..units.len() + lags[3] {
+            let unit = |lag: usize| turn.checked_sub(lag).and_then(|i| units.get(i));
+            if let Some(u) = unit(lags[0]) {
+                keys(self, u);
+                self.scores(u, at);
+            }
+            if let Some(u) = unit(lags[1]) {
+                self.exponentials(u, at);
+            }
+            if let Some(u) = unit(lags[2]) {
+                self.products(u, at);
+            }
+            if let Some(u) = unit(lags[3]) {
+                self.divide(u, at);
+            }
+        }
+    }
+
+    fn scores(&mut self, u: &Unit, at: &Attend) {
+        let (s, config) = (self.sizes, self.config);
+        let head = s.query_head() / s.rows;
+        let rows_y = at.score_rows * u.count;
+        let scores = Matrix {
+            to_accumulator: true,
+            row_results: true,
+            activation_address: (at.queries + u.line * at.query_vectors + u.kv * s.shared * head) as u32,
+            stride_x: at.query_vectors as u32,
+            stride_y: head as u32,
+            outputs_x: u.count as u32,
+            outputs_y: s.shared as u32,
+            channels: head as u32,
+            stride_channel: 1,
+            parameter_address: self.plain as u32,
+            weight_address: (u.keys + u.kv * head) as u32,
+            weight_stride_tile: at.key_stride as u32,
+            output_address: u.scores as u32,
+            output_stride_x: at.score_rows as u32,
+            output_stride_y: rows_y as u32,
+            output_stride_tile: (config.rows / config.lanes) as u32,
+            input_width: u.count as u32,
+            input_height: s.shared as u32,
+            step_x: 1,
+            step_y: 1,
+            ..Matrix::default()
+        };
+        self.push_patched(scores, &[blocks(u, s.cols, 1, 6)]);
+    }
+
+    fn exponentials(&mut self, u: &Unit, at: &Attend) {
+        let s = self.sizes;
+        let layer = &self.model.layers[self.layer as usize];
+        let rows_y = at.score_rows * u.count;
+        let rows = Row {
+            source_address: u.scores as u32,
+            source_stride_x: at.score_rows as u32,
+            source_stride_y: rows_y as u32,
+            rows_x: u.count as u32,
+            rows_y: s.shared as u32,
+            groups: (s.rows / s.lanes) as u32,
+            length: 1,
+            length_step: 1,
+            ..Row::default()
+        };
+        let lengths = [blocks(u, s.rows, s.rows / s.lanes, 4), position(u.position, 4, 2)];
+        let largest = Row {
+            multiplier: 1 << 31,
+            reduce: row_reduce::MAXIMUM,
+            finish: finish::NEGATE,
+            initial: i32::MIN,
+            result_address: (SCALARS + u.scalars) as u32,
+            ..rows.clone()
+        };
+        self.push_patched(largest, &lengths);
+        let vectors = at.score_rows * s.lanes / s.rows;
+        let exponentials = Row {
+            function: function::EXPONENTIAL,
+            scalar_use: scalar_use::ADD,
+            scalar_address: (SCALARS + u.scalars) as u32,
+            multiplier: layer.exponent.multiplier,
+            left_shift: layer.exponent.left_shift.into(),
+            right_shift: layer.exponent.right_shift.into(),
+            post_add: EXPONENT_OFFSET,
+            shift: EXPONENTIAL_SHIFT,
+            minimum: 0,
+            maximum: 127,
+            reduce: row_reduce::SUM,
+            finish: finish::RECIPROCAL,
+            result_address: (SUM_SCALARS + u.scalars) as u32,
+            destination: row_destination::ACTIVATION,
+            destination_address: u.exponentials as u32,
+            destination_stride_x: vectors as u32,
+            destination_stride_y: (vectors * u.count) as u32,
+            ..rows
+        };
+        self.push_patched(exponentials, &lengths);
+    }
+
+    fn products(&mut self, u: &Unit, at: &Attend) {
+        let (s, config) = (self.sizes, self.config);
+        let vectors = at.score_rows * s.lanes / s.rows;
+        let value_rows = s.value / s.lanes;
+        let products = Matrix {
+            to_accumulator: true,
+            row_results: true,
+            activation_address: u.exponentials as u32,
+            stride_x: vectors as u32,
+            stride_y: (vectors * u.count) as u32,
+            outputs_x: u.count as u32,
+            outputs_y: s.shared as u32,
+            stride_channel: 1,
+            tiles: (s.value / s.cols) as u32,
+            parameter_address: self.plain as u32,
+            weight_address: (u.values + u.kv * s.value / s.cols * at.value_stride) as u32,
+            weight_stride_tile: at.value_stride as u32,
+            output_address: u.products as u32,
+            output_stride_x: value_rows as u32,
+            output_stride_y: (value_rows * u.count) as u32,
+            output_stride_tile: (config.rows / config.lanes) as u32,
+            input_width: u.count as u32,
+            input_height: s.shared as u32,
+            step_x: 1,
+            step_y: 1,
+            ..Matrix::default()
+        };
+        self.push_patched(products, &[blocks(u, s.rows, 1, 4)]);
+    }
+
+    /// Division by the sums of exponentials.
+    fn divide(&mut self, u: &Unit, at: &Attend) {
+        let s = self.sizes;
+        let layer = &self.model.layers[self.layer as usize];
+        let value_rows = s.value / s.lanes;
+        let head = s.value / s.rows;
+        let attention = layer.attention;
+        self.push(Row {
+            function: function::MULTIPLY,
+            scalar_use: scalar_use::SCALE,
+            scalar_address: (SUM_SCALARS + u.scalars) as u32,
+            left_shift: attention.left_shift.into(),
+            factor: attention.factor,
+            shift: attention.shift.into(),
+            source_address: u.products as u32,
+            source_stride_x: value_rows as u32,
+            source_stride_y: (value_rows * u.count) as u32,
+            rows_x: u.count as u32,
+            rows_y: s.shared as u32,
+            groups: value_rows as u32,
+            length: s.value as u32,
+            destination: row_destination::ACTIVATION,
+            destination_address: (at.attention + u.line * at.attention_vectors + u.kv * s.shared * head)
+                as u32,
+            destination_stride_x: at.attention_vectors as u32,
+            destination_stride_y: head as u32,
+            minimum: -128,
+            maximum: 127,
+            ..Row::default()
+        });
+    }
+}
