@@ -24,13 +24,12 @@ struct Cell {
 }
 
 /// What each command waits for, so that every read sees what it sees in the order given.
-fn needs(commands: &[&Command], config: &Config) -> Vec<Needs> {
+fn needs(commands: &[&Command], accesses: &[Access]) -> Vec<Needs> {
     let mut memories: [Vec<Cell>; crate::access::Memory::COUNT] = Default::default();
     let mut all = Vec::with_capacity(commands.len());
-    for (index, command) in commands.iter().enumerate() {
+    for (index, (command, access)) in commands.iter().zip(accesses).enumerate() {
         let engine = command.engine();
         let pipelined = matches!(engine, Engine::Matrix | Engine::Vector);
-        let access = Access::of(command, config);
         let mut needed = Needs::default();
         let mut need = |earlier: u32, reads_result: bool| {
             if earlier == index as u32 {
@@ -86,13 +85,19 @@ fn needs(commands: &[&Command], config: &Config) -> Vec<Needs> {
 /// Sorts the commands by the start that the simulation finds.
 pub fn by_earliest_start(planned: Vec<Planned>, config: &Config) -> Vec<Planned> {
     let commands: Vec<&Command> = planned.iter().map(|p| &p.command).collect();
-    let needs = needs(&commands, config);
-    let dispatch = Dispatch::Immediate { window: WINDOW };
-    let estimate = simulate(&commands, &needs, config, &CostModel::default(), dispatch);
-    let keys = places(&commands, &needs, &estimate);
+    let accesses: Vec<Access> = planned.iter().map(|p| p.access(config)).collect();
+    let keys = keys(&commands, &accesses, config);
     let mut keyed: Vec<(f64, Planned)> = keys.into_iter().zip(planned).collect();
     keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
     keyed.into_iter().map(|(_, planned)| planned).collect()
+}
+
+/// What to sort the commands by.
+pub fn keys(commands: &[&Command], accesses: &[Access], config: &Config) -> Vec<f64> {
+    let needs = needs(commands, accesses);
+    let dispatch = Dispatch::Immediate { window: WINDOW };
+    let estimate = simulate(commands, &needs, config, &CostModel::default(), dispatch);
+    places(commands, &needs, &estimate)
 }
 
 /// Where each command belongs: at its start; but a load that nobody waits for yet only somewhat before it has to start. Loads that

@@ -114,20 +114,25 @@ proptest! {
     #[test]
     fn programs_equal_the_integer_model(
         shape in shapes(), preset in prop::sample::select(vec!["nano", "base", "large"]), four_bit in any::<bool>(),
-        prompt in 1usize..7, at_once in 1usize..5, tokens in 1usize..5
+        prompts in prop::collection::vec(1usize..7, 1..6), at_once in 1usize..5, tokens in 1usize..5
     ) {
         let precision = if four_bit { Precision::W4A8 } else { Precision::W8A8 };
         let model = model(&shape, precision);
         let config = Config::preset(preset).unwrap();
-        let prompt: Vec<u32> = (0..prompt).map(|i| (i * 5 + 3) as u32 % shape.vocabulary as u32).collect();
-        let program = match generate(&model, &config, &[prompt.len()], at_once, tokens) {
+        let prompts: Vec<Vec<u32>> = prompts
+            .iter()
+            .enumerate()
+            .map(|(b, length)| (0..*length).map(|i| (i * 5 + 3 + 11 * b) as u32 % shape.vocabulary as u32).collect())
+            .collect();
+        let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
+        let program = match generate(&model, &config, &lengths, at_once, tokens) {
             Ok(program) => program,
             Err(LanguageCompileError::Memory { .. }) => return Err(TestCaseError::reject("too large")),
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         };
         let image = MemoryImage::place(&program, 0).unwrap();
         let mut memory = Memory::new(image.end());
-        let input: Vec<u8> = prompt.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let input: Vec<u8> = prompts.iter().flatten().flat_map(|id| id.to_le_bytes()).collect();
         image.fill(&program, &[input], memory.as_mut_slice()).unwrap();
         let options = RunOptions { check_hazards: true, ..RunOptions::default() };
         let mut machine = Machine::new(&config).unwrap();
@@ -136,6 +141,9 @@ proptest! {
         }
         let found = &image.outputs(&program, memory.as_slice())[0];
         let found: Vec<i32> = found.chunks_exact(4).map(|w| i32::from_le_bytes(w.try_into().unwrap())).collect();
-        prop_assert_eq!(found, greedy(&model, &prompt, tokens));
+        for (b, prompt) in prompts.iter().enumerate() {
+            let own: Vec<i32> = found.iter().skip(b).step_by(prompts.len()).copied().collect();
+            prop_assert_eq!(own, greedy(&model, prompt, tokens), "sequence {} of {}", b, prompts.len());
+        }
     }
 }

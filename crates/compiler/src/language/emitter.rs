@@ -124,6 +124,44 @@ impl Emitter<'_> {
         }
     }
 
+    /// Puts the commands from `first` on into the order in which they could start; an `adjust` stays in front of what it changes.
+    ///
+    /// Scalars that an `adjust` reads are written by the last commands of a pass, or before it.
+    pub fn order(&mut self, first: usize) {
+        let commands = self.commands.split_off(first);
+        let accesses = self.accesses.split_off(first);
+        let layers = self.command_layers.split_off(first);
+        struct Item {
+            adjust: Option<Command>,
+            command: Command,
+            given: Option<Access>,
+            layer: u32,
+        }
+        let mut items = Vec::with_capacity(commands.len());
+        let mut adjust = None;
+        for ((command, given), layer) in commands.into_iter().zip(accesses).zip(layers) {
+            match command {
+                Command::Adjust(_) => adjust = Some(command),
+                command => items.push(Item { adjust: adjust.take(), command, given, layer }),
+            }
+        }
+        let all: Vec<&Command> = items.iter().map(|i| &i.command).collect();
+        let reached = |i: &Item| i.given.clone().unwrap_or_else(|| Access::of(&i.command, self.config));
+        let accesses: Vec<Access> = items.iter().map(reached).collect();
+        let keys = crate::order::keys(&all, &accesses, self.config);
+        let mut keyed: Vec<(f64, Item)> = keys.into_iter().zip(items).collect();
+        keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (_, item) in keyed {
+            for (command, given) in
+                item.adjust.map(|a| (a, None)).into_iter().chain([(item.command, item.given)])
+            {
+                self.commands.push(command);
+                self.accesses.push(given);
+                self.command_layers.push(item.layer);
+            }
+        }
+    }
+
     pub fn load(&mut self, space: u32, layout: u32, offset: usize, bytes: usize, address: usize) {
         self.push(Load {
             space,

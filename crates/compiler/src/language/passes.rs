@@ -325,6 +325,7 @@ pub(super) fn program(
             e.head(pass, &stored, &workspace, &places)?;
         }
         e.rounds = None;
+        e.order(target);
         e.push(Barrier::default());
         if let Some(rounds) = pass.rounds {
             let next = ROUND_SCALAR as u32;
