@@ -60,12 +60,14 @@ fn the_accelerator_gives_the_logits_of_the_functional_simulator() {
 fn generation(
     precision: Precision,
     config: &Config,
-    prompt: usize,
+    prompts: &[usize],
     tokens: usize,
     stalls: Option<u64>,
 ) -> u64 {
-    let program = generate(&model(precision), config, &[prompt], 8, tokens).unwrap();
-    let input: Vec<u8> = (0..prompt).flat_map(|i| ((i * 91 + 7) as u32 % 512).to_le_bytes()).collect();
+    let program = generate(&model(precision), config, prompts, 8, tokens).unwrap();
+    let ids =
+        prompts.iter().enumerate().flat_map(|(b, prompt)| (0..*prompt).map(move |i| i * 91 + 7 + 13 * b));
+    let input: Vec<u8> = ids.flat_map(|id| (id as u32 % 512).to_le_bytes()).collect();
     let wanted = GoldenDevice::new(config).unwrap().run(
         &program,
         std::slice::from_ref(&input),
@@ -87,10 +89,21 @@ fn generations_run_on_the_accelerator() {
     (resident.weight_depth, resident.parameter_depth) = (8192, 1024);
     for precision in [Precision::W8A8, Precision::W4A8] {
         for config in [&base, &resident] {
-            let one = generation(precision, config, 6, 2, None);
-            let many = generation(precision, config, 6, 10, None);
+            let one = generation(precision, config, &[6], 2, None);
+            let many = generation(precision, config, &[6], 10, None);
             println!("{} {precision:?}: {} cycles a token at position 12", config.name, (many - one) / 8);
         }
     }
-    generation(Precision::W8A8, &base, 3, 3, Some(11));
+    generation(Precision::W8A8, &base, &[3], 3, Some(11));
+}
+
+#[test]
+fn sequences_of_different_lengths_share_the_weights() {
+    for (name, precision) in
+        [("base", Precision::W8A8), ("nano", Precision::W4A8), ("large", Precision::W4A8)]
+    {
+        let config = Config::preset(name).unwrap();
+        generation(precision, &config, &[3, 9, 1, 5, 2], 4, None);
+        generation(precision, &config, &[1, 4], 3, Some(5));
+    }
 }

@@ -2,13 +2,16 @@
 
 use super::emitter::{position, Emitter, SCALARS, SUM_SCALARS};
 use frugal_isa::command::{finish, function, row_destination, row_reduce, scalar_use, Matrix, Patch, Row};
+use frugal_isa::Command;
 use frugal_language::integer::{EXPONENTIAL_SHIFT, EXPONENT_OFFSET};
 
-/// Some positions of one sequence, and the heads that share keys and values.
+/// Some positions of one sequence, and the heads of some keys and values.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unit {
     pub run: usize,
+    /// First of the keys and values, and how many.
     pub kv: usize,
+    pub kvs: usize,
     /// First line, its position, and how many.
     pub line: usize,
     pub position: usize,
@@ -33,6 +36,9 @@ pub(super) struct Attend {
     pub key_stride: usize,
     pub value_stride: usize,
 }
+
+/// What an `adjust` costs when commands come as slowly as they do while loads have the bus.
+const ADJUST_CYCLES: usize = 40;
 
 /// Blocks of `size` positions, minus one: all that the last line of the unit knows. Counts are stored minus one.
 fn blocks(u: &Unit, size: usize, multiplier: usize, word: u8) -> Patch {
@@ -71,34 +77,51 @@ impl Emitter<'_> {
         }
     }
 
+    /// A product over the blocks of positions that are known. In a loop with few rounds it takes all blocks of the last round each time:
+    /// what is not known yet has exponentials of zero, and costs fewer cycles than an `adjust`.
+    fn push_blocks(&mut self, command: Matrix, patch: Patch, steps_a_block: usize) {
+        let Some(rounds) = self.rounds else { return self.push_patched(command, &[patch]) };
+        let extra = (patch.amount(rounds as u32 - 1) - patch.amount(0)) as usize;
+        if extra * steps_a_block / 2 > ADJUST_CYCLES {
+            return self.push_patched(command, &[patch]);
+        }
+        let mut words = Command::from(command).encode().expect("fields hold their values");
+        patch.apply(rounds as u32 - 1, &mut words);
+        self.push(Command::decode(&words).expect("patches keep commands legal"));
+    }
+
     fn scores(&mut self, u: &Unit, at: &Attend) {
         let (s, config) = (self.sizes, self.config);
         let head = s.query_head() / s.rows;
         let rows_y = at.score_rows * u.count;
-        let scores = Matrix {
-            to_accumulator: true,
-            row_results: true,
-            activation_address: (at.queries + u.line * at.query_vectors + u.kv * s.shared * head) as u32,
-            stride_x: at.query_vectors as u32,
-            stride_y: head as u32,
-            outputs_x: u.count as u32,
-            outputs_y: s.shared as u32,
-            channels: head as u32,
-            stride_channel: 1,
-            parameter_address: self.plain as u32,
-            weight_address: (u.keys + u.kv * head) as u32,
-            weight_stride_tile: at.key_stride as u32,
-            output_address: u.scores as u32,
-            output_stride_x: at.score_rows as u32,
-            output_stride_y: rows_y as u32,
-            output_stride_tile: (config.rows / config.lanes) as u32,
-            input_width: u.count as u32,
-            input_height: s.shared as u32,
-            step_x: 1,
-            step_y: 1,
-            ..Matrix::default()
-        };
-        self.push_patched(scores, &[blocks(u, s.cols, 1, 6)]);
+        for kv in 0..u.kvs {
+            let scores = Matrix {
+                to_accumulator: true,
+                row_results: true,
+                activation_address: (at.queries + u.line * at.query_vectors + (u.kv + kv) * s.shared * head)
+                    as u32,
+                stride_x: at.query_vectors as u32,
+                stride_y: head as u32,
+                outputs_x: u.count as u32,
+                outputs_y: s.shared as u32,
+                channels: head as u32,
+                stride_channel: 1,
+                parameter_address: self.plain as u32,
+                weight_address: (u.keys + (u.kv + kv) * head) as u32,
+                weight_stride_tile: at.key_stride as u32,
+                output_address: (u.scores + kv * s.shared * rows_y) as u32,
+                output_stride_x: at.score_rows as u32,
+                output_stride_y: rows_y as u32,
+                output_stride_tile: (config.rows / config.lanes) as u32,
+                input_width: u.count as u32,
+                input_height: s.shared as u32,
+                step_x: 1,
+                step_y: 1,
+                ..Matrix::default()
+            };
+            let steps = s.shared * u.count * head;
+            self.push_blocks(scores, blocks(u, s.cols, 1, 6), steps);
+        }
     }
 
     fn exponentials(&mut self, u: &Unit, at: &Attend) {
@@ -110,7 +133,7 @@ impl Emitter<'_> {
             source_stride_x: at.score_rows as u32,
             source_stride_y: rows_y as u32,
             rows_x: u.count as u32,
-            rows_y: s.shared as u32,
+            rows_y: (u.kvs * s.shared) as u32,
             groups: (s.rows / s.lanes) as u32,
             length: 1,
             length_step: 1,
@@ -154,30 +177,33 @@ impl Emitter<'_> {
         let (s, config) = (self.sizes, self.config);
         let vectors = at.score_rows * s.lanes / s.rows;
         let value_rows = s.value / s.lanes;
-        let products = Matrix {
-            to_accumulator: true,
-            row_results: true,
-            activation_address: u.exponentials as u32,
-            stride_x: vectors as u32,
-            stride_y: (vectors * u.count) as u32,
-            outputs_x: u.count as u32,
-            outputs_y: s.shared as u32,
-            stride_channel: 1,
-            tiles: (s.value / s.cols) as u32,
-            parameter_address: self.plain as u32,
-            weight_address: (u.values + u.kv * s.value / s.cols * at.value_stride) as u32,
-            weight_stride_tile: at.value_stride as u32,
-            output_address: u.products as u32,
-            output_stride_x: value_rows as u32,
-            output_stride_y: (value_rows * u.count) as u32,
-            output_stride_tile: (config.rows / config.lanes) as u32,
-            input_width: u.count as u32,
-            input_height: s.shared as u32,
-            step_x: 1,
-            step_y: 1,
-            ..Matrix::default()
-        };
-        self.push_patched(products, &[blocks(u, s.rows, 1, 4)]);
+        for kv in 0..u.kvs {
+            let products = Matrix {
+                to_accumulator: true,
+                row_results: true,
+                activation_address: (u.exponentials + kv * s.shared * u.count * vectors) as u32,
+                stride_x: vectors as u32,
+                stride_y: (vectors * u.count) as u32,
+                outputs_x: u.count as u32,
+                outputs_y: s.shared as u32,
+                stride_channel: 1,
+                tiles: (s.value / s.cols) as u32,
+                parameter_address: self.plain as u32,
+                weight_address: (u.values + (u.kv + kv) * s.value / s.cols * at.value_stride) as u32,
+                weight_stride_tile: at.value_stride as u32,
+                output_address: (u.products + kv * s.shared * u.count * value_rows) as u32,
+                output_stride_x: value_rows as u32,
+                output_stride_y: (value_rows * u.count) as u32,
+                output_stride_tile: (config.rows / config.lanes) as u32,
+                input_width: u.count as u32,
+                input_height: s.shared as u32,
+                step_x: 1,
+                step_y: 1,
+                ..Matrix::default()
+            };
+            let steps = s.shared * u.count * s.value / s.cols;
+            self.push_blocks(products, blocks(u, s.rows, 1, 4), steps);
+        }
     }
 
     /// Division by the sums of exponentials.
@@ -198,7 +224,7 @@ impl Emitter<'_> {
             source_stride_x: value_rows as u32,
             source_stride_y: (value_rows * u.count) as u32,
             rows_x: u.count as u32,
-            rows_y: s.shared as u32,
+            rows_y: (u.kvs * s.shared) as u32,
             groups: value_rows as u32,
             length: s.value as u32,
             destination: row_destination::ACTIVATION,

@@ -56,6 +56,9 @@ struct Places {
     /// Units of attention at a time, and lines of each.
     slots: usize,
     block: usize,
+    /// Keys and values of each, and vectors of its exponentials.
+    kvs: usize,
+    unit_vectors: usize,
     /// Weight tiles of keys and values: the first, those of one sequence, how many sequences.
     keys: usize,
     key_tiles: usize,
@@ -212,12 +215,13 @@ pub(super) fn program(
     let each = s.shared * (score_rows + s.value / s.lanes);
     let scalars = SUM_SCALARS - SCALARS;
     let room = |slots: usize| (scratch.room() / slots / each).min(scalars / slots / s.shared);
-    let slots = [4, 1].into_iter().find(|slots| room(*slots) > 0);
-    let Some(slots) = slots else {
+    let Some(slots) = [4, 1].into_iter().find(|slots| room(*slots) > 0) else {
         return Err(short("accumulator memory", "rows", acc.next + each, config.accumulator_depth));
     };
-    let block = room(slots).min(passes.iter().flat_map(|p| &p.runs).map(|r| r.count).max().unwrap_or(1));
-    let unit_vectors = s.shared * block * score_rows * s.lanes / s.rows;
+    let longest = passes.iter().flat_map(|p| &p.runs).map(|r| r.count).max().unwrap_or(1);
+    let kvs = room(slots).min(s.kv_heads);
+    let block = (room(slots) / kvs).min(longest);
+    let unit_vectors = kvs * s.shared * block * score_rows * s.lanes / s.rows;
 
     let attention_vectors = attention_order.len() / s.rows;
     let query_vectors = s.heads * s.query_head() / s.rows;
@@ -249,6 +253,8 @@ pub(super) fn program(
         attend,
         slots,
         block,
+        kvs,
+        unit_vectors,
         keys: ring,
         key_tiles,
         sequence_tiles,
@@ -587,7 +593,8 @@ impl Emitter<'_> {
         let mut line = 0;
         for (run, positions) in pass.runs.iter().enumerate() {
             let keys = p.keys + run % p.sequence_slots * p.sequence_tiles;
-            for kv in 0..s.kv_heads {
+            for kv in (0..s.kv_heads).step_by(p.kvs) {
+                let kvs = p.kvs.min(s.kv_heads - kv);
                 for first in (0..positions.count).step_by(p.block) {
                     let slot = units.len() % p.slots;
                     let count = p.block.min(positions.count - first);
@@ -595,13 +602,13 @@ impl Emitter<'_> {
                     units.push(Unit {
                         run,
                         kv,
+                        kvs,
                         line: line + first,
                         position: positions.start + first,
                         count,
                         scores,
-                        products: scores + s.shared * count * p.attend.score_rows,
-                        exponentials: p.exponentials
-                            + slot * s.shared * p.block * p.attend.score_rows * s.lanes / s.rows,
+                        products: scores + kvs * s.shared * count * p.attend.score_rows,
+                        exponentials: p.exponentials + slot * p.unit_vectors,
                         scalars: slot * (SUM_SCALARS - SCALARS) / p.slots,
                         keys,
                         values: keys + p.key_tiles,
