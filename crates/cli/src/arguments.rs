@@ -21,6 +21,8 @@ Examples:
   frugal run model.tflite --input image.npy --trace wave.fst
   frugal profile model.tflite --input image.npy --out profile
                                                      where the cycles went: a page, a trace, and a table
+  frugal generate models/tiny-qwen3 --prompt KING: --tokens 40 --stream
+                                                     a language model, whole on the accelerator
   frugal verilog --config base --out build           build/accelerator.v
   frugal model mobilenet_v1_025_96 --out m.tflite    a network of a published shape with random weights
   frugal bench gemm --m 512 --k 512 --n 512 --config large --bus-bits 128
@@ -38,6 +40,9 @@ pub struct Arguments {
 pub enum Command {
     Verilog(Verilog),
     Run(Run),
+    Generate(Generate),
+    Perplexity(Perplexity),
+    Logits(Logits),
     Profile(Profile),
     Compile(Compile),
     Disasm(Disasm),
@@ -136,6 +141,141 @@ pub struct Run {
     pub trace: Option<PathBuf>,
     #[command(flatten)]
     pub simulation: SimulationArguments,
+}
+
+/// Generate text with a language model that runs whole on the accelerator
+///
+/// The directory is a Hugging Face checkpoint of a Qwen3, Qwen2, Qwen2.5 or Llama model. It is quantised, compiled into one
+/// program, and started once: prompt, layers, head, choice of the next token and the caches of keys and values need no host.
+#[derive(Args)]
+#[command(after_help = "\
+The next token is always the likeliest one. Several sequences share what is read from memory: give --prompt more than once,
+or --batch.
+
+Utilisation is the share of the array's peak: MACs of the model / (cycles x rows x cols), with 4-bit weights twice as many a
+cycle. The share of the bandwidth limit is bytes moved / (cycles x bytes of the bus).
+
+Examples:
+  frugal generate models/tiny-qwen3 --prompt \"KING:\" --tokens 40 --stream
+  frugal generate models/tiny-qwen3 --prompt \"KING:\" --tokens 20 --batch 16 --precision w4a8
+  frugal generate models/tiny-qwen3 --prompt \"KING:\" --device golden --json")]
+pub struct Generate {
+    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json
+    #[arg(value_name = "DIR")]
+    pub model: PathBuf,
+    /// Text to go on from; once for each sequence
+    #[arg(long, value_name = "TEXT", required = true)]
+    pub prompt: Vec<String>,
+    /// Tokens to generate for each sequence
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub tokens: u32,
+    /// Sequences; the prompts are taken in turn [default: one for each prompt]
+    #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub batch: Option<u32>,
+    /// Weights of 8 or of 4 bits; activations and caches have 8
+    #[arg(long, value_enum, default_value = "w8a8")]
+    pub precision: PrecisionKind,
+    /// Text from which the ranges of the activations are taken [default: corpus.txt in DIR, or a paragraph of English]
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Option<PathBuf>,
+    /// Print text as the hardware produces it; one sequence
+    #[arg(long)]
+    pub stream: bool,
+    /// Print one JSON object instead of text
+    #[arg(long, conflicts_with = "stream")]
+    pub json: bool,
+    /// Clock at which tokens a second are stated, in MHz
+    #[arg(long, value_name = "F", default_value = "75", value_parser = parse_megahertz)]
+    pub clock_mhz: f64,
+    /// What to run on
+    #[arg(long, value_enum, default_value = "verilator")]
+    pub device: DeviceKind,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    #[command(flatten)]
+    pub simulation: SimulationArguments,
+}
+
+/// Say what quantisation costs a language model
+///
+/// Runs windows of a text through the float32 model and through the integer model that the accelerator computes, and prints
+/// perplexities, their difference in nats a token, and the Kullback-Leibler divergence of the integer model's predictions.
+#[derive(Args)]
+#[command(after_help = "\
+Without --device the integer model runs in plain loops, with the bits of the accelerator; with it, the accelerator computes.
+
+Examples:
+  frugal perplexity models/tiny-qwen3 --ids models/tiny-qwen3/validation_ids.npy --precision w4a8
+  frugal perplexity models/tiny-qwen3 --text story.txt --windows 3 --device verilator")]
+pub struct Perplexity {
+    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json
+    #[arg(value_name = "DIR")]
+    pub model: PathBuf,
+    /// Token ids: a NumPy array of integers
+    #[arg(long, value_name = "FILE.npy", required_unless_present = "text", conflicts_with = "text")]
+    pub ids: Option<PathBuf>,
+    /// The same as text
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// Only so many windows
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub windows: Option<u32>,
+    /// Tokens of a window [default: 256, or the model's context if that is shorter]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub window: Option<u32>,
+    #[command(flatten)]
+    pub quantisation: QuantisationArguments,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Write a language model's logits for every position of a text
+#[derive(Args)]
+#[command(
+    after_help = "Example: frugal logits models/tiny-qwen3 --ids ids.npy --output logits.npy --device verilator"
+)]
+pub struct Logits {
+    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json
+    #[arg(value_name = "DIR")]
+    pub model: PathBuf,
+    /// Token ids: a NumPy array of integers
+    #[arg(long, value_name = "FILE.npy")]
+    pub ids: PathBuf,
+    /// A float32 array of positions x vocabulary
+    #[arg(long, value_name = "OUT.npy")]
+    pub output: PathBuf,
+    /// Those of the float32 model
+    #[arg(long, conflicts_with_all = ["device", "precision"])]
+    pub float: bool,
+    #[command(flatten)]
+    pub quantisation: QuantisationArguments,
+}
+
+/// How a model becomes integers, and what computes with them.
+#[derive(Args)]
+pub struct QuantisationArguments {
+    /// Weights of 8 or of 4 bits; activations and caches have 8
+    #[arg(long, value_enum, default_value = "w8a8")]
+    pub precision: PrecisionKind,
+    /// Text from which the ranges of the activations are taken [default: corpus.txt in DIR, or a paragraph of English]
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Option<PathBuf>,
+    /// What to run on [default: the integer model in plain loops, which has the same bits]
+    #[arg(long, value_enum)]
+    pub device: Option<DeviceKind>,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    #[command(flatten)]
+    pub simulation: SimulationArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionKind {
+    /// 8-bit weights, a scale for each channel
+    W8a8,
+    /// 4-bit weights, a scale for each 32 of a channel
+    W4a8,
 }
 
 /// Show where the cycles of a run went

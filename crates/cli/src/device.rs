@@ -109,11 +109,25 @@ impl Runner {
         let options = RunOptions {
             max_cycles: self.max_cycles,
             keep_workspace: false,
+            watch: None,
             progress: bar.bar.is_some().then_some(&show as &dyn Fn(Progress)),
         };
         let device = self.device.device();
         let result = device.run(program, inputs, &options);
         drop(bar);
+        result.with_context(|| format!("{} on '{}'", program.name, device.config().name))
+    }
+
+    /// Runs a program, and shows its workspace now and then; the terminal is the watcher's.
+    pub fn run_watched(
+        &mut self,
+        program: &Program,
+        inputs: &[Vec<u8>],
+        watch: &dyn Fn(&[u8]),
+    ) -> anyhow::Result<RunResult> {
+        let options = RunOptions { max_cycles: self.max_cycles, watch: Some(watch), ..RunOptions::default() };
+        let device = self.device.device();
+        let result = device.run(program, inputs, &options);
         result.with_context(|| format!("{} on '{}'", program.name, device.config().name))
     }
 

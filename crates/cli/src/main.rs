@@ -5,6 +5,7 @@
 //! | `arguments` | commands, options and their help |
 //! | `commands` | one file a command |
 //! | `config`, `model`, `input`, `files` | what comes in and goes out, with errors that name it |
+//! | `language` | a language model: checkpoint, tokenizer, calibration, quantised weights |
 //! | `device` | the device to run on, with progress |
 //! | `recording` | what happened in a run, command by command |
 //! | `text` | numbers and results for people |
@@ -17,6 +18,7 @@ mod config;
 mod device;
 mod files;
 mod input;
+mod language;
 mod model;
 mod recording;
 mod text;

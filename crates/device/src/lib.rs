@@ -48,7 +48,12 @@ pub struct RunOptions<'a> {
     pub keep_workspace: bool,
     /// Called now and then.
     pub progress: Option<&'a dyn Fn(Progress)>,
+    /// Shown the workspace now and then while a device with cycles runs.
+    pub watch: Option<Watch<'a>>,
 }
+
+/// What is shown the workspace.
+pub type Watch<'a> = &'a dyn Fn(&[u8]);
 
 /// A performance counter.
 #[derive(Clone, Debug, PartialEq, Eq)]

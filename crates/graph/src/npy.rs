@@ -35,6 +35,10 @@ pub enum NpyError {
         "element type {0:?}; int8, uint8, int32 and float32 are supported. Convert with array.astype('int8')"
     )]
     ElementType(String),
+    #[error("element type {0:?} holds no token ids; save integers, array.astype('int32')")]
+    IdType(String),
+    #[error("element {index} is {value}; token ids are 0 to 4294967295")]
+    Id { index: usize, value: i128 },
     #[error("Fortran order; save numpy.ascontiguousarray(array)")]
     FortranOrder,
     #[error("the array is cut short or too long: {needed} bytes of elements needed, {found} found")]
@@ -141,6 +145,60 @@ impl Elements {
 /// # Errors
 /// For bytes that are no such file, other element types, Fortran order, and a length that does not fit the shape.
 pub fn read(bytes: &[u8]) -> Result<Array, NpyError> {
+    let (header, elements) = open(bytes)?;
+    let words = || elements.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
+    let data = match header.descr.as_str() {
+        "|i1" | "<i1" => {
+            header.check(elements, 1)?;
+            Elements::I8(elements.iter().map(|&byte| byte as i8).collect())
+        }
+        "|u1" | "<u1" => {
+            header.check(elements, 1)?;
+            Elements::U8(elements.to_vec())
+        }
+        "<i4" => {
+            header.check(elements, 4)?;
+            Elements::I32(words().map(i32::from_le_bytes).collect())
+        }
+        "<f4" => {
+            header.check(elements, 4)?;
+            Elements::F32(words().map(f32::from_le_bytes).collect())
+        }
+        _ => return Err(NpyError::ElementType(header.descr)),
+    };
+    Ok(Array { shape: header.shape, data })
+}
+
+/// Token ids: the elements of an array of unsigned or signed integers of any length, none of them negative, in C order.
+///
+/// # Errors
+/// As [`read`], and for the first element that is no id.
+pub fn read_ids(bytes: &[u8]) -> Result<Vec<u32>, NpyError> {
+    let (header, elements) = open(bytes)?;
+    let (bytes, signed) = match header.descr.as_str() {
+        "|u1" | "<u1" => (1, false),
+        "|i1" | "<i1" => (1, true),
+        "<u2" => (2, false),
+        "<i2" => (2, true),
+        "<u4" => (4, false),
+        "<i4" => (4, true),
+        "<u8" => (8, false),
+        "<i8" => (8, true),
+        _ => return Err(NpyError::IdType(header.descr)),
+    };
+    header.check(elements, bytes)?;
+    let id = |(index, element): (usize, &[u8])| {
+        let negative = signed && element[bytes - 1] & 0x80 != 0;
+        let mut wide = [if negative { 0xff } else { 0 }; 8];
+        wide[..bytes].copy_from_slice(element);
+        let value = if signed { i64::from_le_bytes(wide).into() } else { u64::from_le_bytes(wide).into() };
+        u32::try_from(value).map_err(|_: std::num::TryFromIntError| NpyError::Id { index, value })
+    };
+    elements.chunks_exact(bytes).enumerate().map(id).collect()
+}
+
+/// The header, and the bytes of the elements.
+fn open(bytes: &[u8]) -> Result<(Header, &[u8]), NpyError> {
     if !bytes.starts_with(MAGIC) {
         return Err(NpyError::NotNpy);
     }
@@ -162,37 +220,7 @@ pub fn read(bytes: &[u8]) -> Result<Array, NpyError> {
     if header.fortran_order && header.shape.len() > 1 {
         return Err(NpyError::FortranOrder);
     }
-    let count = header.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    let count = count.ok_or(NpyError::Header("the shape overflows"))?;
-    let check = |element_bytes: usize| {
-        let needed = count.checked_mul(element_bytes).ok_or(NpyError::Header("the shape overflows"))?;
-        if elements.len() == needed {
-            Ok(())
-        } else {
-            Err(NpyError::Length { needed, found: elements.len() })
-        }
-    };
-    let words = || elements.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
-    let data = match header.descr.as_str() {
-        "|i1" | "<i1" => {
-            check(1)?;
-            Elements::I8(elements.iter().map(|&byte| byte as i8).collect())
-        }
-        "|u1" | "<u1" => {
-            check(1)?;
-            Elements::U8(elements.to_vec())
-        }
-        "<i4" => {
-            check(4)?;
-            Elements::I32(words().map(i32::from_le_bytes).collect())
-        }
-        "<f4" => {
-            check(4)?;
-            Elements::F32(words().map(f32::from_le_bytes).collect())
-        }
-        _ => return Err(NpyError::ElementType(header.descr)),
-    };
-    Ok(Array { shape: header.shape, data })
+    Ok((header, elements))
 }
 
 /// The bytes of a `.npy` file, version 1.
@@ -238,6 +266,18 @@ struct Header {
 }
 
 impl Header {
+    /// As many bytes as the shape needs.
+    fn check(&self, elements: &[u8], element_bytes: usize) -> Result<(), NpyError> {
+        let sizes = self.shape.iter().chain([&element_bytes]);
+        let needed = sizes.copied().try_fold(1usize, usize::checked_mul);
+        let needed = needed.ok_or(NpyError::Header("the shape overflows"))?;
+        if elements.len() == needed {
+            Ok(())
+        } else {
+            Err(NpyError::Length { needed, found: elements.len() })
+        }
+    }
+
     fn parse(text: &str) -> Result<Header, NpyError> {
         let body = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
         let mut rest = body.ok_or(NpyError::Header("no dictionary"))?.trim_start();
@@ -331,6 +371,25 @@ mod tests {
         second.extend((header.len() as u32).to_le_bytes());
         second.extend(header);
         assert_eq!(read(&second), Ok(Array { shape: vec![0], data: Elements::I8(vec![]) }));
+    }
+
+    #[test]
+    fn ids_are_integers_of_any_length() {
+        let ids = |descr: &str, elements: &[u8], count: usize| {
+            let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({count},), }}");
+            read_ids(&file(&header, elements))
+        };
+        assert_eq!(ids("<u2", &[1, 0, 255, 255], 2), Ok(vec![1, 65535]));
+        assert_eq!(ids("|u1", &[1, 255], 2), Ok(vec![1, 255]));
+        assert_eq!(ids("<i4", &[2, 1, 0, 0], 1), Ok(vec![258]));
+        assert_eq!(ids("<u4", &[255; 4], 1), Ok(vec![u32::MAX]));
+        assert_eq!(ids("<i8", &[7, 0, 0, 0, 0, 0, 0, 0], 1), Ok(vec![7]));
+        assert_eq!(ids("<u8", &[255; 8], 1), Err(NpyError::Id { index: 0, value: u64::MAX.into() }));
+        assert_eq!(ids("<i2", &[0, 0, 254, 255], 2), Err(NpyError::Id { index: 1, value: -2 }));
+        let wide = [0, 0, 0, 0, 1, 0, 0, 0];
+        assert_eq!(ids("<i8", &wide, 1), Err(NpyError::Id { index: 0, value: 1 << 32 }));
+        assert_eq!(ids("<f4", &[0; 4], 1), Err(NpyError::IdType("<f4".to_owned())));
+        assert_eq!(ids("<i8", &[0; 4], 1), Err(NpyError::Length { needed: 8, found: 4 }));
     }
 
     #[test]

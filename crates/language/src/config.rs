@@ -51,6 +51,24 @@ pub struct ModelConfig {
     pub eos: Vec<u32>,
 }
 
+impl ModelConfig {
+    /// Multiply-accumulates of the decoder layers' linear layers for one token.
+    pub fn linear_macs(&self) -> u64 {
+        let (query, key) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        (self.layers * self.hidden_size * (2 * query + 2 * key + 3 * self.intermediate_size)) as u64
+    }
+
+    /// Multiply-accumulates of scores and products for the token at a position.
+    pub fn attention_macs(&self, position: usize) -> u64 {
+        (2 * self.layers * self.heads * self.head_dim * (position + 1)) as u64
+    }
+
+    /// Multiply-accumulates of the head for one token.
+    pub fn head_macs(&self) -> u64 {
+        (self.hidden_size * self.vocab_size) as u64
+    }
+}
+
 /// Sizes above this are a damaged file, not a model.
 const LARGEST_SIZE: u64 = 1 << 24;
 

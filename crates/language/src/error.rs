@@ -31,6 +31,10 @@ pub enum LanguageError {
     Shape { path: PathBuf, tensor: String, found: Vec<usize>, wanted: Vec<usize>, keys: &'static str },
     #[error("{}: tensor '{tensor}' has type {found}; known are F32, F16 and BF16", path.display())]
     Type { path: PathBuf, tensor: String, found: String },
+    #[error("{}: this is no tokenizer that can be read ({reason}); take tokenizer.json from where the model is from", path.display())]
+    Tokenizer { path: PathBuf, reason: String },
+    #[error("{}: the tokenizer gives id {id}; the model's vocabulary has {vocabulary}. They do not belong together", path.display())]
+    Vocabulary { path: PathBuf, id: u32, vocabulary: usize },
     #[error("{}: tensor '{tensor}' holds {value} at element {index}; the checkpoint is damaged or was not trained to an end", path.display())]
     NotFinite { path: PathBuf, tensor: String, index: usize, value: f32 },
 }

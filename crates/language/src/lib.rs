@@ -15,6 +15,7 @@
 //! | [`mod@quantise`] | calibration, and from a checkpoint to a quantised model |
 //! | [`integer`] | [`QuantisedModel`]: what the accelerator computes, bit for bit |
 //! | [`measure`] | negative log likelihood and divergence of logits |
+//! | `tokenizer` | text to token ids and back, with the feature of this name |
 //! | [`error`] | [`LanguageError`] |
 
 pub mod checkpoint;
@@ -24,9 +25,13 @@ pub mod integer;
 pub mod measure;
 pub mod quantise;
 pub mod reference;
+#[cfg(feature = "tokenizer")]
+pub mod tokenizer;
 
 pub use checkpoint::Checkpoint;
 pub use config::{Family, ModelConfig};
 pub use error::LanguageError;
 pub use integer::{Precision, QuantisedModel};
 pub use reference::Reference;
+#[cfg(feature = "tokenizer")]
+pub use tokenizer::Tokenizer;

@@ -180,7 +180,7 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
             self.system.start_recording();
         }
         self.system.write_register(register::CONTROL, register::CONTROL_START)?;
-        let ended = self.wait(program, options);
+        let ended = self.wait(program, image, options);
         let recorder = self.system.stop_recording();
         ended?;
         let end = self.system.cycles();
@@ -212,7 +212,12 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
     }
 
     /// Clocks until the interrupt, or until there is no hope of it.
-    fn wait(&mut self, program: &Program, options: &RunOptions<'_>) -> Result<(), SimulationError> {
+    fn wait(
+        &mut self,
+        program: &Program,
+        image: &MemoryImage,
+        options: &RunOptions<'_>,
+    ) -> Result<(), SimulationError> {
         const SLICE: u64 = 16_384;
         let start = self.system.cycles();
         let max_cycles = options.max_cycles.unwrap_or_else(|| self.default_max_cycles(program));
@@ -244,6 +249,9 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
             if quiet_cycles >= self.quiet_cycles {
                 let (command, state) = self.give_up(program)?;
                 return Err(SimulationError::Stuck { quiet_cycles, cycles, command, state });
+            }
+            if let Some(watch) = options.watch {
+                watch(&self.system.memory().bytes()[image.workspace.clone()]);
             }
             if let Some(progress) = options.progress {
                 progress(Progress {

@@ -5,8 +5,11 @@ mod compile;
 mod demo;
 mod disasm;
 mod gemm;
+mod generate;
+mod logits;
 mod model;
 mod network;
+mod perplexity;
 mod profile;
 mod record;
 mod run;
@@ -19,6 +22,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Verilog(arguments) => verilog::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::Perplexity(arguments) => perplexity::run(&arguments),
+        Command::Logits(arguments) => logits::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Compile(arguments) => compile::run(&arguments),
         Command::Disasm(arguments) => disasm::run(&arguments),

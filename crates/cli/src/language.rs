@@ -1,0 +1,136 @@
+//! A language model: checkpoint, tokenizer, calibration, quantised weights.
+
+use crate::arguments::{PrecisionKind, QuantisationArguments};
+use crate::device::{self, Runner, Spinner};
+use crate::{config, files};
+use anyhow::{bail, Context};
+use frugal_compiler::language::{forward, LanguageCompileError};
+use frugal_graph::npy;
+use frugal_isa::Config;
+use frugal_language::integer::Cache;
+use frugal_language::quantise::{quantise, Calibration};
+use frugal_language::{Checkpoint, Precision, QuantisedModel, Reference, Tokenizer};
+use std::path::Path;
+
+/// What calibration reads when there is nothing better. A text like those that the model is for gives better ranges.
+const PARAGRAPH: &str = "\
+In the year of the great storm the harbour was rebuilt in stone, and every ship that came from the north paid for it with a tenth \
+of its timber. \"Who keeps the count?\" asked the captain. The clerk held up a book of 300 pages: names, dates, weights, prices. \
+Nobody had ever read it to the end. Later, when the mills began to turn, people said that the book had paid for them twice over; \
+others said that 2 + 2 is 4 whatever a clerk may write, and went home to their supper of bread, onions and small beer.\n\
+What should we learn from this? First: measure. Second: write it down. Third: let somebody else read it. A function that returns \
+its argument is no function for a proud man, yet `fn same(x: i32) -> i32 { x }` has never failed anyone.\n";
+
+/// Windows and tokens of a window that calibration runs.
+const WINDOWS: usize = 16;
+const WINDOW: usize = 256;
+
+/// A quantised model with its tokenizer.
+pub struct Language {
+    pub tokenizer: Tokenizer,
+    pub model: QuantisedModel,
+}
+
+/// Reads and quantises the model of a directory.
+pub fn open(
+    directory: &Path,
+    precision: PrecisionKind,
+    calibration: Option<&Path>,
+) -> anyhow::Result<Language> {
+    let checkpoint = Checkpoint::open(directory)?;
+    let config = checkpoint.config();
+    let tokenizer = Tokenizer::open(directory, config.vocab_size)?;
+    let (text, source) = calibration_text(directory, calibration)?;
+    let ids = tokenizer.encode(&text)?;
+    if ids.is_empty() {
+        bail!("{source}: there is no text in it; calibration takes a few thousand words");
+    }
+    let window = WINDOW.min(config.max_positions);
+    let windows: Vec<&[u32]> = ids.chunks(window).take(WINDOWS).collect();
+    let _spinner = Spinner::start("calibrating and quantising");
+    let reference = Reference::new(&checkpoint)?;
+    let calibration = Calibration::run(&reference, &windows);
+    drop(reference);
+    let precision = match precision {
+        PrecisionKind::W8a8 => Precision::W8A8,
+        PrecisionKind::W4a8 => Precision::W4A8,
+    };
+    let model = quantise(&checkpoint, &calibration, precision)?;
+    Ok(Language { tokenizer, model })
+}
+
+/// Token ids of a file, all of them in the vocabulary.
+pub fn read_ids(path: &Path, vocabulary: usize) -> anyhow::Result<Vec<u32>> {
+    let ids = npy::read_ids(&files::read(path)?).with_context(|| files::show(path))?;
+    match ids.iter().position(|id| *id as usize >= vocabulary) {
+        Some(at) => bail!(
+            "{}: id {} at element {at}; the model's vocabulary has {vocabulary}. Take ids of the same tokenizer",
+            files::show(path),
+            ids[at]
+        ),
+        None => Ok(ids),
+    }
+}
+
+/// Whatever computes logits.
+pub enum Integers {
+    Loops,
+    Device(Box<Runner>, Box<Config>),
+}
+
+impl Integers {
+    pub fn open(arguments: &QuantisationArguments) -> anyhow::Result<Integers> {
+        let Some(kind) = arguments.device else { return Ok(Integers::Loops) };
+        let config = config::load(&arguments.config)?;
+        let runner = device::open(kind, &config, &arguments.simulation, None)?;
+        Ok(Integers::Device(Box::new(runner), Box::new(config)))
+    }
+
+    /// Logits of every position of a window, in real numbers.
+    pub fn logits(&mut self, model: &QuantisedModel, window: &[u32]) -> anyhow::Result<Vec<f32>> {
+        let real = |logit: i32| (f64::from(logit) * model.logit_scale) as f32;
+        let Integers::Device(runner, config) = self else { return Ok(in_loops(model, window)) };
+        let mut logits = Vec::with_capacity(window.len() * model.config.vocab_size);
+        let mut at_once = 32;
+        let mut start = 0;
+        while start < window.len() {
+            let count = window.len().min(start + at_once) - start;
+            let program = match forward(model, config, start, count, window.len()) {
+                // Fewer at once need less memory.
+                Err(LanguageCompileError::Memory { .. }) if at_once > 1 => {
+                    at_once /= 2;
+                    continue;
+                }
+                other => other?,
+            };
+            let input: Vec<u8> =
+                window[start..start + count].iter().flat_map(|id| id.to_le_bytes()).collect();
+            let label = format!("positions {start} to {}", start + count);
+            let result = runner.run(&program, &[input], &label)?;
+            let words = result.outputs[0].chunks_exact(4);
+            logits.extend(words.map(|w| real(i32::from_le_bytes([w[0], w[1], w[2], w[3]]))));
+            start += count;
+        }
+        Ok(logits)
+    }
+}
+
+/// Logits of every position, from the integer model in plain loops.
+pub fn in_loops(model: &QuantisedModel, window: &[u32]) -> Vec<f32> {
+    let mut cache = Cache::default();
+    let steps = window.iter().flat_map(|id| model.step(&mut cache, *id, &mut |_, _, _| {}));
+    steps.map(|logit| (f64::from(logit) * model.logit_scale) as f32).collect()
+}
+
+/// The text, and what to call it.
+fn calibration_text(directory: &Path, given: Option<&Path>) -> anyhow::Result<(String, String)> {
+    let own = directory.join("corpus.txt");
+    let path = match given {
+        Some(path) => path,
+        None if own.is_file() => &own,
+        None => return Ok((PARAGRAPH.to_owned(), "the built-in paragraph".to_owned())),
+    };
+    let bytes = files::read(path)?;
+    let text = String::from_utf8(bytes).with_context(|| format!("{}: not UTF-8", files::show(path)))?;
+    Ok((text, files::show(path)))
+}
