@@ -84,6 +84,8 @@ pub(super) struct Stored {
     /// Channels of a tile.
     pub channels: usize,
     pub four_bit: bool,
+    /// First tiles whose weights and parameters stay on the chip once they are there.
+    pub kept: usize,
 }
 
 /// Byte offsets of one layer's constants.
@@ -191,13 +193,26 @@ impl Constants {
             })
             .collect();
         let parameters = self.append(pack_parameters(&parameters, config));
-        Stored { weights, scales, parameters, steps, tiles, channels, four_bit }
+        Stored { weights, scales, parameters, steps, tiles, channels, four_bit, kept: 0 }
     }
 }
 
 impl StoredLayer {
+    /// In the order of their use.
     pub fn linears(&self) -> [&Stored; 7] {
         [&self.key, &self.value, &self.query, &self.output, &self.gate, &self.up, &self.down]
+    }
+
+    pub fn linears_mut(&mut self) -> [&mut Stored; 7] {
+        [
+            &mut self.key,
+            &mut self.value,
+            &mut self.query,
+            &mut self.output,
+            &mut self.gate,
+            &mut self.up,
+            &mut self.down,
+        ]
     }
 }
 

@@ -11,8 +11,62 @@ use frugal_isa::command::{
 use frugal_isa::{Command, Config};
 use frugal_language::integer::{Norm, QuantisedModel};
 
-/// What is in the rings: byte offset and addresses.
-pub(super) type Block = (usize, usize);
+/// What stands in a memory: byte offset and addresses.
+type Block = (usize, usize);
+
+/// A memory for what linear layers need, weights or parameters: a ring for what comes and goes, and behind it what is kept.
+pub(super) struct Held {
+    ring: Ring<Block>,
+    /// Addresses of the ring.
+    depth: usize,
+    kept: Vec<(Block, usize)>,
+    /// Where the next block is kept.
+    next: usize,
+}
+
+impl Held {
+    /// A ring of so many addresses, and room behind it.
+    pub fn new(depth: usize) -> Held {
+        Held { ring: Ring::new(depth), depth, kept: Vec::new(), next: depth }
+    }
+
+    /// Address of the unit at this byte offset, and how many units follow there.
+    fn find(&self, offset: usize, unit_bytes: usize) -> Option<(usize, usize)> {
+        let within = |&(start, length): &Block, address: usize| {
+            let end = start + length * unit_bytes;
+            (start <= offset && offset < end).then(|| {
+                let at = (offset - start) / unit_bytes;
+                (address + at, length - at)
+            })
+        };
+        let kept = self.kept.iter().find_map(|(block, address)| within(block, *address));
+        kept.or_else(|| self.ring.find_map(within))
+    }
+
+    /// Tiles of a layer to load together, of so many addresses each: a quarter of the ring, so that loads run ahead; all of those
+    /// that are kept.
+    fn share(&self, stored: &Stored, each: usize, tile: usize, to: usize) -> usize {
+        match tile < stored.kept {
+            true => stored.kept - tile,
+            false => (self.depth / 4 / each).max(1).min(to - tile),
+        }
+    }
+
+    fn place(&mut self, block: Block, kept: bool) -> usize {
+        if !kept {
+            return self.ring.place(block, block.1, Value(0));
+        }
+        let address = self.next;
+        self.kept.push((block, address));
+        self.next += block.1;
+        address
+    }
+
+    /// Forgets what comes and goes.
+    pub fn restart(&mut self) {
+        self.ring = Ring::new(self.depth);
+    }
+}
 
 pub(super) struct Emitter<'a> {
     pub model: &'a QuantisedModel,
@@ -27,12 +81,9 @@ pub(super) struct Emitter<'a> {
     pub layer: u32,
     /// In a loop: its rounds. The positions move on by one in each of them.
     pub rounds: Option<usize>,
-    pub weights: Ring<Block>,
-    pub parameters: Ring<Block>,
-    /// Tiles of the weight ring, and whether they hold the whole model.
-    pub ring: usize,
-    pub is_resident: bool,
-    /// First of the parameter groups that are zero; those below belong to the ring.
+    pub weights: Held,
+    pub parameters: Held,
+    /// First of the parameter groups that are zero; those below are held.
     pub plain: usize,
     /// Accumulator rows that hold what lives for a moment, handed out in turn.
     pub scratch: Turns,
@@ -182,15 +233,12 @@ impl Emitter<'_> {
         let config = self.config;
         let tile_bytes = stored.steps * config.tile_bytes();
         let offset = stored.weights + tile * tile_bytes;
-        if let Some((address, length)) = within(&self.weights, offset, config.tile_bytes()) {
+        if let Some((address, length)) = self.weights.find(offset, config.tile_bytes()) {
             return (address, (length / stored.steps).min(to - tile));
         }
-        // A quarter of the ring at a time, so that loads run ahead.
-        let room = if self.is_resident { stored.tiles } else { (self.ring / 4 / stored.steps).max(1) };
-        let end = if self.is_resident { stored.tiles } else { to };
-        let count = room.min(end - tile);
+        let count = self.weights.share(stored, stored.steps, tile, to);
         let length = count * stored.steps;
-        let address = self.weights.place((offset, length), length, Value(0));
+        let address = self.weights.place((offset, length), tile < stored.kept);
         self.load(space::WEIGHT, layout::LINEAR, offset, length * config.tile_bytes(), address);
         if stored.four_bit {
             // Scales stand where their tiles do.
@@ -207,13 +255,11 @@ impl Emitter<'_> {
         let config = self.config;
         let groups = stored.channels / config.lanes;
         let offset = stored.parameters + tile * groups * config.parameter_group_bytes();
-        if let Some((address, length)) = within(&self.parameters, offset, config.parameter_group_bytes()) {
+        if let Some((address, length)) = self.parameters.find(offset, config.parameter_group_bytes()) {
             return (address, (length / groups).min(to - tile));
         }
-        let room = if self.is_resident { stored.tiles } else { (self.plain / 4 / groups).max(1) };
-        let end = if self.is_resident { stored.tiles } else { to };
-        let count = room.min(end - tile);
-        let address = self.parameters.place((offset, count * groups), count * groups, Value(0));
+        let count = self.parameters.share(stored, groups, tile, to);
+        let address = self.parameters.place((offset, count * groups), tile < stored.kept);
         let bytes = count * groups * config.parameter_group_bytes();
         self.load(space::PARAMETER, layout::LINEAR, offset, bytes, address);
         (address, count.min(to - tile))
@@ -222,12 +268,9 @@ impl Emitter<'_> {
     /// Loads weights and parameters of layers to come, as many as half of the rings hold, so that they are on their way while the
     /// attention waits for keys and values. What is overwritten before it is used is loaded again.
     pub fn load_ahead(&mut self, layers: &[&Stored]) {
-        if self.is_resident {
-            return;
-        }
-        let (mut tiles, mut groups) = (self.ring / 2, self.plain / 2);
+        let (mut tiles, mut groups) = (self.weights.depth / 2, self.parameters.depth / 2);
         for stored in layers {
-            let mut tile = 0;
+            let mut tile = stored.kept;
             while tile < stored.tiles {
                 let each = stored.channels / self.config.lanes;
                 let most = (tiles / stored.steps).min(groups / each).min(stored.tiles - tile);
@@ -410,15 +453,4 @@ pub(super) const LINES: usize = 32;
 /// A patch that adds a position and the round to a part of a word.
 pub(super) fn position(at: usize, word: u8, part: u8) -> Patch {
     Patch { scalar: ROUND_SCALAR as u8, add: at as i16, multiplier: 1, word, part, ..Patch::default() }
-}
-
-/// Address of the unit at this byte offset, if a block of the ring holds it, and how many units the block has from there on.
-fn within(ring: &Ring<Block>, offset: usize, unit_bytes: usize) -> Option<(usize, usize)> {
-    ring.find_map(|(start, length), address| {
-        let end = start + length * unit_bytes;
-        (*start <= offset && offset < end).then(|| {
-            let at = (offset - start) / unit_bytes;
-            (address + at, length - at)
-        })
-    })
 }

@@ -3,11 +3,10 @@
 use super::attention::{Attend, Unit};
 use super::constants::{by_halves, by_heads, straight, Constants, Sizes, Stored, StoredLayer};
 use super::emitter::{
-    position, Emitter, Rows, Space, Target, Turns, ARGMAX_SCALARS, ID_SCALARS, LINES, ROUND_SCALAR, SCALARS,
-    SUM_SCALARS,
+    position, Emitter, Held, Rows, Space, Target, Turns, ARGMAX_SCALARS, ID_SCALARS, LINES, ROUND_SCALAR,
+    SCALARS, SUM_SCALARS,
 };
 use super::{Head, LanguageCompileError, Pass, Run};
-use crate::build::Ring;
 use crate::tokens;
 use frugal_isa::command::{
     function, layout, row_destination, row_reduce, scalar_use, space, Adjust, Barrier, Branch, End, Load,
@@ -157,7 +156,7 @@ pub(super) fn program(
     }
     let final_norm = constants.norm(&model.final_norm, &hidden_order);
     let head_outputs = straight(m.vocab_size, m.vocab_size.next_multiple_of(config.rows));
-    let head = constants.linear(&model.head, &head_outputs, &hidden_order, config);
+    let mut head = constants.linear(&model.head, &head_outputs, &hidden_order, config);
     if !config.four_bit && stored.iter().any(|l| l.query.four_bit) {
         return Err(LanguageCompileError::FourBit { config: config.name.clone() });
     }
@@ -261,12 +260,9 @@ pub(super) fn program(
         sequence_slots,
     };
 
-    // Whether all weights stay on the chip together.
-    let linears = || stored.iter().flat_map(StoredLayer::linears).chain([&head]);
-    let all_tiles: usize = linears().map(|l| l.tiles * l.steps).sum();
-    let all_groups: usize = linears().map(|l| l.rows(config.lanes)).sum();
     let plain = config.parameter_depth - plain_groups;
-    let is_resident = all_tiles <= ring && all_groups <= plain;
+    let (kept_tiles, kept_groups) =
+        keep(stored.iter_mut().flat_map(StoredLayer::linears_mut).chain([&mut head]), ring, plain, config);
 
     let mut e = Emitter {
         model,
@@ -278,10 +274,8 @@ pub(super) fn program(
         rounds: None,
         command_layers: Vec::new(),
         layer: 0,
-        weights: Ring::new(ring),
-        parameters: Ring::new(plain),
-        ring,
-        is_resident,
+        weights: Held::new(ring - kept_tiles),
+        parameters: Held::new(plain - kept_groups),
         plain,
         scratch,
     };
@@ -299,10 +293,8 @@ pub(super) fn program(
         if pass.rounds.is_some() {
             e.push(Set { scalar: ROUND_SCALAR as u32, ..Set::default() });
             e.push(Barrier::default());
-            if !is_resident {
-                e.weights = Ring::new(ring);
-                e.parameters = Ring::new(plain);
-            }
+            e.weights.restart();
+            e.parameters.restart();
         } else {
             e.push(Load {
                 space: space::PARAMETER,
@@ -324,7 +316,10 @@ pub(super) fn program(
         e.embed(pass, &scalars, &stored, &places);
         for (number, layer) in model.layers.iter().enumerate() {
             e.layer = number as u32;
-            e.attention(pass, layer, &stored.layers[number], &workspace, &places)?;
+            let stored_layer = &stored.layers[number];
+            let later = stored.layers[number + 1..].iter().flat_map(StoredLayer::linears);
+            let ahead: Vec<&Stored> = stored_layer.linears()[3..].iter().copied().chain(later).collect();
+            e.attention(pass, layer, stored_layer, &ahead, &workspace, &places)?;
             e.feed_forward(layer, &stored.layers[number], &places)?;
         }
         if pass.head != Head::Nothing {
@@ -375,6 +370,36 @@ pub(super) fn program(
             }
         },
     })
+}
+
+/// Share of the memories that keeps weights and parameters when not all of them fit, in eighths.
+const KEPT_EIGHTHS: usize = 5;
+
+/// Chooses the tiles of linear layers that stay on the chip, and returns how many tiles and parameter groups those are: all of them where they
+/// fit; else the first ones of a round, which are then there while the ring fills.
+fn keep<'a>(
+    linears: impl Iterator<Item = &'a mut Stored>,
+    tiles: usize,
+    groups: usize,
+    config: &Config,
+) -> (usize, usize) {
+    let linears: Vec<&mut Stored> = linears.collect();
+    let all = linears.iter().fold((0, 0), |(t, g), l| (t + l.tiles * l.steps, g + l.rows(config.lanes)));
+
+    let most = match all.0 <= tiles && all.1 <= groups {
+        true => (tiles, groups),
+        false => (tiles * KEPT_EIGHTHS / 8, groups * KEPT_EIGHTHS / 8),
+    };
+    let mut left = most;
+    for linear in linears {
+        let each = (linear.steps, linear.channels / config.lanes);
+        linear.kept = linear.tiles.min(left.0 / each.0).min(left.1 / each.1);
+        left = (left.0 - linear.kept * each.0, left.1 - linear.kept * each.1);
+        if linear.kept < linear.tiles {
+            break;
+        }
+    }
+    (most.0 - left.0, most.1 - left.1)
 }
 
 impl Emitter<'_> {
@@ -521,6 +546,7 @@ impl Emitter<'_> {
         pass: &Pass,
         layer: &Layer,
         stored: &StoredLayer,
+        ahead: &[&Stored],
         workspace: &Workspace,
         p: &Places,
     ) -> Result<(), LanguageCompileError> {
@@ -586,7 +612,7 @@ impl Emitter<'_> {
         let rows = p.head_norm_rows + s.query_head() / s.lanes;
         let target = (p.attend.queries, p.attend.query_vectors);
         self.heads(&stored.query, norm, rows, s.heads, target, p)?;
-        self.load_ahead(&[&stored.output, &stored.gate, &stored.up, &stored.down]);
+        self.load_ahead(ahead);
 
         // Attention, a few lines of the heads that share keys and values at a time.
         let mut units = Vec::new();
