@@ -120,6 +120,22 @@ impl Turns {
     }
 }
 
+/// Which command of a linear layer takes the lines in two halves: a norm in front or behind works on one half meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Halved {
+    Nothing,
+    First,
+    Last,
+}
+
+/// The first of so many lines and how many, in two halves where there are enough of them.
+pub(super) fn halves(lines: usize) -> Vec<(usize, usize)> {
+    match lines {
+        0..4 => vec![(0, lines)],
+        _ => vec![(0, lines / 2), (lines / 2, lines - lines / 2)],
+    }
+}
+
 /// Rows of values to norm: where they are and how many.
 #[derive(Clone, Copy)]
 pub(super) struct Rows {
@@ -287,31 +303,44 @@ impl Emitter<'_> {
     }
 
     /// Matrix commands of a linear layer for all positions: tiles `from..to`.
-    pub fn linear(&mut self, stored: &Stored, from: usize, to: usize, template: &Matrix) {
+    pub fn linear(&mut self, stored: &Stored, from: usize, to: usize, template: &Matrix, halved: Halved) {
         let config = self.config;
         let mut tile = from;
         while tile < to {
             let (address, count) = self.weight_block(stored, tile, to);
             let (parameters, count) = self.parameter_block(stored, tile, tile + count);
             let first_row = (tile - from) * stored.channels / config.lanes;
-            self.push(Matrix {
-                to_accumulator: true,
-                row_results: true,
-                rescale: true,
-                single_rounding: true,
-                four_bit: stored.four_bit,
-                weight_address: address as u32,
-                parameter_address: parameters as u32,
-                channels: stored.steps as u32,
-                stride_channel: 1,
-                tiles: count as u32,
-                output_address: template.output_address + first_row as u32,
-                output_stride_tile: (config.rows / config.lanes) as u32,
-                input_height: 1,
-                input_width: template.outputs_x,
-                step_x: 1,
-                ..template.clone()
-            });
+            let is_halved = match halved {
+                Halved::Nothing => false,
+                Halved::First => tile == from,
+                Halved::Last => tile + count == to,
+            };
+            let lines = template.outputs_x as usize;
+            let parts = if is_halved { halves(lines) } else { vec![(0, lines)] };
+            for (first, lines) in parts {
+                self.push(Matrix {
+                    to_accumulator: true,
+                    row_results: true,
+                    rescale: true,
+                    single_rounding: true,
+                    four_bit: stored.four_bit,
+                    activation_address: template.activation_address + first as u32 * template.stride_x,
+                    weight_address: address as u32,
+                    parameter_address: parameters as u32,
+                    channels: stored.steps as u32,
+                    stride_channel: 1,
+                    tiles: count as u32,
+                    output_address: template.output_address
+                        + first_row as u32
+                        + first as u32 * template.output_stride_x,
+                    output_stride_tile: (config.rows / config.lanes) as u32,
+                    outputs_x: lines as u32,
+                    input_height: 1,
+                    input_width: lines as u32,
+                    step_x: 1,
+                    ..template.clone()
+                });
+            }
             tile += count;
         }
     }
@@ -378,6 +407,15 @@ impl Emitter<'_> {
                 ..scaled
             },
         });
+    }
+
+    /// The same for rows of all lines, a half of them at a time, into vectors from `address` on, so many each.
+    pub fn norm_lines(&mut self, norm: &Norm, weights: usize, rows: Rows, address: usize, vectors: usize) {
+        for (first, count) in halves(rows.count) {
+            let half = Rows { address: rows.address + first * rows.stride, count, ..rows };
+            let target = Target::Activation(address + first * vectors, vectors);
+            self.norm(norm, weights, half, SCALARS + first, target);
+        }
     }
 
     /// Turns both halves of all heads by the positions' angles.

@@ -3,8 +3,8 @@
 use super::attention::{Attend, Unit};
 use super::constants::{by_halves, by_heads, straight, Constants, Sizes, Stored, StoredLayer};
 use super::emitter::{
-    position, Emitter, Held, Rows, Space, Target, Turns, ARGMAX_SCALARS, ID_SCALARS, LINES, ROUND_SCALAR,
-    SCALARS, SUM_SCALARS,
+    position, Emitter, Halved, Held, Rows, Space, Target, Turns, ARGMAX_SCALARS, ID_SCALARS, LINES,
+    ROUND_SCALAR, SCALARS, SUM_SCALARS,
 };
 use super::{Head, LanguageCompileError, Pass, Run};
 use crate::tokens;
@@ -506,7 +506,11 @@ impl Emitter<'_> {
         let tile_rows = linear.channels / s.lanes;
         // Whole tiles and whole heads.
         let quantum = (linear.channels / s.query_head()).max(1);
-        let at_once = self.piece(self.lines * cells, heads, quantum)?;
+        let mut at_once = self.piece(self.lines * cells, heads, quantum)?;
+        // At least two pieces, so that the array has something to do while the first one's heads are normed and turned.
+        if self.lines >= 4 {
+            at_once = at_once.min(heads.div_ceil(2).next_multiple_of(quantum));
+        }
         for first in (0..heads).step_by(at_once) {
             let count = at_once.min(heads - first);
             let from = first * cells / tile_rows;
@@ -515,7 +519,8 @@ impl Emitter<'_> {
             let row = (to - from) * tile_rows;
             let address = self.scratch.take(self.lines * row);
             let template = self.positions(p.input, s.hidden / s.rows, address, row);
-            self.linear(linear, from, to, &template);
+            let halved = if first == 0 { Halved::First } else { Halved::Nothing };
+            self.linear(linear, from, to, &template, halved);
             if let Some((norm, weights)) = norm {
                 if first == 0 {
                     self.rows_load(weights, s.query_head(), norm_rows);
@@ -557,7 +562,7 @@ impl Emitter<'_> {
         let vectors = s.hidden / s.rows;
         self.rows_load(stored.input_norm, s.hidden, p.norm_rows);
         let residual = self.residual_rows(p);
-        self.norm(&layer.input_norm, p.norm_rows, residual, SCALARS, Target::Activation(p.input, vectors));
+        self.norm_lines(&layer.input_norm, p.norm_rows, residual, p.input, vectors);
 
         // Keys and values, into the caches.
         let key_bytes = s.kv_heads * s.query_head();
@@ -573,7 +578,7 @@ impl Emitter<'_> {
             let row = (to - from) * tile_rows;
             let address = self.scratch.take(self.lines * row);
             let template = self.positions(p.input, vectors, address, row);
-            self.linear(&stored.value, from, to, &template);
+            self.linear(&stored.value, from, to, &template, Halved::Nothing);
             let first = from * tile_rows;
             let groups = row.min(value_rows - first);
             self.push(Row {
@@ -658,7 +663,7 @@ impl Emitter<'_> {
         let hidden_rows = s.hidden / s.lanes;
         let from = self.positions(p.attend.attention, p.attend.attention_vectors, p.residual, hidden_rows);
         let template = Matrix { add_row: true, ..from };
-        self.linear(&stored.output, 0, stored.output.tiles, &template);
+        self.linear(&stored.output, 0, stored.output.tiles, &template, Halved::Last);
         Ok(())
     }
 
@@ -695,7 +700,7 @@ impl Emitter<'_> {
         let vectors = s.hidden / s.rows;
         self.rows_load(stored.post_norm, s.hidden, p.norm_rows);
         let residual = self.residual_rows(p);
-        self.norm(&layer.post_norm, p.norm_rows, residual, SCALARS, Target::Activation(p.input, vectors));
+        self.norm_lines(&layer.post_norm, p.norm_rows, residual, p.input, vectors);
         let tile_rows = stored.gate.channels / s.lanes;
         let quantum = (s.rows / stored.gate.channels).max(1);
         let at_once = self.piece(2 * self.lines * tile_rows, stored.gate.tiles, quantum)?;
@@ -704,9 +709,11 @@ impl Emitter<'_> {
             let rows = (to - from) * tile_rows;
             let gate = self.scratch.take(2 * self.lines * rows);
             let up = gate + self.lines * rows;
-            for (linear, address) in [(&stored.gate, gate), (&stored.up, up)] {
+            let first = if from == 0 { Halved::First } else { Halved::Nothing };
+            for (linear, address, halved) in [(&stored.gate, gate, first), (&stored.up, up, Halved::Nothing)]
+            {
                 let template = self.positions(p.input, vectors, address, rows);
-                self.linear(linear, from, to, &template);
+                self.linear(linear, from, to, &template, halved);
             }
             let row = Row {
                 multiplier: 1 << 31,
@@ -744,7 +751,7 @@ impl Emitter<'_> {
         let hidden_rows = s.hidden / s.lanes;
         let template =
             Matrix { add_row: true, ..self.positions(p.gated, s.wide / s.rows, p.residual, hidden_rows) };
-        self.linear(&stored.down, 0, stored.down.tiles, &template);
+        self.linear(&stored.down, 0, stored.down.tiles, &template, Halved::Last);
         Ok(())
     }
 
@@ -767,7 +774,7 @@ impl Emitter<'_> {
         self.rows_load(stored.final_norm, s.hidden, p.norm_rows);
         let rows = Rows { address: p.residual + skipped * hidden_rows, ..self.residual_rows(p) };
         let final_norm = &self.model.final_norm;
-        self.norm(final_norm, p.norm_rows, rows, SCALARS, Target::Activation(p.input, vectors));
+        self.norm_lines(final_norm, p.norm_rows, rows, p.input, vectors);
         let tile_rows = stored.head.channels / s.lanes;
         let argmax = ARGMAX_SCALARS + 2 * first_sequence;
         // Whole vectors at a time.
@@ -778,7 +785,8 @@ impl Emitter<'_> {
             let rows = (to - from) * tile_rows;
             let logits = self.scratch.take(lines * rows);
             let template = self.positions(p.input, vectors, logits, rows);
-            self.linear(&stored.head, from, to, &template);
+            let halved = if from == 0 { Halved::First } else { Halved::Nothing };
+            self.linear(&stored.head, from, to, &template, halved);
             let channels = rows * s.lanes;
             let first = from * stored.head.channels;
             self.push(Row {
