@@ -1,6 +1,6 @@
 //! Language models on the Verilated accelerator: the same bits as the functional simulator.
 
-use frugal_compiler::language::{forward, generate};
+use frugal_compiler::language::{forward, generate, generate_traced};
 use frugal_device::{Device, GoldenDevice, RunOptions};
 use frugal_isa::Config;
 use frugal_language::quantise::{quantise, Calibration};
@@ -106,4 +106,56 @@ fn sequences_of_different_lengths_share_the_weights() {
         generation(precision, &config, &[3, 9, 1, 5, 2], 4, None);
         generation(precision, &config, &[1, 4], 3, Some(5));
     }
+}
+
+/// Runs a generation on both, and compares every intermediate tensor of every position.
+fn trace(precision: Precision, config: &Config, prompts: &[usize], tokens: usize, stalls: Option<u64>) {
+    let (program, tensors) = generate_traced(&model(precision), config, prompts, 8, tokens).unwrap();
+    let ids =
+        prompts.iter().enumerate().flat_map(|(b, prompt)| (0..*prompt).map(move |i| i * 91 + 7 + 13 * b));
+    let input: Vec<u8> = ids.flat_map(|id| (id as u32 % 512).to_le_bytes()).collect();
+    let options = RunOptions { keep_workspace: true, ..RunOptions::default() };
+    let golden = GoldenDevice::new(config).unwrap().run(&program, std::slice::from_ref(&input), &options);
+    let wanted = golden.unwrap().workspace.unwrap();
+    let simulation = SimulationOptions { stalls: stalls.map(Stalls::new), ..SimulationOptions::default() };
+    let mut device = verilated_device(config, &simulation, None).unwrap();
+    let found = device.run(&program, &[input], &options).unwrap();
+    assert_eq!(device.system_mut().model_mut().errors(), 0, "assertions in the Verilog failed");
+    let found = found.workspace.unwrap();
+    for tensor in &tensors {
+        for round in 0..tensor.rounds {
+            let bytes = tensor.offset + round * tensor.bytes..tensor.offset + (round + 1) * tensor.bytes;
+            let differing =
+                wanted[bytes.clone()].iter().zip(&found[bytes.clone()]).filter(|(w, f)| w != f).count();
+            assert_eq!(
+                differing, 0,
+                "{} {precision:?} stalls {stalls:?}: bytes of {} of layer {}, pass {}, round {round}",
+                config.name, tensor.name, tensor.layer, tensor.pass
+            );
+            assert!(wanted[bytes].iter().any(|byte| *byte != 0), "{} is empty", tensor.name);
+        }
+    }
+    assert!(found == wanted, "{} {precision:?} stalls {stalls:?}: caches or ids", config.name);
+    let instances: usize = tensors.iter().map(|t| t.rounds).sum();
+    println!("{} {precision:?} stalls {stalls:?}: {instances} tensors equal, {tokens} tokens", config.name);
+}
+
+/// With `FRUGAL_TRACE_TOKENS` so many tokens on all presets, in both precisions, with and without stalls: 32 take minutes.
+#[test]
+fn every_intermediate_tensor_is_that_of_the_functional_simulator() {
+    let preset = |name| Config::preset(name).unwrap();
+    if let Ok(tokens) = std::env::var("FRUGAL_TRACE_TOKENS") {
+        let tokens = tokens.parse().unwrap_or_else(|_| panic!("FRUGAL_TRACE_TOKENS is '{tokens}'"));
+        for name in ["nano", "base", "large"] {
+            for precision in [Precision::W8A8, Precision::W4A8] {
+                for stalls in [None, Some(2026)] {
+                    trace(precision, &preset(name), &[4], tokens, stalls);
+                }
+            }
+        }
+        return;
+    }
+    trace(Precision::W8A8, &preset("base"), &[5], 5, Some(3));
+    trace(Precision::W4A8, &preset("nano"), &[3], 3, None);
+    trace(Precision::W4A8, &preset("large"), &[3, 1], 4, Some(9));
 }

@@ -1,10 +1,10 @@
 //! Language models: programs on the functional simulator against the integer model, bit for bit.
 
-use frugal_compiler::language::{forward, generate};
+use frugal_compiler::language::{forward, generate, generate_traced, Traced};
 use frugal_device::MemoryImage;
 use frugal_golden::{Machine, Memory, RunOptions};
 use frugal_isa::{Config, Program};
-use frugal_language::integer::Cache;
+use frugal_language::integer::{Cache, Step};
 use frugal_language::quantise::{quantise, Calibration};
 use frugal_language::{Checkpoint, Precision, QuantisedModel, Reference};
 use std::path::Path;
@@ -107,5 +107,86 @@ fn whole_generations_run_without_the_host() {
         let program = generate(&model, &Config::preset(name).unwrap(), &[prompt.len()], 4, 12).unwrap();
         let outputs = run(&program, &prompt, &mut Vec::new());
         assert_eq!(outputs[0], greedy(&model, &prompt, 12), "{name}");
+    }
+}
+
+/// What the integer model calls a traced tensor. Scores and products have no name there.
+fn step(name: &str) -> Option<Step> {
+    Some(match name {
+        "embedding" => Step::Embedding,
+        "input norm" => Step::InputNorm,
+        "queries" => Step::Query,
+        "exponentials" => Step::Exponentials,
+        "attention" => Step::Attention,
+        "residual after attention" => Step::AttentionResidual,
+        "norm after attention" => Step::PostNorm,
+        "gate" => Step::Gate,
+        "up" => Step::Up,
+        "gated" => Step::Gated,
+        "residual" => Step::Residual,
+        "final norm" => Step::FinalNorm,
+        "logits" => Step::Logits,
+        _ => return None,
+    })
+}
+
+/// Every traced tensor of a generation, position by position. The presets need no padding for this model, so that values stand
+/// in the model's order.
+#[test]
+fn intermediate_tensors_are_those_of_the_integer_model() {
+    for (name, precision) in [("base", Precision::W8A8), ("nano", Precision::W4A8)] {
+        let model = model(precision);
+        let (prompt, tokens): (Vec<u32>, usize) = (vec![7, 98, 189], 10);
+        let config = Config::preset(name).unwrap();
+        let (program, traced) = generate_traced(&model, &config, &[prompt.len()], 1, tokens).unwrap();
+        let mut workspace = Vec::new();
+        let generated = &run(&program, &prompt, &mut workspace)[0];
+        let mut cache = Cache::default();
+        let mut compared = 0;
+        for position in 0..prompt.len() + tokens - 1 {
+            let id =
+                prompt.get(position).copied().unwrap_or_else(|| generated[position - prompt.len()] as u32);
+            let mut steps = std::collections::HashMap::new();
+            model.step(&mut cache, id, &mut |layer, step, values| {
+                steps.insert((layer, step), values.to_vec());
+            });
+            // A prompt's tokens are passes of their own, then come the rounds of the loop.
+            let (pass, round) = (position.min(prompt.len()), position.saturating_sub(prompt.len()));
+            let values = |tensor: &Traced| -> Vec<i32> {
+                let bytes = &workspace[tensor.offset + round * tensor.bytes..][..tensor.bytes];
+                match tensor.element_bytes {
+                    1 => bytes.iter().map(|byte| i32::from(*byte as i8)).collect(),
+                    _ => bytes.chunks_exact(4).map(|w| i32::from_le_bytes(w.try_into().unwrap())).collect(),
+                }
+            };
+            let mut found: std::collections::HashMap<_, Vec<i32>> = Default::default();
+            for tensor in traced.iter().filter(|t| t.pass == pass) {
+                let mut values = values(tensor);
+                if tensor.name == "exponentials" {
+                    let width = values.len() / model.config.heads;
+                    values = values.chunks(width).flat_map(|head| head[..=position].to_vec()).collect();
+                }
+                match (tensor.name, step(tensor.name)) {
+                    ("keys and values", _) => {
+                        let value = values.split_off(model.config.kv_heads * model.config.head_dim);
+                        found.insert((tensor.layer, Step::Key), values);
+                        found.insert((tensor.layer, Step::Value), value);
+                    }
+                    (_, Some(step)) => found.entry((tensor.layer, step)).or_default().extend(values),
+                    (_, None) => {}
+                }
+            }
+            // Logits are wanted behind the prompt only.
+            assert_eq!(
+                found.len() + 2 * usize::from(pass + 1 < prompt.len()),
+                steps.len(),
+                "position {position}"
+            );
+            for (key, values) in found {
+                assert!(values == steps[&key], "{name}, position {position}: {key:?} differs");
+                compared += 1;
+            }
+        }
+        assert!(compared > 600, "{compared} tensors");
     }
 }

@@ -1,6 +1,8 @@
 //! Attention: scores, exponentials and products of some positions at a time.
 
+use super::constants::Sizes;
 use super::emitter::{position, Emitter, SCALARS, SUM_SCALARS};
+use super::trace::Standing;
 use frugal_isa::command::{finish, function, row_destination, row_reduce, scalar_use, Matrix, Patch, Row};
 use frugal_isa::Command;
 use frugal_language::integer::{EXPONENTIAL_SHIFT, EXPONENT_OFFSET};
@@ -58,18 +60,28 @@ impl Emitter<'_> {
         in_turn: bool,
         mut keys: impl FnMut(&mut Self, &Unit),
     ) {
+        let Sizes { lanes, rows, value, shared, .. } = self.sizes;
+        let heads = |u: &Unit| u.kvs * shared * u.count;
         let lags = if in_turn { [0, 1, 2, 3] } else { [0; 4] };
         for turn in 0..units.len() + lags[3] {
             let unit = |lag: usize| turn.checked_sub(lag).and_then(|i| units.get(i));
             if let Some(u) = unit(lags[0]) {
                 keys(self, u);
                 self.scores(u, at);
+                self.trace(
+                    "scores",
+                    Standing::words(u.scores, heads(u), at.score_rows * lanes, at.score_rows),
+                );
             }
             if let Some(u) = unit(lags[1]) {
                 self.exponentials(u, at);
+                let vectors = at.score_rows * lanes / rows;
+                let bytes = at.score_rows * lanes;
+                self.trace("exponentials", Standing::vectors(u.exponentials, heads(u), bytes, vectors));
             }
             if let Some(u) = unit(lags[2]) {
                 self.products(u, at);
+                self.trace("products", Standing::words(u.products, heads(u), value, value / lanes));
             }
             if let Some(u) = unit(lags[3]) {
                 self.divide(u, at);

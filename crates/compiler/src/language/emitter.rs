@@ -1,6 +1,7 @@
 //! Commands that all parts of a language model are made of: loads, linear layers, norms, rotations.
 
 use super::constants::{Sizes, Stored};
+use super::trace::Trace;
 use crate::access::Access;
 use crate::build::Ring;
 use crate::Value;
@@ -87,6 +88,7 @@ pub(super) struct Emitter<'a> {
     pub plain: usize,
     /// Accumulator rows that hold what lives for a moment, handed out in turn.
     pub scratch: Turns,
+    pub trace: Option<Trace>,
 }
 
 /// Addresses handed out one after the other, and from the beginning again: what is handed out holds until as much as there is has been

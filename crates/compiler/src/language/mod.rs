@@ -19,16 +19,19 @@
 //! | `emitter` | what all parts are made of: loads, linear layers, norms, rotations |
 //! | `attention` | scores, exponentials, products |
 //! | `passes` | embedding, layers and head of a pass |
+//! | `trace` | programs that store every intermediate tensor |
 
 mod attention;
 mod constants;
 mod emitter;
 mod passes;
+mod trace;
 
 use emitter::LINES;
 use frugal_isa::{Config, ConfigError, Program};
 use frugal_language::integer::QuantisedModel;
 use thiserror::Error;
+pub use trace::Traced;
 
 /// Why positions of a model cannot be compiled for an accelerator.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -108,7 +111,8 @@ pub fn forward(
     context: usize,
 ) -> Result<Program, LanguageCompileError> {
     let runs = vec![Run { sequence: 0, start, count: tokens }];
-    passes::program(model, config, &[Pass { runs, head: Head::All, rounds: None }], context)
+    let pass = Pass { runs, head: Head::All, rounds: None };
+    Ok(passes::program(model, config, &[pass], context, false)?.0)
 }
 
 /// The program that takes prompts of so many tokens through the model, `at_once` tokens at a time, and then generates `tokens` more of
@@ -129,6 +133,35 @@ pub fn generate(
     at_once: usize,
     tokens: usize,
 ) -> Result<Program, LanguageCompileError> {
+    let (passes, context) = generation(model, prompts, at_once, tokens)?;
+    Ok(passes::program(model, config, &passes, context, false)?.0)
+}
+
+/// The same program, with commands that store every intermediate tensor in the workspace, and where each of them is.
+///
+/// # Errors
+/// As [`generate`].
+///
+/// # Panics
+/// If a tensor of all sequences has 64 KiB or more.
+pub fn generate_traced(
+    model: &QuantisedModel,
+    config: &Config,
+    prompts: &[usize],
+    at_once: usize,
+    tokens: usize,
+) -> Result<(Program, Vec<Traced>), LanguageCompileError> {
+    let (passes, context) = generation(model, prompts, at_once, tokens)?;
+    passes::program(model, config, &passes, context, true)
+}
+
+/// Passes of a generation, and the positions that they reach.
+fn generation(
+    model: &QuantisedModel,
+    prompts: &[usize],
+    at_once: usize,
+    tokens: usize,
+) -> Result<(Vec<Pass>, usize), LanguageCompileError> {
     if !(1..=LINES).contains(&prompts.len()) {
         return Err(LanguageCompileError::Sequences { sequences: prompts.len(), most: LINES });
     }
@@ -153,5 +186,5 @@ pub fn generate(
         let limit = model.config.max_positions;
         return Err(LanguageCompileError::Positions { start: 0, end: context, limit });
     }
-    passes::program(model, config, &passes, context)
+    Ok((passes, context))
 }

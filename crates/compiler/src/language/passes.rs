@@ -6,6 +6,7 @@ use super::emitter::{
     position, Emitter, Halved, Held, Rows, Space, Target, Turns, ARGMAX_SCALARS, ID_SCALARS, LINES,
     ROUND_SCALAR, SCALARS, SUM_SCALARS,
 };
+use super::trace::{Standing, Trace, Traced};
 use super::{Head, LanguageCompileError, Pass, Run};
 use crate::tokens;
 use frugal_isa::command::{
@@ -70,7 +71,8 @@ pub(super) fn program(
     config: &Config,
     passes: &[Pass],
     context: usize,
-) -> Result<Program, LanguageCompileError> {
+    is_traced: bool,
+) -> Result<(Program, Vec<Traced>), LanguageCompileError> {
     config.validate()?;
     let m = &model.config;
     let start = passes.iter().flat_map(|p| &p.runs).map(|r| r.start).min().unwrap_or(0);
@@ -168,7 +170,7 @@ pub(super) fn program(
     let next_row = (4 * config.lanes).next_multiple_of(16);
     let logits = next + results * next_row;
     let logits_row = 4 * head_outputs.len();
-    let workspace_bytes = logits + if all_logits { lines * logits_row } else { 0 };
+    let mut workspace_bytes = logits + if all_logits { lines * logits_row } else { 0 };
     let needed = (workspace_bytes + constants.bytes.len()) as u64;
     if needed > u64::from(u32::MAX) {
         return Err(LanguageCompileError::Addresses { needed });
@@ -278,13 +280,17 @@ pub(super) fn program(
         parameters: Held::new(plain - kept_groups),
         plain,
         scratch,
+        trace: is_traced.then(|| Trace { next: workspace_bytes.next_multiple_of(16), ..Trace::default() }),
     };
     let plain_bytes = plain_groups * config.parameter_group_bytes();
     e.load(space::PARAMETER, layout::LINEAR, zeros, plain_bytes, plain);
     let stored = Model { embedding, table, start, id_row, layers: stored, final_norm, head };
     let mut id_at = 0;
     let mut pieces = vec![0];
-    for pass in passes {
+    for (number, pass) in passes.iter().enumerate() {
+        if let Some(trace) = &mut e.trace {
+            trace.pass = number;
+        }
         e.lines = pass.lines();
         e.scratch.restart();
         // Scalars of the lines' ids.
@@ -313,6 +319,7 @@ pub(super) fn program(
         let target = e.commands.len();
         pieces.push(target);
         e.rounds = pass.rounds;
+        e.layer = 0;
         e.embed(pass, &scalars, &stored, &places);
         for (number, layer) in model.layers.iter().enumerate() {
             e.layer = number as u32;
@@ -338,6 +345,8 @@ pub(super) fn program(
     e.push(End::default());
     pieces.push(e.commands.len());
     let (mut commands, command_layers) = (e.commands, e.command_layers);
+    let trace = e.trace.unwrap_or_default();
+    workspace_bytes = workspace_bytes.max(trace.next);
     // Pieces between barriers are ordered each for itself.
     for piece in pieces.windows(2) {
         tokens::insert(&mut commands[piece[0]..piece[1]], &e.accesses[piece[0]..piece[1]], config);
@@ -350,12 +359,12 @@ pub(super) fn program(
         element_bytes: 4,
     };
     let w = &workspace;
-    Ok(Program {
+    let program = Program {
         name: "language".to_owned(),
         config: config.clone(),
         commands,
         command_layers,
-        layers: (0..m.layers).map(|l| ProgramLayer { name: format!("layer {l}"), macs: 0 }).collect(),
+        layers: layers(model, passes),
         constants: constants.bytes,
         workspace_bytes,
         inputs: vec![tensor("ids", w.ids, vec![given], vec![4])],
@@ -369,7 +378,26 @@ pub(super) fn program(
                 vec![tensor("next", w.next, vec![results / sequences, sequences], strides)]
             }
         },
-    })
+    };
+    Ok((program, trace.tensors))
+}
+
+/// Layers of the model and its head, with the multiply-accumulates that the model asks for in all passes and rounds.
+fn layers(model: &QuantisedModel, passes: &[Pass]) -> Vec<ProgramLayer> {
+    let m = &model.config;
+    let runs = || passes.iter().flat_map(|pass| pass.runs.iter().map(move |run| (pass, run)));
+    let positions =
+        runs().flat_map(|(pass, run)| run.start..run.start + run.count + pass.rounds.unwrap_or(1) - 1);
+    let all: u64 = positions.map(|at| m.linear_macs() + m.attention_macs(at)).sum();
+    let heads = |(pass, run): (&Pass, &Run)| match pass.head {
+        Head::Nothing => 0,
+        Head::Last => pass.rounds.unwrap_or(1),
+        Head::All => run.count,
+    };
+    let heads: usize = runs().map(heads).sum();
+    let layer = |l: usize| ProgramLayer { name: format!("layer {l}"), macs: all / m.layers as u64 };
+    let head = ProgramLayer { name: "head".to_owned(), macs: heads as u64 * m.head_macs() };
+    (0..m.layers).map(layer).chain([head]).collect()
 }
 
 /// Share of the memories that keeps weights and parameters when not all of them fit, in eighths.
@@ -437,6 +465,11 @@ impl Emitter<'_> {
         }
     }
 
+    fn residual_standing(&self, p: &Places) -> Standing {
+        let hidden = self.sizes.hidden;
+        Standing::words(p.residual, self.lines, hidden, hidden / self.sizes.lanes)
+    }
+
     /// The residual stream of all lines, from rows of the embedding; cosines and sines of their positions.
     fn embed(&mut self, pass: &Pass, scalars: &[usize], stored: &Model, p: &Places) {
         let s = self.sizes;
@@ -488,6 +521,7 @@ impl Emitter<'_> {
             self.push_patched(load, &[moved]);
             line += run.count;
         }
+        self.trace("embedding", self.residual_standing(p));
     }
 
     /// Heads of queries or keys: projected, normed, rotated, as int8 from `target` on, so many vectors from line to line.
@@ -563,6 +597,7 @@ impl Emitter<'_> {
         self.rows_load(stored.input_norm, s.hidden, p.norm_rows);
         let residual = self.residual_rows(p);
         self.norm_lines(&layer.input_norm, p.norm_rows, residual, p.input, vectors);
+        self.trace("input norm", Standing::vectors(p.input, self.lines, s.hidden, vectors));
 
         // Keys and values, into the caches.
         let key_bytes = s.kv_heads * s.query_head();
@@ -596,6 +631,8 @@ impl Emitter<'_> {
                 ..Row::default()
             });
         }
+        let cached = Standing::vectors(p.cached, self.lines, s.cache_row(), cached_row);
+        self.trace("keys and values", cached);
         let mut line = 0;
         for run in &pass.runs {
             let store = Store {
@@ -617,6 +654,8 @@ impl Emitter<'_> {
         let rows = p.head_norm_rows + s.query_head() / s.lanes;
         let target = (p.attend.queries, p.attend.query_vectors);
         self.heads(&stored.query, norm, rows, s.heads, target, p)?;
+        let queries = Standing::vectors(target.0, self.lines, s.heads * s.query_head(), target.1);
+        self.trace("queries", queries);
         self.load_ahead(ahead);
 
         // Attention, a few lines of the heads that share keys and values at a time.
@@ -660,10 +699,13 @@ impl Emitter<'_> {
             }
         });
         self.scratch.restart();
+        let vectors = attend.attention_vectors;
+        self.trace("attention", Standing::vectors(attend.attention, self.lines, vectors * s.rows, vectors));
         let hidden_rows = s.hidden / s.lanes;
         let from = self.positions(p.attend.attention, p.attend.attention_vectors, p.residual, hidden_rows);
         let template = Matrix { add_row: true, ..from };
         self.linear(&stored.output, 0, stored.output.tiles, &template, Halved::Last);
+        self.trace("residual after attention", self.residual_standing(p));
         Ok(())
     }
 
@@ -701,6 +743,7 @@ impl Emitter<'_> {
         self.rows_load(stored.post_norm, s.hidden, p.norm_rows);
         let residual = self.residual_rows(p);
         self.norm_lines(&layer.post_norm, p.norm_rows, residual, p.input, vectors);
+        self.trace("norm after attention", Standing::vectors(p.input, self.lines, s.hidden, vectors));
         let tile_rows = stored.gate.channels / s.lanes;
         let quantum = (s.rows / stored.gate.channels).max(1);
         let at_once = self.piece(2 * self.lines * tile_rows, stored.gate.tiles, quantum)?;
@@ -714,6 +757,9 @@ impl Emitter<'_> {
             {
                 let template = self.positions(p.input, vectors, address, rows);
                 self.linear(linear, from, to, &template, halved);
+            }
+            for (name, address) in [("gate", gate), ("up", up)] {
+                self.trace(name, Standing::words(address, self.lines, rows * s.lanes, rows));
             }
             let row = Row {
                 multiplier: 1 << 31,
@@ -751,7 +797,9 @@ impl Emitter<'_> {
         let hidden_rows = s.hidden / s.lanes;
         let template =
             Matrix { add_row: true, ..self.positions(p.gated, s.wide / s.rows, p.residual, hidden_rows) };
+        self.trace("gated", Standing::vectors(p.gated, self.lines, s.wide, s.wide / s.rows));
         self.linear(&stored.down, 0, stored.down.tiles, &template, Halved::Last);
+        self.trace("residual", self.residual_standing(p));
         Ok(())
     }
 
@@ -765,6 +813,7 @@ impl Emitter<'_> {
     ) -> Result<(), LanguageCompileError> {
         let s = self.sizes;
         let m = &self.model.config;
+        self.layer = self.model.layers.len() as u32;
         let (vectors, hidden_rows) = (s.hidden / s.rows, s.hidden / s.lanes);
         // A run of many positions is alone in its pass.
         let skipped = if pass.head == Head::Last { pass.runs[0].count - 1 } else { 0 };
@@ -775,6 +824,7 @@ impl Emitter<'_> {
         let rows = Rows { address: p.residual + skipped * hidden_rows, ..self.residual_rows(p) };
         let final_norm = &self.model.final_norm;
         self.norm_lines(final_norm, p.norm_rows, rows, p.input, vectors);
+        self.trace("final norm", Standing::vectors(p.input, lines, s.hidden, vectors));
         let tile_rows = stored.head.channels / s.lanes;
         let argmax = ARGMAX_SCALARS + 2 * first_sequence;
         // Whole vectors at a time.
@@ -788,6 +838,7 @@ impl Emitter<'_> {
             let halved = if from == 0 { Halved::First } else { Halved::Nothing };
             self.linear(&stored.head, from, to, &template, halved);
             let channels = rows * s.lanes;
+            self.trace("logits", Standing::words(logits, lines, channels, rows));
             let first = from * stored.head.channels;
             self.push(Row {
                 multiplier: 1 << 31,
