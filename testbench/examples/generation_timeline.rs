@@ -5,6 +5,7 @@
 //! its n-th command.
 
 use frugal_compiler::language::generate;
+use frugal_compiler::{estimate_cycles, CostModel};
 use frugal_device::{Device, RunOptions};
 use frugal_isa::{Config, Engine};
 use frugal_language::quantise::{quantise, Calibration};
@@ -33,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let input: Vec<u8> = (0..batch * prompt).flat_map(|i| (i as u32 * 91 % 512).to_le_bytes()).collect();
     let mut device = verilated_device(&config, &SimulationOptions::default(), None)?;
     device.record(true);
-    device.run(&program, &[input], &RunOptions::default())?;
+    let result = device.run(&program, &[input], &RunOptions::default())?;
     let recording = device.take_recording().ok_or("no recording")?;
 
     // The round is what follows the last barrier but two.
@@ -84,6 +85,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             *sum += wait;
         }
     }
+    let statistics = &result.statistics;
+    println!(
+        "whole program {:?} cycles, by the cycle model {}",
+        statistics.cycles,
+        estimate_cycles(&program, &CostModel::default())
+    );
     println!("{} cycles, {} commands", end - begin.unwrap_or(0), program.commands.len() - first);
     for ((_, name), [count, cycles, idle]) in busy {
         println!("{name:8} {count:5} commands, {cycles:7} cycles from start to finish, {idle:7} idle before");

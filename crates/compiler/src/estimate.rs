@@ -2,6 +2,7 @@
 //!
 //! It serves two purposes: the pass *order* asks when each command could start, and people ask how good a schedule is.
 
+use crate::unroll::dispatched;
 use frugal_isa::command::{layout, space};
 use frugal_isa::{Command, Config, Engine, Program, COMMAND_BYTES};
 
@@ -155,6 +156,15 @@ pub(crate) enum Dispatch {
     Queues,
 }
 
+/// What dispatch does before a command, beyond fetching it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Control {
+    /// Cycles of control commands and patches.
+    cycles: f64,
+    /// What was fetched is dropped, and the command is fetched with the whole latency of memory.
+    follows_branch: bool,
+}
+
 /// What a command waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
@@ -171,6 +181,7 @@ pub(crate) fn simulate(
     config: &Config,
     model: &CostModel,
     dispatch: Dispatch,
+    control: &[Control],
 ) -> Estimate {
     let works: Vec<Work> = commands.iter().map(|c| work(c, config, model)).collect();
     let mut estimate = Estimate {
@@ -219,7 +230,9 @@ pub(crate) fn simulate(
                 } else {
                     model.fetch_overhead + command_beats
                 };
-                fetched = fetched.max(now) + fetch;
+                let before = control.get(next).copied().unwrap_or_default();
+                let again = if before.follows_branch { model.first_fetch } else { 0.0 };
+                fetched = fetched.max(now) + fetch + before.cycles + again;
             }
         }
         // Start.
@@ -327,12 +340,20 @@ pub(crate) fn token_needs(commands: &[Command]) -> Option<Vec<Needs>> {
         .collect()
 }
 
-/// Estimates a program with dispatch, queues and tokens.
+/// Estimates a program with dispatch, queues and tokens. Commands of loops count as often as they are executed: the estimate's
+/// commands are those of [`dispatched`](crate::unroll::dispatched).
 pub fn estimate(program: &Program, model: &CostModel) -> Estimate {
-    let commands: Vec<&Command> = program.commands.iter().collect();
-    match token_needs(&program.commands) {
-        Some(needs) => simulate(&commands, &needs, &program.config, model, Dispatch::Queues),
-        None => Estimate { stuck: true, ..Estimate::default() },
+    let stuck = || Estimate { stuck: true, ..Estimate::default() };
+    let Ok(all) = dispatched(program) else { return stuck() };
+    let control: Vec<Control> = all
+        .iter()
+        .map(|d| Control { cycles: f64::from(d.control_cycles), follows_branch: d.follows_branch })
+        .collect();
+    let commands: Vec<Command> = all.into_iter().map(|d| d.command).collect();
+    let references: Vec<&Command> = commands.iter().collect();
+    match token_needs(&commands) {
+        Some(needs) => simulate(&references, &needs, &program.config, model, Dispatch::Queues, &control),
+        None => stuck(),
     }
 }
 

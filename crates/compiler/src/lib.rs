@@ -24,6 +24,7 @@ mod sequence;
 mod taps;
 mod tile;
 mod tokens;
+pub mod unroll;
 
 pub use build::Value;
 pub use error::{ChipMemory, CompileError, Shortage};

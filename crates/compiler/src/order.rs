@@ -96,7 +96,7 @@ pub fn by_earliest_start(planned: Vec<Planned>, config: &Config) -> Vec<Planned>
 pub fn keys(commands: &[&Command], accesses: &[Access], config: &Config) -> Vec<f64> {
     let needs = needs(commands, accesses);
     let dispatch = Dispatch::Immediate { window: WINDOW };
-    let estimate = simulate(commands, &needs, config, &CostModel::default(), dispatch);
+    let estimate = simulate(commands, &needs, config, &CostModel::default(), dispatch, &[]);
     places(commands, &needs, &estimate)
 }
 
