@@ -278,6 +278,15 @@ pub enum PrecisionKind {
     W4a8,
 }
 
+impl PrecisionKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            PrecisionKind::W8a8 => "w8a8",
+            PrecisionKind::W4a8 => "w4a8",
+        }
+    }
+}
+
 /// Show where the cycles of a run went
 ///
 /// Runs one image on the Verilated accelerator and records when each command was at work.
@@ -375,6 +384,7 @@ pub struct Disasm {
 pub enum Bench {
     Gemm(BenchGemm),
     Network(BenchNetwork),
+    Generation(BenchGeneration),
     All(BenchAll),
     Simulation(BenchSimulation),
 }
@@ -516,6 +526,45 @@ pub struct BenchNetwork {
     /// What the random numbers begin with
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    #[arg(long, value_enum, default_value = "verilator", hide = true)]
+    pub device: DeviceKind,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    #[command(flatten)]
+    pub report: BenchReport,
+    #[command(flatten)]
+    pub simulation: SimulationArguments,
+}
+
+/// Measure generation of text against the number of sequences that share the weights
+///
+/// Prompts and the tokens behind them are told apart; the numbers are those of the tokens behind. Ids that are not those of the
+/// functional simulator are a failure.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  frugal bench generation models/tiny-qwen3
+  frugal bench generation models/tiny-qwen3 --batch 16 --precision w4a8 --tokens 32
+  frugal bench generation models/tiny-qwen3 --precision w8a8,w4a8 --plot docs/batch.svg --record")]
+pub struct BenchGeneration {
+    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json
+    #[arg(value_name = "DIR")]
+    pub model: PathBuf,
+    /// Sequences at once
+    #[arg(long, value_name = "B,...", value_delimiter = ',', default_value = "1,2,4,8,16,32", value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub batch: Vec<u32>,
+    /// Weights of 8 or of 4 bits, or both in turn
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "w8a8")]
+    pub precision: Vec<PrecisionKind>,
+    /// Tokens behind each prompt; the first is the prompt's own
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    pub tokens: u32,
+    /// Text that every sequence goes on from
+    #[arg(long, value_name = "TEXT", default_value = "KING:")]
+    pub prompt: String,
+    /// Write the curves as a picture
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "verilator", hide = true)]
     pub device: DeviceKind,
     #[command(flatten)]

@@ -16,10 +16,12 @@ pub const GENERATOR: &str = "frugal profile";
 
 pub mod attribute;
 mod bytes;
+pub mod curve;
 mod losses;
 mod occupancy;
 pub mod report;
 pub mod run;
+mod svg;
 mod text;
 pub mod trace;
 

@@ -1,12 +1,10 @@
 //! `frugal generate`: a prompt goes in, text comes out.
 
-use crate::arguments::{DeviceKind, Generate, PrecisionKind};
+use crate::arguments::{DeviceKind, Generate};
+use crate::language::cost::{Cost, Generation};
 use crate::{config, device, language, text, UsageError};
 use anyhow::bail;
-use frugal_compiler::language::{generate, LanguageCompileError};
-use frugal_device::{RunResult, Statistics};
-use frugal_isa::{Config, Program};
-use frugal_language::{ModelConfig, QuantisedModel};
+use frugal_language::ModelConfig;
 use serde_json::json;
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -46,8 +44,9 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
         );
     }
 
-    let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
-    let (program, at_once) = compile(model, &config, &lengths, tokens)?;
+    let lengths = prompts.iter().map(Vec::len).collect();
+    let generation = Generation { model, config: &config, lengths, tokens };
+    let (program, at_once) = generation.compile()?;
     let input: Vec<u8> = prompts.iter().flatten().flat_map(|id| id.to_le_bytes()).collect();
     let mut runner = device::open(arguments.device, &config, &arguments.simulation, None)?;
     let mut out = io::stdout();
@@ -63,7 +62,7 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
         };
         let result = runner.run_watched(&program, inputs, &watch)?;
         let mut printer = printer.into_inner();
-        printer.show(ids(&result).into_iter());
+        printer.show(generation.ids(&result).remove(0).into_iter());
         printer.finish();
         result
     } else {
@@ -73,16 +72,13 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
     // What the prompts alone take, so that the rest can be told from it.
     let prefill = match (arguments.device, tokens) {
         (DeviceKind::Verilator, 2..) => {
-            let program = generate(model, &config, &lengths, at_once, 1)?;
+            let program = generation.prompts_alone(at_once)?;
             runner.run(&program, inputs, "measuring the prompt alone")?.statistics
         }
         _ => result.statistics.clone(),
     };
-    let ids = ids(&result);
-    let sequences: Vec<Vec<u32>> =
-        (0..count).map(|b| ids.iter().skip(b).step_by(count).copied().collect()).collect();
-    let report =
-        Report::new(&model.config, &config, arguments, &lengths, tokens, &prefill, &result.statistics);
+    let sequences = generation.ids(&result);
+    let cost = generation.cost(&result.statistics, &prefill);
     if arguments.json {
         let all: Vec<_> = sequences
             .iter()
@@ -100,8 +96,8 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
             "precision": model.precision,
             "prompt_tokens_at_once": at_once,
             "sequences": all,
-            "prefill": report.prefill.as_ref().map(Phase::json),
-            "decode": report.decode.as_ref().map(Phase::json),
+            "prefill": cost.prefill.as_ref().map(|phase| phase.json(arguments.clock_mhz)),
+            "decode": cost.decode.as_ref().map(|phase| phase.json(arguments.clock_mhz)),
             "clock_mhz": arguments.clock_mhz,
         });
         writeln!(out, "{value:#}")?;
@@ -114,26 +110,8 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
     } else {
         write!(out, "\n\n")?;
     }
-    write!(out, "{}", report.text(arguments, &config, model, &lengths, tokens))?;
+    write!(out, "{}", table(arguments, &generation, &cost))?;
     Ok(())
-}
-
-/// The program, with as many tokens of a prompt at once as there is memory for.
-fn compile(
-    model: &QuantisedModel,
-    config: &Config,
-    lengths: &[usize],
-    tokens: usize,
-) -> Result<(Program, usize), LanguageCompileError> {
-    let mut last = None;
-    for at_once in [32, 16, 8, 4, 2, 1] {
-        match generate(model, config, lengths, at_once, tokens) {
-            Ok(program) => return Ok((program, at_once)),
-            Err(error @ LanguageCompileError::Memory { .. }) => last = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last.expect("six attempts"))
 }
 
 /// The id in a row of the output, when it has been written: the second word is one more.
@@ -144,11 +122,6 @@ fn id_of_row(workspace: &[u8], at: usize) -> Option<u32> {
     };
     let (id, next) = (word(at)?, word(at + 4)?);
     (next == id.wrapping_add(1)).then_some(id)
-}
-
-fn ids(result: &RunResult) -> Vec<u32> {
-    let words = result.outputs[0].chunks_exact(4);
-    words.map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect()
 }
 
 /// The ids before one that ends the text.
@@ -194,133 +167,42 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// Cost of the prompts, or of the tokens behind them.
-struct Phase {
-    tokens: u64,
-    cycles: u64,
-    bytes: u64,
-    utilisation: f64,
-    bandwidth: f64,
-    tokens_per_second: f64,
-}
-
-impl Phase {
-    fn json(&self) -> serde_json::Value {
-        json!({
-            "tokens": self.tokens,
-            "cycles": self.cycles,
-            "cycles_per_token": self.cycles as f64 / self.tokens as f64,
-            "utilisation": self.utilisation,
-            "bytes_per_token": self.bytes as f64 / self.tokens as f64,
-            "bandwidth_share": self.bandwidth,
-            "tokens_per_second": self.tokens_per_second,
-        })
-    }
-
-    fn text(&self) -> String {
-        format!(
-            "{} cycles a token, array {}, {} bytes a token, bus {} of its limit, {:.1} tokens/s",
-            text::thousands(self.cycles / self.tokens),
-            text::percent(self.utilisation),
-            text::thousands(self.bytes / self.tokens),
-            text::percent(self.bandwidth),
-            self.tokens_per_second
-        )
-    }
-}
-
-struct Report {
-    prefill: Option<Phase>,
-    decode: Option<Phase>,
-}
-
-impl Report {
-    fn new(
-        model: &ModelConfig,
-        config: &Config,
-        arguments: &Generate,
-        lengths: &[usize],
-        tokens: usize,
-        prefill: &Statistics,
-        all: &Statistics,
-    ) -> Report {
-        let rate = if arguments.precision == PrecisionKind::W4a8 { 2.0 } else { 1.0 };
-        // Cycles that the array needs at its peak; only the decoder layers' weights may have four bits.
-        let needed = |positions: std::ops::Range<usize>, heads: usize| -> f64 {
-            let linear = positions.len() as f64 * model.linear_macs() as f64 / rate;
-            let attention: u64 = positions.map(|p| model.attention_macs(p)).sum();
-            (linear + attention as f64 + (heads as u64 * model.head_macs()) as f64) / config.peak() as f64
-        };
-        let bytes = |s: &Statistics| s.bytes_read.unwrap_or(0) + s.bytes_written.unwrap_or(0);
-        let phase = |tokens: usize, cycles: u64, bytes: u64, needed: f64| {
-            let seconds = cycles as f64 / (arguments.clock_mhz * 1e6);
-            (tokens > 0 && cycles > 0).then(|| Phase {
-                tokens: tokens as u64,
-                cycles,
-                bytes,
-                utilisation: needed / cycles as f64,
-                bandwidth: bytes as f64 / (cycles as f64 * config.bus_bytes() as f64),
-                tokens_per_second: tokens as f64 / seconds,
-            })
-        };
-        let (Some(cycles), Some(first)) = (all.cycles, prefill.cycles) else {
-            return Report { prefill: None, decode: None };
-        };
-        let prompt = lengths.iter().map(|l| needed(0..*l, 1)).sum();
-        let later = lengths.iter().map(|l| needed(*l..*l + tokens - 1, tokens - 1)).sum();
-        let generated = (tokens - 1) * lengths.len();
-        Report {
-            prefill: phase(lengths.iter().sum(), first, bytes(prefill), prompt),
-            decode: phase(
-                generated,
-                cycles.saturating_sub(first),
-                bytes(all).saturating_sub(bytes(prefill)),
-                later,
+/// What it cost, for people.
+fn table(arguments: &Generate, generation: &Generation<'_>, cost: &Cost) -> String {
+    let model = generation.model;
+    let (m, lengths) = (&model.config, &generation.lengths);
+    let prompts = if lengths.len() == 1 { "a prompt".into() } else { format!("{} prompts", lengths.len()) };
+    let mut rows = vec![
+        ("device", format!("{}, {}", arguments.device.name(), text::config(generation.config))),
+        (
+            "model",
+            format!(
+                "{}, {} layers, hidden {}, vocabulary {}, {:?}",
+                m.family.name(),
+                m.layers,
+                m.hidden_size,
+                m.vocab_size,
+                model.precision
             ),
-        }
-    }
-
-    fn text(
-        &self,
-        arguments: &Generate,
-        config: &Config,
-        model: &QuantisedModel,
-        lengths: &[usize],
-        tokens: usize,
-    ) -> String {
-        let m = &model.config;
-        let mut rows = vec![
-            ("device", format!("{}, {}", arguments.device.name(), text::config(config))),
-            (
-                "model",
-                format!(
-                    "{}, {} layers, hidden {}, vocabulary {}, {:?}",
-                    m.family.name(),
-                    m.layers,
-                    m.hidden_size,
-                    m.vocab_size,
-                    model.precision
-                ),
+        ),
+        (
+            "tokens",
+            format!(
+                "{} in {prompts}, {} generated for each",
+                lengths.iter().sum::<usize>(),
+                generation.tokens
             ),
-            (
-                "tokens",
-                format!(
-                    "{} in {}, {tokens} generated for each",
-                    lengths.iter().sum::<usize>(),
-                    if lengths.len() == 1 { "a prompt".into() } else { format!("{} prompts", lengths.len()) }
-                ),
-            ),
-        ];
-        match &self.prefill {
-            Some(phase) => rows.push(("prompt", phase.text())),
-            None => rows.push(("cycles", "none on the functional simulator".into())),
-        }
-        if let Some(phase) = &self.decode {
-            rows.push(("generation", phase.text()));
-        }
-        if self.prefill.is_some() {
-            rows.push(("stated clock", format!("{} MHz", arguments.clock_mhz)));
-        }
-        text::table(&rows)
+        ),
+    ];
+    match &cost.prefill {
+        Some(phase) => rows.push(("prompt", phase.text(arguments.clock_mhz))),
+        None => rows.push(("cycles", "none on the functional simulator".into())),
     }
+    if let Some(phase) = &cost.decode {
+        rows.push(("generation", phase.text(arguments.clock_mhz)));
+    }
+    if cost.prefill.is_some() {
+        rows.push(("stated clock", format!("{} MHz", arguments.clock_mhz)));
+    }
+    text::table(&rows)
 }

@@ -6,6 +6,7 @@ mod demo;
 mod disasm;
 mod gemm;
 mod generate;
+mod generation;
 mod logits;
 mod model;
 mod network;
@@ -31,6 +32,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Model(arguments) => model::run(&arguments),
         Command::Bench(Bench::Gemm(arguments)) => gemm::run(&arguments),
         Command::Bench(Bench::Network(arguments)) => network::run(&arguments),
+        Command::Bench(Bench::Generation(arguments)) => generation::run(&arguments),
         Command::Bench(Bench::All(arguments)) => all::run(&arguments),
         Command::Bench(Bench::Simulation(arguments)) => simulation::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -1,9 +1,9 @@
 //! Cycles and bytes of each layer as horizontal bars.
 
-use super::svg::{text_width, ticks, Anchor, Svg};
 use super::{legend, Context, Part, WIDTH};
 use crate::attribute::Breakdown;
 use crate::losses::least_cycles;
+use crate::svg::{text_width, ticks, Anchor, Svg};
 use crate::text::{percent, share, shorten, thousands};
 
 /// Parts of a bar of cycles. Computing is shown as what is used of the array and what is not.

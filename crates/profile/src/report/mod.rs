@@ -4,7 +4,6 @@
 
 mod bars;
 mod roofline;
-mod svg;
 mod table;
 mod timeline;
 mod words;

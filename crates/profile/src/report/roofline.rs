@@ -1,7 +1,7 @@
 //! What limits each layer: multiply-accumulates a cycle over multiply-accumulates a byte, both axes logarithmic.
 
-use super::svg::{text_width, Anchor, Svg, FONT_SIZE};
 use super::{Context, WIDTH};
+use crate::svg::{text_width, Anchor, Svg, FONT_SIZE};
 use crate::text::{escape, percent, share, short, thousands};
 
 const HEIGHT: f64 = 470.0;

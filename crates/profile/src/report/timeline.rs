@@ -1,10 +1,10 @@
 //! What the engines and the on-chip memories did over time.
 
-use super::svg::{text_width, ticks, Anchor, Svg};
 use super::{Context, WIDTH};
 use crate::attribute::Segment;
 use crate::occupancy::Level;
 use crate::run::{CommandSpan, Engine, OnChip};
+use crate::svg::{text_width, ticks, Anchor, Svg};
 use crate::text::{bytes, escape, percent, share, thousands};
 
 const LEFT: f64 = 150.0;

@@ -1,5 +1,7 @@
 //! A language model: checkpoint, tokenizer, calibration, quantised weights.
 
+pub mod cost;
+
 use crate::arguments::{PrecisionKind, QuantisationArguments};
 use crate::device::{self, Runner, Spinner};
 use crate::{config, files};

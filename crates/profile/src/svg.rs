@@ -89,6 +89,17 @@ impl Svg {
         };
     }
 
+    /// A file of its own, with its style; `label` says what it shows to those who cannot see it.
+    pub fn document(self, label: &str, style: &str) -> String {
+        let (width, height) = (n(self.width), n(self.height));
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
+             role=\"img\" aria-label=\"{}\">\n<style>{style}</style>\n{}</svg>\n",
+            escape(label),
+            self.body
+        )
+    }
+
     /// The element; `label` says what it shows to those who cannot see it.
     pub fn finish(self, label: &str) -> String {
         let (width, height) = (n(self.width), n(self.height));
