@@ -149,8 +149,9 @@ pub struct Run {
 /// program, and started once: prompt, layers, head, choice of the next token and the caches of keys and values need no host.
 #[derive(Args)]
 #[command(after_help = "\
-The next token is always the likeliest one. Several sequences share what is read from memory: give --prompt more than once,
-or --batch.
+The next token is the likeliest one, which the accelerator finds itself. With --temperature or --top-k the host draws it from
+the logits and starts the accelerator for each token. Several sequences share what is read from memory: give --prompt more than
+once, or --batch.
 
 Utilisation is the share of the array's peak: MACs of the model / (cycles x rows x cols), with 4-bit weights twice as many a
 cycle. The share of the bandwidth limit is bytes moved / (cycles x bytes of the bus).
@@ -158,7 +159,8 @@ cycle. The share of the bandwidth limit is bytes moved / (cycles x bytes of the 
 Examples:
   frugal generate models/tiny-qwen3 --prompt \"KING:\" --tokens 40 --stream
   frugal generate models/tiny-qwen3 --prompt \"KING:\" --tokens 20 --batch 16 --precision w4a8
-  frugal generate models/tiny-qwen3 --prompt \"KING:\" --device golden --json")]
+  frugal generate models/tiny-qwen3 --prompt \"KING:\" --device golden --json
+  frugal generate models/tiny-qwen3 --prompt \"KING:\" --temperature 0.8 --top-k 40 --seed 3")]
 pub struct Generate {
     /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json
     #[arg(value_name = "DIR")]
@@ -172,6 +174,15 @@ pub struct Generate {
     /// Sequences; the prompts are taken in turn [default: one for each prompt]
     #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..=32))]
     pub batch: Option<u32>,
+    /// Draw tokens at random: logits are divided by T [default with --top-k: 1]
+    #[arg(long, value_name = "T", value_parser = parse_temperature)]
+    pub temperature: Option<f64>,
+    /// Draw among the K likeliest tokens
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub top_k: Option<u32>,
+    /// What the random numbers begin with
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
     /// Weights of 8 or of 4 bits; activations and caches have 8
     #[arg(long, value_enum, default_value = "w8a8")]
     pub precision: PrecisionKind,
@@ -351,6 +362,13 @@ fn parse_megahertz(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(megahertz) if (1e-3..=1e6).contains(&megahertz) => Ok(megahertz),
         _ => Err("a clock is a number of MHz, from 0.001 to 1000000".to_owned()),
+    }
+}
+
+fn parse_temperature(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(temperature) if (0.0..=100.0).contains(&temperature) => Ok(temperature),
+        _ => Err("a temperature is a number from 0 (always the likeliest token) to 100".to_owned()),
     }
 }
 

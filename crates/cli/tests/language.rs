@@ -69,6 +69,34 @@ fn the_hardware_streams_the_text_of_the_functional_simulator() {
 }
 
 #[test]
+fn drawn_tokens_are_the_seeds() {
+    let sandbox = Sandbox::new();
+    let model = model();
+    let run = |more: &[&str]| {
+        let common = ["generate", &model, "--prompt", "KING:", "--prompt", "O Rome", "--json"];
+        sandbox.succeed_with_json(&[&common[..], more].concat())
+    };
+    let golden = ["--device", "golden", "--tokens", "8"];
+    let greedy = run(&golden);
+    let first = run(&[&golden[..], &["--top-k", "1", "--temperature", "5"]].concat());
+    let drawn = |seed| run(&[&golden[..], &["--temperature", "1.5", "--seed", seed]].concat());
+    let (one, two) = (drawn("1"), drawn("2"));
+    for sequence in 0..2 {
+        assert_eq!(ids(&first, sequence), ids(&greedy, sequence));
+        assert_eq!(ids(&one, sequence).len(), 8);
+        assert_ne!(ids(&one, sequence), ids(&two, sequence));
+    }
+    assert_eq!(ids(&drawn("1"), 1), ids(&one, 1));
+    assert_eq!(one["sampling"]["seed"], 1);
+    let hardware = run(&["--tokens", "3", "--temperature", "1.5", "--seed", "1"]);
+    assert_eq!(ids(&hardware, 0), ids(&one, 0)[..3]);
+    assert_eq!(ids(&hardware, 1), ids(&one, 1)[..3]);
+    assert_eq!(hardware["decode"]["tokens"], 4);
+    let message = sandbox.fail(2, &["generate", &model, "--prompt", "O", "--temperature", "hot"]);
+    assert_says(&message, &["temperature", "from 0"]);
+}
+
+#[test]
 fn generation_stops_at_the_end_of_the_context() {
     let sandbox = Sandbox::new();
     let prompt = "KING: ".repeat(80);

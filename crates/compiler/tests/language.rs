@@ -1,6 +1,6 @@
 //! Language models: programs on the functional simulator against the integer model, bit for bit.
 
-use frugal_compiler::language::{forward, generate, generate_traced, Traced};
+use frugal_compiler::language::{forward, forward_one_of, generate, generate_traced, step, Run, Traced};
 use frugal_device::MemoryImage;
 use frugal_golden::{Machine, Memory, RunOptions};
 use frugal_isa::{Config, Program};
@@ -20,14 +20,19 @@ fn model(precision: Precision) -> QuantisedModel {
 
 /// Runs the program with hazard checks on a workspace, which is kept.
 fn run(program: &Program, ids: &[u32], workspace: &mut Vec<u8>) -> Vec<Vec<i32>> {
-    let input: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+    run_with(program, &[ids], workspace)
+}
+
+fn run_with(program: &Program, inputs: &[&[u32]], workspace: &mut Vec<u8>) -> Vec<Vec<i32>> {
+    let bytes = |ids: &&[u32]| -> Vec<u8> { ids.iter().flat_map(|id| id.to_le_bytes()).collect() };
+    let inputs: Vec<Vec<u8>> = inputs.iter().map(bytes).collect();
     let image = MemoryImage::place(program, 0).unwrap();
     let mut machine = Machine::new(&program.config).unwrap();
     workspace.resize(program.workspace_bytes, 0);
     let base = image.bases()[1] as usize;
     let mut memory = Memory::new(image.end());
     memory.as_mut_slice()[base..base + workspace.len()].copy_from_slice(workspace);
-    image.fill(program, &[input], memory.as_mut_slice()).unwrap();
+    image.fill(program, &inputs, memory.as_mut_slice()).unwrap();
     let options = RunOptions { check_hazards: true, ..RunOptions::default() };
     machine
         .run_with(&program.commands, &mut memory, image.bases(), &options)
@@ -111,7 +116,7 @@ fn whole_generations_run_without_the_host() {
 }
 
 /// What the integer model calls a traced tensor. Scores and products have no name there.
-fn step(name: &str) -> Option<Step> {
+fn step_of(name: &str) -> Option<Step> {
     Some(match name {
         "embedding" => Step::Embedding,
         "input norm" => Step::InputNorm,
@@ -166,7 +171,7 @@ fn intermediate_tensors_are_those_of_the_integer_model() {
                     let width = values.len() / model.config.heads;
                     values = values.chunks(width).flat_map(|head| head[..=position].to_vec()).collect();
                 }
-                match (tensor.name, step(tensor.name)) {
+                match (tensor.name, step_of(tensor.name)) {
                     ("keys and values", _) => {
                         let value = values.split_off(model.config.kv_heads * model.config.head_dim);
                         found.insert((tensor.layer, Step::Key), values);
@@ -188,5 +193,41 @@ fn intermediate_tensors_are_those_of_the_integer_model() {
             }
         }
         assert!(compared > 600, "{compared} tensors");
+    }
+}
+
+/// The host chooses the tokens: one program for all of them, whose position is an input.
+#[test]
+fn steps_of_several_sequences_give_the_integer_model() {
+    for (name, precision) in [("base", Precision::W8A8), ("nano", Precision::W4A8)] {
+        let model = model(precision);
+        let config = Config::preset(name).unwrap();
+        let (lengths, rounds) = ([3usize, 9, 1], 14);
+        let context = 9 + rounds;
+        let id = |sequence: usize, position: usize| ((sequence * 131 + position * 77 + 5) % 512) as u32;
+        let mut caches: Vec<Cache> = lengths.iter().map(|_| Cache::default()).collect();
+        let mut workspace = Vec::new();
+        for (sequence, count) in lengths.into_iter().enumerate() {
+            let ids: Vec<u32> = (0..count).map(|position| id(sequence, position)).collect();
+            let run = Run { sequence, start: 0, count };
+            let program = forward_one_of(&model, &config, run, (lengths.len(), context)).unwrap();
+            let logits = &self::run(&program, &ids, &mut workspace)[0];
+            for (position, id) in ids.iter().enumerate() {
+                let wanted = model.step(&mut caches[sequence], *id, &mut |_, _, _| {});
+                assert!(logits[position * 512..(position + 1) * 512] == wanted, "{name}, prompt {sequence}");
+            }
+        }
+        let program = step(&model, &config, &lengths, rounds, context).unwrap();
+        for round in 0..rounds {
+            let ids: Vec<u32> = (0..3).map(|sequence| id(sequence, lengths[sequence] + round)).collect();
+            let outputs = run_with(&program, &[&ids, &[round as u32]], &mut workspace);
+            for (sequence, id) in ids.iter().enumerate() {
+                let wanted = model.step(&mut caches[sequence], *id, &mut |_, _, _| {});
+                let found = &outputs[0][sequence * 512..(sequence + 1) * 512];
+                assert!(found == wanted, "{name}, sequence {sequence}, round {round}");
+                let largest = wanted.iter().max().unwrap();
+                assert_eq!(outputs[1][sequence] as usize, wanted.iter().position(|l| l == largest).unwrap());
+            }
+        }
     }
 }

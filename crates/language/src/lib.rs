@@ -15,6 +15,7 @@
 //! | [`mod@quantise`] | calibration, and from a checkpoint to a quantised model |
 //! | [`integer`] | [`QuantisedModel`]: what the accelerator computes, bit for bit |
 //! | [`measure`] | negative log likelihood and divergence of logits |
+//! | [`sample`] | choosing tokens from logits |
 //! | `tokenizer` | text to token ids and back, with the feature of this name |
 //! | [`error`] | [`LanguageError`] |
 
@@ -25,6 +26,7 @@ pub mod integer;
 pub mod measure;
 pub mod quantise;
 pub mod reference;
+pub mod sample;
 #[cfg(feature = "tokenizer")]
 pub mod tokenizer;
 

@@ -1,9 +1,12 @@
 //! `frugal generate`: a prompt goes in, text comes out.
 
 use crate::arguments::{DeviceKind, Generate};
+use crate::device::Runner;
 use crate::language::cost::{Cost, Generation};
 use crate::{config, device, language, text, UsageError};
 use anyhow::bail;
+use frugal_device::Statistics;
+use frugal_language::sample::Sampler;
 use frugal_language::ModelConfig;
 use serde_json::json;
 use std::cell::RefCell;
@@ -46,39 +49,26 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
 
     let lengths = prompts.iter().map(Vec::len).collect();
     let generation = Generation { model, config: &config, lengths, tokens };
-    let (program, at_once) = generation.compile()?;
-    let input: Vec<u8> = prompts.iter().flatten().flat_map(|id| id.to_le_bytes()).collect();
     let mut runner = device::open(arguments.device, &config, &arguments.simulation, None)?;
     let mut out = io::stdout();
-    let inputs = std::slice::from_ref(&input);
-    let result = if arguments.stream {
+    let mut printer = None;
+    if arguments.stream {
         out.write_all(arguments.prompt[0].as_bytes())?;
         out.flush()?;
-        let printer = RefCell::new(Printer::new(tokenizer.stream(), &model.config));
-        let layout = &program.outputs[0];
-        let watch = |workspace: &[u8]| {
-            let row = |r: usize| layout.offset + r * layout.strides[0];
-            printer.borrow_mut().show((0..tokens).map_while(|r| id_of_row(workspace, row(r))));
-        };
-        let result = runner.run_watched(&program, inputs, &watch)?;
-        let mut printer = printer.into_inner();
-        printer.show(generation.ids(&result).remove(0).into_iter());
+        printer = Some(Printer::new(tokenizer.stream(), &model.config));
+    }
+    let is_sampled = arguments.temperature.is_some() || arguments.top_k.is_some();
+    let Generated { sequences, all, prefill } = match is_sampled {
+        true => sampled(arguments, &generation, &mut runner, &prompts, &mut printer)?,
+        false => greedy(arguments, &generation, &mut runner, &prompts, &mut printer)?,
+    };
+    if let Some(printer) = printer {
         printer.finish();
-        result
-    } else {
-        runner.run(&program, inputs, "generating")?
-    };
-
-    // What the prompts alone take, so that the rest can be told from it.
-    let prefill = match (arguments.device, tokens) {
-        (DeviceKind::Verilator, 2..) => {
-            let program = generation.prompts_alone(at_once)?;
-            runner.run(&program, inputs, "measuring the prompt alone")?.statistics
-        }
-        _ => result.statistics.clone(),
-    };
-    let sequences = generation.ids(&result);
-    let cost = generation.cost(&result.statistics, &prefill);
+    }
+    // A drawn generation ends when all of its texts do.
+    let tokens = sequences.iter().map(Vec::len).max().unwrap_or(tokens);
+    let generation = Generation { tokens, ..generation };
+    let cost = generation.cost(&all, &prefill);
     if arguments.json {
         let all: Vec<_> = sequences
             .iter()
@@ -94,7 +84,11 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
             "device": arguments.device.name(),
             "config": config,
             "precision": model.precision,
-            "prompt_tokens_at_once": at_once,
+            "sampling": is_sampled.then(|| json!({
+                "temperature": arguments.temperature.unwrap_or(1.0),
+                "top_k": arguments.top_k,
+                "seed": arguments.seed,
+            })),
             "sequences": all,
             "prefill": cost.prefill.as_ref().map(|phase| phase.json(arguments.clock_mhz)),
             "decode": cost.decode.as_ref().map(|phase| phase.json(arguments.clock_mhz)),
@@ -112,6 +106,74 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
     }
     write!(out, "{}", table(arguments, &generation, &cost))?;
     Ok(())
+}
+
+/// Ids of each sequence, and what everything and the prompts alone cost.
+struct Generated {
+    sequences: Vec<Vec<u32>>,
+    all: Statistics,
+    prefill: Statistics,
+}
+
+/// The accelerator chooses the tokens: one program, started once.
+fn greedy(
+    arguments: &Generate,
+    generation: &Generation<'_>,
+    runner: &mut Runner,
+    prompts: &[Vec<u32>],
+    printer: &mut Option<Printer<'_>>,
+) -> anyhow::Result<Generated> {
+    let (program, at_once) = generation.compile()?;
+    let input: Vec<u8> = prompts.iter().flatten().flat_map(|id| id.to_le_bytes()).collect();
+    let inputs = std::slice::from_ref(&input);
+    let result = match printer {
+        Some(printer) => {
+            let layout = &program.outputs[0];
+            let shown = RefCell::new(&mut *printer);
+            let watch = |workspace: &[u8]| {
+                let row = |r: usize| layout.offset + r * layout.strides[0];
+                let ids = (0..generation.tokens).map_while(|r| id_of_row(workspace, row(r)));
+                shown.borrow_mut().show(ids);
+            };
+            let result = runner.run_watched(&program, inputs, &watch)?;
+            printer.show(generation.ids(&result).remove(0).into_iter());
+            result
+        }
+        None => runner.run(&program, inputs, "generating")?,
+    };
+    // What the prompts alone take, so that the rest can be told from it.
+    let prefill = match (arguments.device, generation.tokens) {
+        (DeviceKind::Verilator, 2..) => {
+            let alone = generation.prompts_alone(at_once)?;
+            runner.run(&alone, inputs, "measuring the prompt alone")?.statistics
+        }
+        _ => result.statistics.clone(),
+    };
+    Ok(Generated { sequences: generation.ids(&result), all: result.statistics, prefill })
+}
+
+/// The host draws the tokens from the logits.
+fn sampled(
+    arguments: &Generate,
+    generation: &Generation<'_>,
+    runner: &mut Runner,
+    prompts: &[Vec<u32>],
+    printer: &mut Option<Printer<'_>>,
+) -> anyhow::Result<Generated> {
+    let temperature = arguments.temperature.unwrap_or(1.0);
+    let top_k = arguments.top_k.map(|k| k as usize);
+    let sampler = |sequence: usize| Sampler::new(temperature, top_k, arguments.seed, sequence as u64);
+    let mut samplers: Vec<Sampler> = (0..prompts.len()).map(sampler).collect();
+    let mut shown = Vec::new();
+    let mut show = |newest: &[u32]| {
+        shown.push(newest[0]);
+        if let Some(printer) = printer {
+            printer.show(shown.iter().copied());
+        }
+    };
+    let ends = &generation.model.config.eos;
+    let sampled = generation.sample(runner, prompts, &mut samplers, ends, &mut show)?;
+    Ok(Generated { sequences: sampled.ids, all: sampled.all, prefill: sampled.prompts })
 }
 
 /// The id in a row of the output, when it has been written: the second word is one more.
@@ -200,6 +262,11 @@ fn table(arguments: &Generate, generation: &Generation<'_>, cost: &Cost) -> Stri
     }
     if let Some(phase) = &cost.decode {
         rows.push(("generation", phase.text(arguments.clock_mhz)));
+    }
+    if arguments.temperature.is_some() || arguments.top_k.is_some() {
+        let top_k = arguments.top_k.map_or(String::new(), |k| format!(", the {k} likeliest"));
+        let temperature = arguments.temperature.unwrap_or(1.0);
+        rows.push(("drawn", format!("temperature {temperature}{top_k}, seed {}", arguments.seed)));
     }
     if cost.prefill.is_some() {
         rows.push(("stated clock", format!("{} MHz", arguments.clock_mhz)));

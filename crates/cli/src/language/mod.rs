@@ -1,6 +1,7 @@
 //! A language model: checkpoint, tokenizer, calibration, quantised weights.
 
 pub mod cost;
+mod sampling;
 
 use crate::arguments::{PrecisionKind, QuantisationArguments};
 use crate::device::{self, Runner, Spinner};

@@ -60,11 +60,12 @@ pub enum LanguageCompileError {
 }
 
 /// Positions of one sequence that follow each other.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    sequence: usize,
-    start: usize,
-    count: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub sequence: usize,
+    /// The first one.
+    pub start: usize,
+    pub count: usize,
 }
 
 /// Positions that go through the model together.
@@ -73,11 +74,26 @@ struct Pass {
     runs: Vec<Run>,
     /// Positions whose logits are wanted: all, the last of each run, or none.
     head: Head,
-    /// In a loop of so many rounds, in which each run has one position.
+    /// For so many rounds, in which each run has one position.
     rounds: Option<usize>,
+    /// The host gives the round and starts the program for each; else they are a loop.
+    is_stepped: bool,
 }
 
 impl Pass {
+    fn loops(&self) -> bool {
+        self.rounds.is_some() && !self.is_stepped
+    }
+
+    /// How often it is executed in one program.
+    fn times(&self) -> usize {
+        if self.loops() {
+            self.rounds.unwrap_or(1)
+        } else {
+            1
+        }
+    }
+
     fn lines(&self) -> usize {
         self.runs.iter().map(|r| r.count).sum()
     }
@@ -110,9 +126,51 @@ pub fn forward(
     tokens: usize,
     context: usize,
 ) -> Result<Program, LanguageCompileError> {
-    let runs = vec![Run { sequence: 0, start, count: tokens }];
-    let pass = Pass { runs, head: Head::All, rounds: None };
-    Ok(passes::program(model, config, &[pass], context, false)?.0)
+    forward_one_of(model, config, Run { sequence: 0, start, count: tokens }, (1, context))
+}
+
+/// The same for one of several sequences, whose caches have so many positions each.
+///
+/// # Errors
+/// As [`forward`].
+pub fn forward_one_of(
+    model: &QuantisedModel,
+    config: &Config,
+    run: Run,
+    (sequences, context): (usize, usize),
+) -> Result<Program, LanguageCompileError> {
+    check_sequences(sequences.max(run.sequence + 1))?;
+    let pass = Pass { runs: vec![run], head: Head::All, rounds: None, is_stepped: false };
+    Ok(passes::program(model, config, &[pass], (sequences, context), false)?.0)
+}
+
+/// The program that takes one token of each sequence through the model, behind what its cache holds: the position is an input, so that
+/// one program serves a whole generation in which the host chooses the tokens.
+///
+/// Sequences have `lengths` positions in round 0. Inputs `ids` (int32, one for each) and `round` (int32, 0 ..< `rounds`: how many
+/// tokens there are behind `lengths`); outputs as of [`forward`], a row for each sequence.
+///
+/// # Errors
+/// As [`forward`]; more than 32 sequences.
+pub fn step(
+    model: &QuantisedModel,
+    config: &Config,
+    lengths: &[usize],
+    rounds: usize,
+    context: usize,
+) -> Result<Program, LanguageCompileError> {
+    check_sequences(lengths.len())?;
+    let newest = |(sequence, start): (usize, &usize)| Run { sequence, start: *start, count: 1 };
+    let runs = lengths.iter().enumerate().map(newest).collect();
+    let pass = Pass { runs, head: Head::All, rounds: Some(rounds), is_stepped: true };
+    Ok(passes::program(model, config, &[pass], (lengths.len(), context), false)?.0)
+}
+
+fn check_sequences(sequences: usize) -> Result<(), LanguageCompileError> {
+    match (1..=LINES).contains(&sequences) {
+        true => Ok(()),
+        false => Err(LanguageCompileError::Sequences { sequences, most: LINES }),
+    }
 }
 
 /// The program that takes prompts of so many tokens through the model, `at_once` tokens at a time, and then generates `tokens` more of
@@ -134,7 +192,7 @@ pub fn generate(
     tokens: usize,
 ) -> Result<Program, LanguageCompileError> {
     let (passes, context) = generation(model, prompts, at_once, tokens)?;
-    Ok(passes::program(model, config, &passes, context, false)?.0)
+    Ok(passes::program(model, config, &passes, (prompts.len(), context), false)?.0)
 }
 
 /// The same program, with commands that store every intermediate tensor in the workspace, and where each of them is.
@@ -152,7 +210,7 @@ pub fn generate_traced(
     tokens: usize,
 ) -> Result<(Program, Vec<Traced>), LanguageCompileError> {
     let (passes, context) = generation(model, prompts, at_once, tokens)?;
-    passes::program(model, config, &passes, context, true)
+    passes::program(model, config, &passes, (prompts.len(), context), true)
 }
 
 /// Passes of a generation, and the positions that they reach.
@@ -162,9 +220,7 @@ fn generation(
     at_once: usize,
     tokens: usize,
 ) -> Result<(Vec<Pass>, usize), LanguageCompileError> {
-    if !(1..=LINES).contains(&prompts.len()) {
-        return Err(LanguageCompileError::Sequences { sequences: prompts.len(), most: LINES });
-    }
+    check_sequences(prompts.len())?;
     if prompts.contains(&0) {
         return Err(LanguageCompileError::EmptyPrompt);
     }
@@ -173,13 +229,14 @@ fn generation(
         for start in (0..*prompt).step_by(at_once.max(1)) {
             let count = at_once.max(1).min(prompt - start);
             let head = if start + count == *prompt { Head::Last } else { Head::Nothing };
-            passes.push(Pass { runs: vec![Run { sequence, start, count }], head, rounds: None });
+            let runs = vec![Run { sequence, start, count }];
+            passes.push(Pass { runs, head, rounds: None, is_stepped: false });
         }
     }
     if tokens > 1 {
         let newest = |(sequence, prompt): (usize, &usize)| Run { sequence, start: *prompt, count: 1 };
         let runs = prompts.iter().enumerate().map(newest).collect();
-        passes.push(Pass { runs, head: Head::Last, rounds: Some(tokens - 1) });
+        passes.push(Pass { runs, head: Head::Last, rounds: Some(tokens - 1), is_stepped: false });
     }
     let context = passes.iter().map(Pass::end).max().unwrap_or(0);
     if context > model.config.max_positions {

@@ -33,6 +33,8 @@ struct Model {
 struct Workspace {
     cache_bytes: usize,
     ids: usize,
+    /// Round of a stepped pass.
+    round: usize,
     next: usize,
     next_row: usize,
     logits: usize,
@@ -70,7 +72,7 @@ pub(super) fn program(
     model: &QuantisedModel,
     config: &Config,
     passes: &[Pass],
-    context: usize,
+    (sequences, context): (usize, usize),
     is_traced: bool,
 ) -> Result<(Program, Vec<Traced>), LanguageCompileError> {
     config.validate()?;
@@ -81,13 +83,13 @@ pub(super) fn program(
         return Err(LanguageCompileError::Positions { start, end, limit: context.min(m.max_positions) });
     }
     let lines = passes.iter().map(Pass::lines).max().expect("not empty");
-    let prompts = passes.iter().filter(|p| p.rounds.is_none());
-    let given: usize = prompts.clone().map(Pass::lines).sum();
-    let sequences = 1 + passes.iter().flat_map(|p| &p.runs).map(|r| r.sequence).max().unwrap_or(0);
+    let given: usize = passes.iter().filter(|p| !p.loops()).map(Pass::lines).sum();
     let all_logits = passes.iter().any(|p| p.head == Head::All);
     let results: usize = match all_logits {
         true => lines,
-        false => sequences * (1 + passes.iter().filter_map(|p| p.rounds).sum::<usize>()),
+        false => {
+            sequences * (1 + passes.iter().filter(|p| p.loops()).filter_map(|p| p.rounds).sum::<usize>())
+        }
     };
     let short = |memory, unit, needed, depth| LanguageCompileError::Memory {
         tokens: lines,
@@ -166,7 +168,8 @@ pub(super) fn program(
     // The caches come first: where they are does not depend on the positions of a program.
     let cache_bytes = context * s.cache_row();
     let ids = sequences * m.layers * cache_bytes;
-    let next = ids + (4 * given).next_multiple_of(16) + 16 * passes.len();
+    let round = ids + (4 * given).next_multiple_of(16) + 16 * passes.len();
+    let next = round + 16;
     let next_row = (4 * config.lanes).next_multiple_of(16);
     let logits = next + results * next_row;
     let logits_row = 4 * head_outputs.len();
@@ -175,7 +178,7 @@ pub(super) fn program(
     if needed > u64::from(u32::MAX) {
         return Err(LanguageCompileError::Addresses { needed });
     }
-    let workspace = Workspace { cache_bytes, ids, next, next_row, logits, logits_row, sequences };
+    let workspace = Workspace { cache_bytes, ids, round, next, next_row, logits, logits_row, sequences };
 
     // Keys and values of some sequences have the end of the weight scratchpad, the ring the rest.
     let positions = end;
@@ -296,7 +299,7 @@ pub(super) fn program(
         // Scalars of the lines' ids.
         let mut scalars: Vec<usize> =
             pass.runs.iter().map(|run| ARGMAX_SCALARS + 2 * run.sequence + 1).collect();
-        if pass.rounds.is_some() {
+        if pass.loops() {
             e.push(Set { scalar: ROUND_SCALAR as u32, ..Set::default() });
             e.push(Barrier::default());
             e.weights.restart();
@@ -312,6 +315,17 @@ pub(super) fn program(
                 address: (ID_SCALARS / 4) as u32,
                 ..Load::default()
             });
+            if pass.rounds.is_some() {
+                e.push(Load {
+                    space: space::PARAMETER,
+                    layout: layout::SCALARS,
+                    base_register: 1,
+                    memory_offset: workspace.round as u32,
+                    row_bytes: 16,
+                    address: (ROUND_SCALAR / 4) as u32,
+                    ..Load::default()
+                });
+            }
             e.push(Barrier::default());
             scalars = (0..e.lines).map(|t| ID_SCALARS + id_at % 16 / 4 + t).collect();
             id_at += 4 * e.lines;
@@ -335,7 +349,7 @@ pub(super) fn program(
         e.rounds = None;
         e.order(target);
         e.push(Barrier::default());
-        if let Some(rounds) = pass.rounds {
+        if let (true, Some(rounds)) = (pass.loops(), pass.rounds) {
             let next = ROUND_SCALAR as u32;
             e.push(Set { scalar: next, source: next, add: true, value: 1, ..Set::default() });
             e.push(Branch { scalar: next, limit: rounds as u32, target: target as u32, ..Branch::default() });
@@ -367,7 +381,12 @@ pub(super) fn program(
         layers: layers(model, passes),
         constants: constants.bytes,
         workspace_bytes,
-        inputs: vec![tensor("ids", w.ids, vec![given], vec![4])],
+        inputs: match passes.iter().any(|p| p.is_stepped) {
+            true => {
+                vec![tensor("ids", w.ids, vec![given], vec![4]), tensor("round", w.round, vec![1], vec![4])]
+            }
+            false => vec![tensor("ids", w.ids, vec![given], vec![4])],
+        },
         outputs: match all_logits {
             true => vec![
                 tensor("logits", w.logits, vec![lines, m.vocab_size], vec![w.logits_row, 4]),
@@ -386,12 +405,11 @@ pub(super) fn program(
 fn layers(model: &QuantisedModel, passes: &[Pass]) -> Vec<ProgramLayer> {
     let m = &model.config;
     let runs = || passes.iter().flat_map(|pass| pass.runs.iter().map(move |run| (pass, run)));
-    let positions =
-        runs().flat_map(|(pass, run)| run.start..run.start + run.count + pass.rounds.unwrap_or(1) - 1);
+    let positions = runs().flat_map(|(pass, run)| run.start..run.start + run.count + pass.times() - 1);
     let all: u64 = positions.map(|at| m.linear_macs() + m.attention_macs(at)).sum();
     let heads = |(pass, run): (&Pass, &Run)| match pass.head {
         Head::Nothing => 0,
-        Head::Last => pass.rounds.unwrap_or(1),
+        Head::Last => pass.times(),
         Head::All => run.count,
     };
     let heads: usize = runs().map(heads).sum();
@@ -817,7 +835,7 @@ impl Emitter<'_> {
         let (vectors, hidden_rows) = (s.hidden / s.rows, s.hidden / s.lanes);
         // A run of many positions is alone in its pass.
         let skipped = if pass.head == Head::Last { pass.runs[0].count - 1 } else { 0 };
-        let first_sequence = pass.runs[0].sequence;
+        let first_sequence = if pass.head == Head::All { 0 } else { pass.runs[0].sequence };
         self.lines -= skipped;
         let lines = self.lines;
         self.rows_load(stored.final_norm, s.hidden, p.norm_rows);
@@ -883,10 +901,7 @@ impl Emitter<'_> {
             });
         }
         let next_row = workspace.next_row;
-        let first_result = match pass.rounds {
-            Some(_) => workspace.sequences,
-            None => first_sequence,
-        };
+        let first_result = if pass.loops() { workspace.sequences } else { first_sequence };
         let store = Store {
             space: space::ACCUMULATOR,
             base_register: 1,
@@ -898,6 +913,10 @@ impl Emitter<'_> {
             stride: 1,
             ..Store::default()
         };
+        if !pass.loops() {
+            self.push(store);
+            return Ok(());
+        }
         let moved = Patch { multiplier: (workspace.sequences * next_row) as u16, ..position(0, 1, 3) };
         self.push_patched(store, &[moved]);
         Ok(())
