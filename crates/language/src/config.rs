@@ -52,6 +52,30 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// Checks sizes that did not come from a `config.json`.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let sizes = [
+            self.hidden_size,
+            self.intermediate_size,
+            self.layers,
+            self.heads,
+            self.kv_heads,
+            self.head_dim,
+            self.vocab_size,
+            self.max_positions,
+        ];
+        if !sizes.iter().all(|size| (1..=LARGEST_SIZE as usize).contains(size)) {
+            return Err(format!("its sizes are impossible: {sizes:?}"));
+        }
+        if self.heads % self.kv_heads != 0 || self.head_dim % 2 != 0 {
+            return Err("its heads are impossible".into());
+        }
+        if !(self.rope_theta > 0.0 && self.rope_theta < 1e12 && self.rms_norm_eps > 0.0) {
+            return Err("its rotary positions or norms are impossible".into());
+        }
+        Ok(())
+    }
+
     /// Multiply-accumulates of the decoder layers' linear layers for one token.
     pub fn linear_macs(&self) -> u64 {
         let (query, key) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);

@@ -31,6 +31,8 @@ pub enum LanguageError {
     Shape { path: PathBuf, tensor: String, found: Vec<usize>, wanted: Vec<usize>, keys: &'static str },
     #[error("{}: tensor '{tensor}' has type {found}; known are F32, F16 and BF16", path.display())]
     Type { path: PathBuf, tensor: String, found: String },
+    #[error("{}: this is no quantised model that can be read: {reason}. Write it again with frugal quantise", path.display())]
+    Quantised { path: PathBuf, reason: String },
     #[error("{}: this is no tokenizer that can be read ({reason}); take tokenizer.json from where the model is from", path.display())]
     Tokenizer { path: PathBuf, reason: String },
     #[error("{}: the tokenizer gives id {id}; the model's vocabulary has {vocabulary}. They do not belong together", path.display())]

@@ -14,19 +14,23 @@
 //! | [`reference`] | [`Reference`]: the float32 forward pass |
 //! | [`mod@quantise`] | calibration, and from a checkpoint to a quantised model |
 //! | [`integer`] | [`QuantisedModel`]: what the accelerator computes, bit for bit |
+//! | [`file`] | a quantised model as one file |
 //! | [`measure`] | negative log likelihood and divergence of logits |
 //! | [`sample`] | choosing tokens from logits |
+//! | [`synthetic`] | checkpoints of published shapes with random weights |
 //! | `tokenizer` | text to token ids and back, with the feature of this name |
 //! | [`error`] | [`LanguageError`] |
 
 pub mod checkpoint;
 pub mod config;
 pub mod error;
+pub mod file;
 pub mod integer;
 pub mod measure;
 pub mod quantise;
 pub mod reference;
 pub mod sample;
+pub mod synthetic;
 #[cfg(feature = "tokenizer")]
 pub mod tokenizer;
 

@@ -19,7 +19,16 @@ impl Tokenizer {
         let path = directory.join("tokenizer.json");
         let bytes =
             std::fs::read(&path).map_err(|source| LanguageError::Read { path: path.clone(), source })?;
-        let tokenizer = tokenizers::Tokenizer::from_bytes(&bytes)
+        Tokenizer::from_bytes(&path, &bytes, vocabulary)
+    }
+
+    /// The same from the bytes of a `tokenizer.json`; `path` is what errors call them.
+    ///
+    /// # Errors
+    /// When they are no tokenizer.
+    pub fn from_bytes(path: &Path, bytes: &[u8], vocabulary: usize) -> Result<Tokenizer, LanguageError> {
+        let path = path.to_owned();
+        let tokenizer = tokenizers::Tokenizer::from_bytes(bytes)
             .map_err(|e| LanguageError::Tokenizer { path: path.clone(), reason: e.to_string() })?;
         Ok(Tokenizer { path, tokenizer, vocabulary })
     }
