@@ -41,6 +41,7 @@ pub enum Command {
     Verilog(Verilog),
     Run(Run),
     Generate(Generate),
+    Quantise(Quantise),
     Perplexity(Perplexity),
     Logits(Logits),
     Profile(Profile),
@@ -162,8 +163,8 @@ Examples:
   frugal generate models/tiny-qwen3 --prompt \"KING:\" --device golden --json
   frugal generate models/tiny-qwen3 --prompt \"KING:\" --temperature 0.8 --top-k 40 --seed 3")]
 pub struct Generate {
-    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json
-    #[arg(value_name = "DIR")]
+    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json; or a file of `frugal quantise`
+    #[arg(value_name = "DIR|FILE")]
     pub model: PathBuf,
     /// Text to go on from; once for each sequence
     #[arg(long, value_name = "TEXT", required = true)]
@@ -183,9 +184,9 @@ pub struct Generate {
     /// What the random numbers begin with
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Weights of 8 or of 4 bits; activations and caches have 8
-    #[arg(long, value_enum, default_value = "w8a8")]
-    pub precision: PrecisionKind,
+    /// Weights of 8 or of 4 bits; activations and caches have 8 [default: w8a8, or what a file has]
+    #[arg(long, value_enum)]
+    pub precision: Option<PrecisionKind>,
     /// Text from which the ranges of the activations are taken [default: corpus.txt in DIR, or a paragraph of English]
     #[arg(long, value_name = "FILE")]
     pub calibration: Option<PathBuf>,
@@ -207,6 +208,33 @@ pub struct Generate {
     pub simulation: SimulationArguments,
 }
 
+/// Quantise a language model, once and for all
+///
+/// Writes one file with integer weights, scales, sizes and the tokenizer. generate, perplexity and logits take it instead of the
+/// folder, without calibrating again.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  frugal quantise models/tiny-qwen3 --precision w4a8 --out tiny.frugal
+  frugal generate tiny.frugal --prompt \"KING:\" --stream")]
+pub struct Quantise {
+    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json
+    #[arg(value_name = "DIR")]
+    pub model: PathBuf,
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Weights of 8 or of 4 bits; activations and caches have 8
+    #[arg(long, value_enum, default_value = "w8a8")]
+    pub precision: PrecisionKind,
+    /// Text from which the ranges of the activations are taken [default: corpus.txt in DIR, or a paragraph of English]
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Say what quantisation costs a language model
 ///
 /// Runs windows of a text through the float32 model and through the integer model that the accelerator computes, and prints
@@ -217,10 +245,11 @@ Without --device the integer model runs in plain loops, with the bits of the acc
 
 Examples:
   frugal perplexity models/tiny-qwen3 --ids models/tiny-qwen3/validation_ids.npy --precision w4a8
-  frugal perplexity models/tiny-qwen3 --text story.txt --windows 3 --device verilator")]
+  frugal perplexity models/tiny-qwen3 --text story.txt --windows 3 --device verilator
+  frugal perplexity tiny.frugal --text story.txt       the integer model alone")]
 pub struct Perplexity {
-    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json
-    #[arg(value_name = "DIR")]
+    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json; or a file of `frugal quantise`
+    #[arg(value_name = "DIR|FILE")]
     pub model: PathBuf,
     /// Token ids: a NumPy array of integers
     #[arg(long, value_name = "FILE.npy", required_unless_present = "text", conflicts_with = "text")]
@@ -247,8 +276,8 @@ pub struct Perplexity {
     after_help = "Example: frugal logits models/tiny-qwen3 --ids ids.npy --output logits.npy --device verilator"
 )]
 pub struct Logits {
-    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json
-    #[arg(value_name = "DIR")]
+    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json; or a file of `frugal quantise`
+    #[arg(value_name = "DIR|FILE")]
     pub model: PathBuf,
     /// Token ids: a NumPy array of integers
     #[arg(long, value_name = "FILE.npy")]
@@ -266,9 +295,9 @@ pub struct Logits {
 /// How a model becomes integers, and what computes with them.
 #[derive(Args)]
 pub struct QuantisationArguments {
-    /// Weights of 8 or of 4 bits; activations and caches have 8
-    #[arg(long, value_enum, default_value = "w8a8")]
-    pub precision: PrecisionKind,
+    /// Weights of 8 or of 4 bits; activations and caches have 8 [default: w8a8, or what a file has]
+    #[arg(long, value_enum)]
+    pub precision: Option<PrecisionKind>,
     /// Text from which the ranges of the activations are taken [default: corpus.txt in DIR, or a paragraph of English]
     #[arg(long, value_name = "FILE")]
     pub calibration: Option<PathBuf>,
@@ -565,8 +594,8 @@ Examples:
   frugal bench generation models/tiny-qwen3 --batch 16 --precision w4a8 --tokens 32
   frugal bench generation models/tiny-qwen3 --precision w8a8,w4a8 --plot docs/batch.svg --record")]
 pub struct BenchGeneration {
-    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json
-    #[arg(value_name = "DIR")]
+    /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json; or a file of `frugal quantise`
+    #[arg(value_name = "DIR|FILE")]
     pub model: PathBuf,
     /// Sequences at once
     #[arg(long, value_name = "B,...", value_delimiter = ',', default_value = "1,2,4,8,16,32", value_parser = clap::value_parser!(u32).range(1..=32))]

@@ -237,3 +237,44 @@ fn bad_ids_are_named() {
     let message = sandbox.fail(2, &["perplexity", &model, "--ids", "many.npy", "--window", "300"]);
     assert_says(&message, &["--window 300", "context has 256"]);
 }
+
+#[test]
+fn a_quantised_file_is_all_that_is_needed() {
+    let sandbox = Sandbox::new();
+    let model = model();
+    let said = sandbox.succeed(&["quantise", &model, "--precision", "w4a8", "--out", "tiny.frugal"]);
+    assert_says(&said, &["853,376 parameters", "tiny.frugal, W4A8"]);
+    let generate = |model: &str, more: &[&str]| {
+        let common =
+            ["generate", model, "--prompt", "KING:", "--tokens", "5", "--device", "golden", "--json"];
+        sandbox.succeed_with_json(&[&common[..], more].concat())
+    };
+    let (file, folder) = (generate("tiny.frugal", &[]), generate(&model, &["--precision", "w4a8"]));
+    assert_eq!(file["sequences"], folder["sequences"]);
+    assert_eq!(file["precision"], "w4a8");
+    let ids = format!("{model}/validation_ids.npy");
+    let common = ["--ids", &ids, "--windows", "2", "--window", "16", "--json"];
+    let perplexity = |arguments: &[&str]| sandbox.succeed_with_json(&[arguments, &common[..]].concat());
+    let (file, folder) = (
+        perplexity(&["perplexity", "tiny.frugal"]),
+        perplexity(&["perplexity", &model, "--precision", "w4a8"]),
+    );
+    assert_eq!(file["integer"], folder["integer"]);
+    assert!(file["float"].is_null() && folder["float"].is_object());
+
+    let fail =
+        |code: i32, arguments: &[&str], says: &[&str]| assert_says(&sandbox.fail(code, arguments), says);
+    fail(
+        2,
+        &["generate", "tiny.frugal", "--prompt", "O", "--precision", "w8a8"],
+        &["tiny.frugal", "w4a8", "leave --precision out"],
+    );
+    fail(2, &["generate", "tiny.frugal", "--prompt", "O", "--calibration", "t.txt"], &["quantised already"]);
+    fail(2, &["quantise", "tiny.frugal", "--out", "again.frugal"], &["tiny.frugal", "a folder is quantised"]);
+    let bytes = sandbox.read("tiny.frugal");
+    sandbox.write("cut.frugal", &bytes[..bytes.len() / 2]);
+    fail(1, &["generate", "cut.frugal", "--prompt", "O"], &["cut.frugal", "no quantised model"]);
+    fail(1, &["quantise", &model, "--out", "nowhere/x.frugal"], &["nowhere"]);
+    fail(1, &["quantise", "missing", "--out", "x.frugal"], &["missing", "config.json"]);
+    assert!(!sandbox.path("x.frugal").exists() && !sandbox.path("again.frugal").exists());
+}

@@ -41,7 +41,7 @@ pub fn run(arguments: &BenchGeneration) -> anyhow::Result<()> {
     }
     let mut lines = Vec::new();
     for precision in &arguments.precision {
-        let language = language::open(&arguments.model, *precision, None)?;
+        let language = language::open(&arguments.model, Some(*precision), None)?;
         let prompt = language.tokenizer.encode(&arguments.prompt)?;
         ensure!(!prompt.is_empty(), "the prompt is empty: there is nothing to go on from");
         for batch in &arguments.batch {

@@ -10,8 +10,7 @@ use std::io::Write;
 
 pub fn run(arguments: &Logits) -> anyhow::Result<()> {
     files::check_writable(&arguments.output)?;
-    let checkpoint = Checkpoint::open(&arguments.model)?;
-    let config = checkpoint.config();
+    let config = language::config(&arguments.model)?;
     let ids = language::read_ids(&arguments.ids, config.vocab_size)?;
     if ids.is_empty() || ids.len() > config.max_positions {
         bail!(
@@ -22,7 +21,7 @@ pub fn run(arguments: &Logits) -> anyhow::Result<()> {
         );
     }
     let (logits, what) = if arguments.float {
-        (Reference::new(&checkpoint)?.logits(&ids), "float32".to_owned())
+        (Reference::new(&Checkpoint::open(&arguments.model)?)?.logits(&ids), "float32".to_owned())
     } else {
         let options = &arguments.quantisation;
         let language = language::open(&arguments.model, options.precision, options.calibration.as_deref())?;

@@ -12,6 +12,7 @@ mod model;
 mod network;
 mod perplexity;
 mod profile;
+mod quantise;
 mod record;
 mod run;
 mod simulation;
@@ -24,6 +25,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Verilog(arguments) => verilog::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Quantise(arguments) => quantise::run(&arguments),
         Command::Perplexity(arguments) => perplexity::run(&arguments),
         Command::Logits(arguments) => logits::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),

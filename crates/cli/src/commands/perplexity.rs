@@ -15,8 +15,7 @@ const WINDOW: usize = 256;
 
 pub fn run(arguments: &Perplexity) -> anyhow::Result<()> {
     let options = &arguments.quantisation;
-    let checkpoint = Checkpoint::open(&arguments.model)?;
-    let config = checkpoint.config();
+    let config = language::config(&arguments.model)?;
     let length = arguments.window.map_or(WINDOW.min(config.max_positions), |window| window as usize);
     if length > config.max_positions {
         let context = config.max_positions;
@@ -40,10 +39,18 @@ pub fn run(arguments: &Perplexity) -> anyhow::Result<()> {
     }
 
     let (model, vocabulary) = (&language.model, config.vocab_size);
-    let reference = Reference::new(&checkpoint)?;
+    // A quantised file has no float32 weights.
+    let reference = match arguments.model.is_file() {
+        true => None,
+        false => Some(Reference::new(&Checkpoint::open(&arguments.model)?)?),
+    };
     let spinner = Spinner::start(&format!("{} windows of {length} tokens", windows.len()));
     // Sums over the tokens of a window: likelihoods of both, and the divergence.
     let score = |window: &[u32], integer: &[f32]| -> [f64; 3] {
+        let Some(reference) = &reference else {
+            let rows = integer.chunks(vocabulary).zip(&window[1..]);
+            return [0.0, rows.map(|(integer, id)| nll(integer, *id)).sum(), 0.0];
+        };
         let float = reference.logits(&window[..length]);
         let rows = float.chunks(vocabulary).zip(integer.chunks(vocabulary)).zip(&window[1..]);
         rows.fold([0.0; 3], |sum, ((float, integer), id)| {
@@ -65,29 +72,36 @@ pub fn run(arguments: &Perplexity) -> anyhow::Result<()> {
     let (float, integer, divergence) = (mean(0), mean(1), mean(2));
     let mut out = std::io::stdout();
     let device = options.device.map_or("integer model", |device| device.name());
+    let has_float = reference.is_some();
     if arguments.json {
+        let perplexity = |nll: f64| json!({ "nll": nll, "perplexity": nll.exp() });
         let value = json!({
             "model": arguments.model,
             "device": device,
             "precision": model.precision,
             "windows": windows.len(),
             "tokens": windows.len() * length,
-            "float": { "nll": float, "perplexity": float.exp() },
-            "integer": { "nll": integer, "perplexity": integer.exp() },
-            "nll_difference": integer - float,
-            "divergence": divergence,
+            "float": has_float.then(|| perplexity(float)),
+            "integer": perplexity(integer),
+            "nll_difference": has_float.then_some(integer - float),
+            "divergence": has_float.then_some(divergence),
         });
         writeln!(out, "{value:#}")?;
         return Ok(());
     }
     let show = |nll: f64| format!("{:.4} ({nll:.5} nats a token)", nll.exp());
-    let rows = [
+    let mut rows = vec![
         ("text", format!("{} windows of {length} tokens of {}", windows.len(), files::show(source))),
-        ("float32 perplexity", show(float)),
         ("integer perplexity", format!("{}, {:?} on {device}", show(integer), model.precision)),
-        ("difference", format!("{:+.5} nats a token", integer - float)),
-        ("divergence", format!("{divergence:.5} nats a token")),
     ];
+    match has_float {
+        true => rows.extend([
+            ("float32 perplexity", show(float)),
+            ("difference", format!("{:+.5} nats a token", integer - float)),
+            ("divergence", format!("{divergence:.5} nats a token")),
+        ]),
+        false => rows.push(("float32 perplexity", "not known: the file has integers only".into())),
+    }
     write!(out, "{}", text::table(&rows))?;
     Ok(())
 }

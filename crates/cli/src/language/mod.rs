@@ -5,14 +5,14 @@ mod sampling;
 
 use crate::arguments::{PrecisionKind, QuantisationArguments};
 use crate::device::{self, Runner, Spinner};
-use crate::{config, files};
+use crate::{files, UsageError};
 use anyhow::{bail, Context};
 use frugal_compiler::language::{forward, LanguageCompileError};
 use frugal_graph::npy;
 use frugal_isa::Config;
 use frugal_language::integer::Cache;
 use frugal_language::quantise::{quantise, Calibration};
-use frugal_language::{Checkpoint, Precision, QuantisedModel, Reference, Tokenizer};
+use frugal_language::{file, Checkpoint, ModelConfig, Precision, QuantisedModel, Reference, Tokenizer};
 use std::path::Path;
 
 /// What calibration reads when there is nothing better. A text like those that the model is for gives better ranges.
@@ -34,32 +34,76 @@ pub struct Language {
     pub model: QuantisedModel,
 }
 
-/// Reads and quantises the model of a directory.
+/// Opens a quantised model's file, or reads and quantises the model of a directory.
 pub fn open(
-    directory: &Path,
-    precision: PrecisionKind,
+    path: &Path,
+    precision: Option<PrecisionKind>,
     calibration: Option<&Path>,
 ) -> anyhow::Result<Language> {
-    let checkpoint = Checkpoint::open(directory)?;
-    let config = checkpoint.config();
-    let tokenizer = Tokenizer::open(directory, config.vocab_size)?;
-    let (text, source) = calibration_text(directory, calibration)?;
+    if path.is_file() {
+        return open_file(path, precision, calibration);
+    }
+    let precision = match precision.unwrap_or(PrecisionKind::W8a8) {
+        PrecisionKind::W8a8 => Precision::W8A8,
+        PrecisionKind::W4a8 => Precision::W4A8,
+    };
+    let checkpoint = Checkpoint::open(path)?;
+    let tokenizer = Tokenizer::open(path, checkpoint.config().vocab_size)?;
+    let model = calibrate_and_quantise(&checkpoint, &tokenizer, precision, calibration)?;
+    Ok(Language { tokenizer, model })
+}
+
+/// The sizes of the model in a directory or a file.
+pub fn config(path: &Path) -> anyhow::Result<ModelConfig> {
+    match path.is_file() {
+        true => Ok(file::read(path, &files::read(path)?)?.0.config),
+        false => Ok(Checkpoint::open(path)?.config().clone()),
+    }
+}
+
+fn open_file(
+    path: &Path,
+    precision: Option<PrecisionKind>,
+    calibration: Option<&Path>,
+) -> anyhow::Result<Language> {
+    if calibration.is_some() {
+        let message =
+            format!("{}: it is quantised already; --calibration goes with a directory", files::show(path));
+        return Err(UsageError(message).into());
+    }
+    let (model, tokenizer) = file::read(path, &files::read(path)?)?;
+    let found = match model.precision {
+        Precision::W8A8 => PrecisionKind::W8a8,
+        Precision::W4A8 => PrecisionKind::W4a8,
+    };
+    if precision.is_some_and(|wanted| wanted != found) {
+        let message =
+            format!("{}: its weights are {}; leave --precision out", files::show(path), found.name());
+        return Err(UsageError(message).into());
+    }
+    let bytes = tokenizer.with_context(|| format!("{}: there is no tokenizer in it", files::show(path)))?;
+    let tokenizer = Tokenizer::from_bytes(path, &bytes, model.config.vocab_size)?;
+    Ok(Language { tokenizer, model })
+}
+
+fn calibrate_and_quantise(
+    checkpoint: &Checkpoint,
+    tokenizer: &Tokenizer,
+    precision: Precision,
+    calibration: Option<&Path>,
+) -> anyhow::Result<QuantisedModel> {
+    let (text, source) = calibration_text(checkpoint.directory(), calibration)?;
     let ids = tokenizer.encode(&text)?;
     if ids.is_empty() {
         bail!("{source}: there is no text in it; calibration takes a few thousand words");
     }
-    let window = WINDOW.min(config.max_positions);
+    let window = WINDOW.min(checkpoint.config().max_positions);
     let windows: Vec<&[u32]> = ids.chunks(window).take(WINDOWS).collect();
     let _spinner = Spinner::start("calibrating and quantising");
-    let reference = Reference::new(&checkpoint)?;
+    let reference = Reference::new(checkpoint)?;
     let calibration = Calibration::run(&reference, &windows);
     drop(reference);
-    let precision = match precision {
-        PrecisionKind::W8a8 => Precision::W8A8,
-        PrecisionKind::W4a8 => Precision::W4A8,
-    };
-    let model = quantise(&checkpoint, &calibration, precision)?;
-    Ok(Language { tokenizer, model })
+    Ok(quantise(checkpoint, &calibration, precision)?)
 }
 
 /// Token ids of a file, all of them in the vocabulary.
@@ -84,7 +128,7 @@ pub enum Integers {
 impl Integers {
     pub fn open(arguments: &QuantisationArguments) -> anyhow::Result<Integers> {
         let Some(kind) = arguments.device else { return Ok(Integers::Loops) };
-        let config = config::load(&arguments.config)?;
+        let config = crate::config::load(&arguments.config)?;
         let runner = device::open(kind, &config, &arguments.simulation, None)?;
         Ok(Integers::Device(Box::new(runner), Box::new(config)))
     }
