@@ -4,10 +4,13 @@ use frugal_compiler::language::{forward, generate, generate_traced};
 use frugal_device::{Device, GoldenDevice, RunOptions};
 use frugal_isa::Config;
 use frugal_language::quantise::{quantise, Calibration};
+use frugal_language::synthetic::{shape, write_checkpoint, FloatType};
 use frugal_language::{Checkpoint, Precision, QuantisedModel, Reference};
+use frugal_language::{Family, ModelConfig};
 use frugal_testbench::accelerator::verilated_device;
 use frugal_testbench::axi::Stalls;
 use frugal_testbench::device::SimulationOptions;
+use proptest::prelude::*;
 use std::path::Path;
 
 fn model(precision: Precision) -> QuantisedModel {
@@ -158,4 +161,48 @@ fn every_intermediate_tensor_is_that_of_the_functional_simulator() {
     trace(Precision::W8A8, &preset("base"), &[5], 5, Some(3));
     trace(Precision::W4A8, &preset("nano"), &[3], 3, None);
     trace(Precision::W4A8, &preset("large"), &[3, 1], 4, Some(9));
+}
+
+/// A small model with random weights.
+fn random_model(config: &ModelConfig, precision: Precision, seed: u64) -> QuantisedModel {
+    let directory = tempfile::tempdir().unwrap();
+    write_checkpoint(directory.path(), config, FloatType::F32, seed).unwrap();
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let ids: Vec<u32> = (0..16).map(|i| i * 7 % config.vocab_size as u32).collect();
+    let calibration = Calibration::run(&Reference::new(&checkpoint).unwrap(), &[&ids]);
+    quantise(&checkpoint, &calibration, precision).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 20, ..ProptestConfig::default() })]
+
+    /// All families, odd numbers of heads, heads of their own for the logits, sizes that need padding; several sequences and stalls.
+    #[test]
+    fn random_models_run_on_the_accelerator(
+        family in prop::sample::select(vec![Family::Qwen3, Family::Qwen2, Family::Llama]),
+        preset in prop::sample::select(vec!["nano", "base", "large"]), four_bit in any::<bool>(), tied in any::<bool>(),
+        (kv_heads, shared, half_dim) in (1usize..4, 1usize..4, 2usize..13),
+        (hidden_size, intermediate_size, layers, vocab_size) in (8usize..70, 8usize..90, 1usize..3, 10usize..90),
+        prompts in prop::collection::vec(1usize..6, 1..4), tokens in 1usize..5, (seed, stalls) in (any::<u64>(), any::<Option<u64>>())
+    ) {
+        let shape = ModelConfig {
+            family, hidden_size, intermediate_size, layers, heads: kv_heads * shared, kv_heads, head_dim: 2 * half_dim, vocab_size,
+            max_positions: 16, tied, qkv_bias: family == Family::Qwen2, qk_norm: family == Family::Qwen3, bos: None, eos: vec![],
+            ..shape("qwen3-0.6b").unwrap()
+        };
+        let model = random_model(&shape, if four_bit { Precision::W4A8 } else { Precision::W8A8 }, seed);
+        let config = Config::preset(preset).unwrap();
+        let program = generate(&model, &config, &prompts, 3, tokens).unwrap();
+        let ids = (0..prompts.iter().sum::<usize>()).map(|i| ((i * 13 + 5) % vocab_size) as u32);
+        let input: Vec<u8> = ids.flat_map(u32::to_le_bytes).collect();
+        let options = RunOptions { keep_workspace: true, ..RunOptions::default() };
+        let inputs = std::slice::from_ref(&input);
+        let wanted = GoldenDevice::new(&config).unwrap().run(&program, inputs, &options).unwrap();
+        let simulation = SimulationOptions { stalls: stalls.map(Stalls::new), ..SimulationOptions::default() };
+        let mut device = verilated_device(&config, &simulation, None).unwrap();
+        let found = device.run(&program, inputs, &options).unwrap();
+        prop_assert_eq!(device.system_mut().model_mut().errors(), 0);
+        prop_assert!(found.outputs == wanted.outputs, "ids differ");
+        prop_assert!(found.workspace == wanted.workspace, "caches differ");
+    }
 }

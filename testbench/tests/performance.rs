@@ -4,11 +4,14 @@
 //! enough to come with the project's tests (resnet8, keyword spotting, wake word), they take the same number of cycles.
 
 use frugal_compiler::gemm::{self, GemmOptions};
+use frugal_compiler::language::generate;
 use frugal_compiler::{compile, estimate_cycles, CompileOptions, CostModel};
-use frugal_device::{Device, RunOptions};
+use frugal_device::{Device, GoldenDevice, RunOptions};
 use frugal_graph::npy::Elements;
 use frugal_graph::{reference, zoo, Graph};
 use frugal_isa::{Config, Program};
+use frugal_language::quantise::{quantise, Calibration};
+use frugal_language::{Checkpoint, Precision, Reference};
 use frugal_testbench::accelerator::verilated_device;
 use frugal_testbench::device::SimulationOptions;
 
@@ -87,4 +90,77 @@ fn matrix_products_keep_the_array_busy() {
         let reached = (size * size * size * repeat) as f64 / (cycles as f64 * config.peak() as f64);
         assert!(reached >= least, "{name}: {:.1} %", 100.0 * reached);
     }
+}
+
+/// What a generation of models/tiny-qwen3 costs behind its prompts.
+struct Decode {
+    rounds: u64,
+    cycles: u64,
+    bytes: u64,
+    utilisation: f64,
+}
+
+/// So many tokens behind prompts of two, in 8-bit weights; the cycle model must agree, and ids with the functional simulator.
+fn decode(config: &Config, sequences: usize, tokens: usize) -> Decode {
+    let directory = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-qwen3"));
+    let checkpoint = Checkpoint::open(directory).expect("a checkpoint");
+    let ids: Vec<u32> = (0..128).map(|i| i * 37 % 512).collect();
+    let calibration = Calibration::run(&Reference::new(&checkpoint).expect("weights"), &[&ids]);
+    let model = quantise(&checkpoint, &calibration, Precision::W8A8).expect("a model");
+    let input: Vec<u8> = (0..2 * sequences).flat_map(|i| (i as u32 * 91 % 512).to_le_bytes()).collect();
+    let run = |tokens: usize| {
+        let program = generate(&model, config, &vec![2; sequences], 2, tokens).expect("a program");
+        let mut device = verilated_device(config, &SimulationOptions::default(), None).expect("a device");
+        let inputs = std::slice::from_ref(&input);
+        let result = device.run(&program, inputs, &RunOptions::default()).expect("it runs");
+        let golden =
+            GoldenDevice::new(config).expect("a device").run(&program, inputs, &RunOptions::default());
+        assert!(golden.expect("it runs").outputs == result.outputs, "ids differ");
+        let model_cycles = estimate_cycles(&program, &CostModel::default());
+        let statistics = result.statistics;
+        let bytes = statistics.bytes_read.expect("bytes") + statistics.bytes_written.expect("bytes");
+        (statistics.cycles.expect("cycles"), bytes, program.macs(), model_cycles)
+    };
+    let (all, alone) = (run(tokens), run(1));
+    let (cycles, predicted) = (all.0 - alone.0, all.3 - alone.3);
+    let error = predicted as f64 / cycles as f64 - 1.0;
+    let utilisation = (all.2 - alone.2) as f64 / (cycles as f64 * config.peak() as f64);
+    eprintln!(
+        "decode of {sequences} on {}: {cycles} cycles, utilisation {:.1} %, the model says {:+.1} %",
+        config.name,
+        100.0 * utilisation,
+        100.0 * error
+    );
+    assert!(error.abs() <= MODEL_ERROR, "the model says {predicted}");
+    Decode { rounds: tokens as u64 - 1, cycles, bytes: all.1 - alone.1, utilisation }
+}
+
+#[test]
+fn language_models_keep_bus_and_array_busy() {
+    let base = Config::preset("base").expect("a preset");
+    // One sequence is as fast as its weights come from memory.
+    let one = decode(&base, 1, 4);
+    let share = one.bytes as f64 / (one.cycles as f64 * base.bus_bytes() as f64);
+    assert!(share >= 0.9, "{:.1} % of the bus, {} cycles a token", 100.0 * share, one.cycles / one.rounds);
+    // Where they stay on the chip, the array is the limit.
+    let mut resident = Config { weight_depth: 8192, parameter_depth: 1024, ..base.clone() };
+    resident.name = "base with room for the model".into();
+    assert!(decode(&resident, 1, 4).utilisation >= 0.6);
+    // Sixteen sequences share what is streamed.
+    assert!(decode(&base, 16, 4).utilisation >= 0.7);
+}
+
+#[test]
+fn prompts_keep_the_array_busy() {
+    let config = Config::preset("base").expect("a preset");
+    let directory = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-qwen3"));
+    let checkpoint = Checkpoint::open(directory).expect("a checkpoint");
+    let ids: Vec<u32> = (0..128).map(|i| i * 37 % 512).collect();
+    let calibration = Calibration::run(&Reference::new(&checkpoint).expect("weights"), &[&ids]);
+    let model = quantise(&checkpoint, &calibration, Precision::W8A8).expect("a model");
+    let program = generate(&model, &config, &[128], 32, 1).expect("a program");
+    let input: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+    let (_, cycles) = cycles("a prompt of 128 tokens", &program, &[input]);
+    let utilisation = program.macs() as f64 / (cycles as f64 * config.peak() as f64);
+    assert!(utilisation >= 0.75, "{:.1} %", 100.0 * utilisation);
 }

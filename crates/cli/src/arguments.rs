@@ -161,14 +161,19 @@ Examples:
   frugal generate models/tiny-qwen3 --prompt \"KING:\" --tokens 40 --stream
   frugal generate models/tiny-qwen3 --prompt \"KING:\" --tokens 20 --batch 16 --precision w4a8
   frugal generate models/tiny-qwen3 --prompt \"KING:\" --device golden --json
-  frugal generate models/tiny-qwen3 --prompt \"KING:\" --temperature 0.8 --top-k 40 --seed 3")]
+  frugal generate models/tiny-qwen3 --prompt \"KING:\" --temperature 0.8 --top-k 40 --seed 3
+  frugal generate --synthetic qwen3-0.6b --config large")]
 pub struct Generate {
     /// Folder with config.json, model.safetensors (or its shards and index) and tokenizer.json; or a file of `frugal quantise`
-    #[arg(value_name = "DIR|FILE")]
-    pub model: PathBuf,
+    #[arg(value_name = "DIR|FILE", required_unless_present = "synthetic")]
+    pub model: Option<PathBuf>,
     /// Text to go on from; once for each sequence
-    #[arg(long, value_name = "TEXT", required = true)]
+    #[arg(long, value_name = "TEXT", required_unless_present = "synthetic")]
     pub prompt: Vec<String>,
+    /// Instead of a model, one of this published shape with random weights: qwen3-0.6b or qwen2.5-0.5b. Runs a token of it, which
+    /// must have the same logits everywhere, and says what it costs. Takes minutes and up to 8 GiB of memory
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "prompt", "batch", "stream", "temperature", "top_k", "calibration"])]
+    pub synthetic: Option<String>,
     /// Tokens to generate for each sequence
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub tokens: u32,

@@ -1,5 +1,6 @@
 //! `frugal generate`: a prompt goes in, text comes out.
 
+use super::synthetic;
 use crate::arguments::{DeviceKind, Generate};
 use crate::device::Runner;
 use crate::language::cost::{Cost, Generation};
@@ -13,6 +14,11 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 
 pub fn run(arguments: &Generate) -> anyhow::Result<()> {
+    let path = match (&arguments.synthetic, &arguments.model) {
+        (Some(name), _) => return synthetic::run(name, arguments),
+        (None, Some(path)) => path,
+        (None, None) => return Err(UsageError("a model is needed, or --synthetic".into()).into()),
+    };
     let config = config::load(&arguments.config)?;
     let count = arguments.batch.map_or(arguments.prompt.len(), |batch| batch as usize);
     if count < arguments.prompt.len() {
@@ -22,7 +28,7 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
     if arguments.stream && count > 1 {
         return Err(UsageError(format!("--stream shows one sequence; these are {count}")).into());
     }
-    let language = language::open(&arguments.model, arguments.precision, arguments.calibration.as_deref())?;
+    let language = language::open(path, arguments.precision, arguments.calibration.as_deref())?;
     let (model, tokenizer) = (&language.model, &language.tokenizer);
     let context = model.config.max_positions;
     let mut prompts = Vec::with_capacity(count);
@@ -80,7 +86,7 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
             })
             .collect();
         let value = json!({
-            "model": arguments.model,
+            "model": path,
             "device": arguments.device.name(),
             "config": config,
             "precision": model.precision,

@@ -16,6 +16,7 @@ mod quantise;
 mod record;
 mod run;
 mod simulation;
+mod synthetic;
 mod verilog;
 
 use crate::arguments::{Arguments, Bench, Command};
