@@ -2,7 +2,7 @@
 
 use frugal_language::file::{is_quantised, read, write};
 use frugal_language::quantise::{quantise, Calibration};
-use frugal_language::synthetic::{shape, write_checkpoint, FloatType};
+use frugal_language::synthetic::{write_checkpoint, FloatType};
 use frugal_language::{Checkpoint, Family, LanguageError, ModelConfig, Precision, QuantisedModel, Reference};
 use proptest::prelude::*;
 use std::path::Path;
@@ -26,7 +26,6 @@ fn small(family: Family, kv_heads: usize, shared: usize, layers: usize, tied: bo
         rms_norm_eps: 1e-6 / 7.0,
         bos: None,
         eos: vec![3],
-        ..shape("qwen3-0.6b").unwrap()
     }
 }
 
