@@ -119,6 +119,8 @@ fn bad_prompts_models_and_options_are_named() {
         assert_says(&sandbox.fail(code, &all), says);
     };
     fail(1, &[&model, "--prompt", ""], &["prompt 0 is empty"]);
+    fail(2, &["--synthetic", "qwen9"], &["--synthetic qwen9", "qwen3-0.6b and qwen2.5-0.5b"]);
+    fail(2, &[&model, "--prompt", "O", "--synthetic", "qwen3-0.6b"], &["cannot be used with"]);
     let long = "crown ".repeat(400);
     fail(1, &[&model, "--prompt", "O", "--prompt", &long], &["prompt 1 has", "the model's context has 256"]);
     fail(1, &["nowhere", "--prompt", "O"], &["nowhere", "config.json"]);
@@ -135,7 +137,11 @@ fn bad_prompts_models_and_options_are_named() {
     config["weight_depth"] = 64.into();
     sandbox.write("small.json", config.to_string());
     let small = [&model, "--prompt", "O", "--config", "small.json"].map(|s| s as &str);
-    fail(1, &small, &["weight scratchpad", "tiles"]);
+    fail(
+        1,
+        &small,
+        &["keys and values of", "tiles of the weight scratchpad", "'nano' has 64", "weight_depth 512"],
+    );
     config["weight_depth"] = 512.into();
     config["four_bit"] = false.into();
     sandbox.write("plain.json", config.to_string());

@@ -127,7 +127,7 @@ proptest! {
         let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
         let program = match generate(&model, &config, &lengths, at_once, tokens) {
             Ok(program) => program,
-            Err(LanguageCompileError::Memory { .. }) => return Err(TestCaseError::reject("too large")),
+            Err(LanguageCompileError::Memory { .. } | LanguageCompileError::Context { .. }) => return Err(TestCaseError::reject("too large")),
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         };
         let image = MemoryImage::place(&program, 0).unwrap();

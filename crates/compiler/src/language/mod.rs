@@ -18,13 +18,15 @@
 //! | `constants` | padded sizes; weights, scales and parameters as the array reads them |
 //! | `emitter` | what all parts are made of: loads, linear layers, norms, rotations |
 //! | `attention` | scores, exponentials, products |
-//! | `passes` | embedding, layers and head of a pass |
+//! | `parts` | embedding, layers and head of a pass |
+//! | `program` | from passes to a program: constants, places, loops |
 //! | `trace` | programs that store every intermediate tensor |
 
 mod attention;
 mod constants;
 mod emitter;
-mod passes;
+mod parts;
+mod program;
 mod trace;
 
 use emitter::LINES;
@@ -46,6 +48,8 @@ pub enum LanguageCompileError {
     Sequences { sequences: usize, most: usize },
     #[error("caches, embedding and weights need {needed} bytes of memory; addresses have 32 bits. Take a shorter context or fewer sequences")]
     Addresses { needed: u64 },
+    #[error("keys and values of {positions} positions need {caches} tiles of the weight scratchpad, beside {weights} for weights; '{config}' has {depth}. Take a shorter prompt and fewer tokens, or a configuration with weight_depth {wanted}")]
+    Context { positions: usize, caches: usize, weights: usize, depth: usize, wanted: usize, config: String },
     #[error("{tokens} positions at once need {needed} {unit} of the {memory}; '{config}' has {depth}. Take fewer at once")]
     Memory {
         tokens: usize,
@@ -141,7 +145,7 @@ pub fn forward_one_of(
 ) -> Result<Program, LanguageCompileError> {
     check_sequences(sequences.max(run.sequence + 1))?;
     let pass = Pass { runs: vec![run], head: Head::All, rounds: None, is_stepped: false };
-    Ok(passes::program(model, config, &[pass], (sequences, context), false)?.0)
+    Ok(program::program(model, config, &[pass], (sequences, context), false)?.0)
 }
 
 /// The program that takes one token of each sequence through the model, behind what its cache holds: the position is an input, so that
@@ -163,7 +167,7 @@ pub fn step(
     let newest = |(sequence, start): (usize, &usize)| Run { sequence, start: *start, count: 1 };
     let runs = lengths.iter().enumerate().map(newest).collect();
     let pass = Pass { runs, head: Head::All, rounds: Some(rounds), is_stepped: true };
-    Ok(passes::program(model, config, &[pass], (lengths.len(), context), false)?.0)
+    Ok(program::program(model, config, &[pass], (lengths.len(), context), false)?.0)
 }
 
 fn check_sequences(sequences: usize) -> Result<(), LanguageCompileError> {
@@ -192,7 +196,7 @@ pub fn generate(
     tokens: usize,
 ) -> Result<Program, LanguageCompileError> {
     let (passes, context) = generation(model, prompts, at_once, tokens)?;
-    Ok(passes::program(model, config, &passes, (prompts.len(), context), false)?.0)
+    Ok(program::program(model, config, &passes, (prompts.len(), context), false)?.0)
 }
 
 /// The same program, with commands that store every intermediate tensor in the workspace, and where each of them is.
@@ -210,7 +214,7 @@ pub fn generate_traced(
     tokens: usize,
 ) -> Result<(Program, Vec<Traced>), LanguageCompileError> {
     let (passes, context) = generation(model, prompts, at_once, tokens)?;
-    passes::program(model, config, &passes, (prompts.len(), context), true)
+    program::program(model, config, &passes, (prompts.len(), context), true)
 }
 
 /// Passes of a generation, and the positions that they reach.
