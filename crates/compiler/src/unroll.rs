@@ -93,3 +93,60 @@ pub fn dispatched(program: &Program) -> Result<Vec<Dispatched>, UnrollError> {
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frugal_isa::command::{Adjust, Branch, End, Load, Patch, Set};
+
+    fn program(commands: Vec<Command>) -> Program {
+        Program {
+            name: "loop".into(),
+            config: Config::preset("base").expect("a preset"),
+            command_layers: vec![0; commands.len()],
+            commands,
+            layers: vec![],
+            constants: vec![],
+            workspace_bytes: 0,
+            inputs: vec![],
+            outputs: vec![],
+        }
+    }
+
+    #[test]
+    fn loops_and_patches_are_carried_out() {
+        let patch = Patch { scalar: 5, multiplier: 32, word: 1, part: 3, ..Patch::default() };
+        let all = dispatched(&program(vec![
+            Set { scalar: 5, value: 2, ..Set::default() }.into(),
+            Adjust::of(&[patch]).into(),
+            Load { memory_offset: 100 * 16, row_bytes: 16, ..Load::default() }.into(),
+            Set { scalar: 5, source: 5, add: true, value: 1, ..Set::default() }.into(),
+            Branch { scalar: 5, limit: 4, target: 1, ..Branch::default() }.into(),
+            End::default().into(),
+        ]))
+        .expect("it ends");
+        let loads: Vec<u32> = all
+            .iter()
+            .filter_map(|d| match &d.command {
+                Command::Load(load) => Some(load.memory_offset),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(loads, [1664, 1696]);
+        assert_eq!(all.iter().map(|d| d.index).collect::<Vec<_>>(), [2, 2, 5]);
+        // A set is eight beats of the 64-bit bus, an adjust eight cycles, a patched command two more than another.
+        assert_eq!(all.iter().map(|d| d.control_cycles).collect::<Vec<_>>(), [18, 26, 16]);
+        assert_eq!(all.iter().map(|d| d.follows_branch).collect::<Vec<_>>(), [false, true, false]);
+    }
+
+    #[test]
+    fn programs_without_an_end_to_them_are_errors() {
+        let forever = Branch { scalar: 0, limit: 1, target: 0, ..Branch::default() };
+        assert_eq!(dispatched(&program(vec![forever.into()])).unwrap_err(), UnrollError::Endless);
+        // An offset that is no multiple of 16.
+        let patch = Patch { scalar: 5, add: 1, multiplier: 1, word: 1, part: 3, ..Patch::default() };
+        let load = Load { row_bytes: 16, ..Load::default() };
+        let patched = program(vec![Adjust::of(&[patch]).into(), load.into(), End::default().into()]);
+        assert!(matches!(dispatched(&patched), Err(UnrollError::Patched { index: 1, .. })));
+    }
+}
