@@ -111,6 +111,12 @@ fn sequences_of_different_lengths_share_the_weights() {
     }
 }
 
+/// The scratchpad of `nano` holds keys and values of one of the two heads.
+#[test]
+fn heads_of_a_long_context_take_turns() {
+    generation(Precision::W4A8, &Config::preset("nano").unwrap(), &[170], 3, None);
+}
+
 /// Runs a generation on both, and compares every intermediate tensor of every position.
 fn trace(precision: Precision, config: &Config, prompts: &[usize], tokens: usize, stalls: Option<u64>) {
     let (program, tensors) = generate_traced(&model(precision), config, prompts, 8, tokens).unwrap();

@@ -140,7 +140,7 @@ fn bad_prompts_models_and_options_are_named() {
     fail(
         1,
         &small,
-        &["keys and values of", "tiles of the weight scratchpad", "'nano' has 64", "weight_depth 512"],
+        &["keys and values of", "tiles of the weight scratchpad", "'nano' has 64", "weight_depth 256"],
     );
     config["weight_depth"] = 512.into();
     config["four_bit"] = false.into();

@@ -50,14 +50,18 @@ fn shapes() -> impl Strategy<Value = Shape> {
         )
 }
 
-/// Writes the model with random weights, reads it back and quantises it.
 fn model(shape: &Shape, precision: Precision) -> QuantisedModel {
+    model_of(shape, precision, 32)
+}
+
+/// Writes the model with random weights, reads it back and quantises it.
+fn model_of(shape: &Shape, precision: Precision, positions: usize) -> QuantisedModel {
     let directory = tempfile::tempdir().unwrap();
     let config = json!({
         "model_type": shape.family, "vocab_size": shape.vocabulary, "hidden_size": shape.hidden,
         "intermediate_size": shape.wide, "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.kv_heads * shape.shared, "num_key_value_heads": shape.kv_heads,
-        "head_dim": shape.head_dim, "max_position_embeddings": 32, "tie_word_embeddings": shape.tied
+        "head_dim": shape.head_dim, "max_position_embeddings": positions, "tie_word_embeddings": shape.tied
     });
     std::fs::write(directory.path().join("config.json"), config.to_string()).unwrap();
     let mut state = shape.seed | 1;
@@ -114,11 +118,14 @@ proptest! {
     #[test]
     fn programs_equal_the_integer_model(
         shape in shapes(), preset in prop::sample::select(vec!["nano", "base", "large"]), four_bit in any::<bool>(),
-        prompts in prop::collection::vec(1usize..7, 1..6), at_once in 1usize..5, tokens in 1usize..5
+        prompts in prop::collection::vec(1usize..7, 1..6), at_once in 1usize..5, tokens in 1usize..5,
+        weight_depth in prop::option::of(prop::sample::select(vec![16usize, 32, 64, 128]))
     ) {
         let precision = if four_bit { Precision::W4A8 } else { Precision::W8A8 };
         let model = model(&shape, precision);
-        let config = Config::preset(preset).unwrap();
+        let mut config = Config::preset(preset).unwrap();
+        // Without room for all heads of the keys and values.
+        config.weight_depth = weight_depth.unwrap_or(config.weight_depth);
         let prompts: Vec<Vec<u32>> = prompts
             .iter()
             .enumerate()
@@ -145,5 +152,30 @@ proptest! {
             let own: Vec<i32> = found.iter().skip(b).step_by(prompts.len()).copied().collect();
             prop_assert_eq!(own, greedy(&model, prompt, tokens), "sequence {} of {}", b, prompts.len());
         }
+    }
+}
+
+/// Keys and values of one head at a time: 8 KV heads of 128 on `base`, whose scratchpad holds those of 80 positions of all heads.
+#[test]
+fn contexts_reach_as_far_as_one_head_of_keys_and_values_fits() {
+    let shape = Shape {
+        family: "qwen3",
+        kv_heads: 8,
+        shared: 2,
+        head_dim: 128,
+        hidden: 1024,
+        wide: 3072,
+        layers: 1,
+        vocabulary: 32,
+        tied: true,
+        seed: 5,
+    };
+    let model = model_of(&shape, Precision::W8A8, 1024);
+    let base = Config::preset("base").unwrap();
+    let program = generate(&model, &base, &[8], 2, 633).unwrap();
+    assert_eq!(program.outputs[0].shape, [633, 1]);
+    match generate(&model, &base, &[8], 2, 650) {
+        Err(LanguageCompileError::Context { positions: 657, wanted: 4096, .. }) => {}
+        other => panic!("{other:?}"),
     }
 }

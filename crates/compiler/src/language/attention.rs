@@ -11,6 +11,9 @@ use frugal_language::integer::{EXPONENTIAL_SHIFT, EXPONENT_OFFSET};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unit {
     pub run: usize,
+    /// Which of the pass's loads of keys and values it needs, and the first head of that load.
+    pub load: usize,
+    pub first_kv: usize,
     /// First of the keys and values, and how many.
     pub kv: usize,
     pub kvs: usize,
@@ -35,8 +38,70 @@ pub(super) struct Attend {
     pub query_vectors: usize,
     pub attention: usize,
     pub attention_vectors: usize,
+    pub cached: CachedHeads,
+}
+
+/// Heads of keys and values that are in the weight scratchpad together: those of one sequence when there is room for them, else some of
+/// them, which are loaded when their turn comes. Their memory grows with the positions, that of the other parts does not: it is what
+/// bounds the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CachedHeads {
+    pub heads: usize,
+    /// Tiles from a block of positions to the next of the keys, and from a block of channels to the next of the values.
     pub key_stride: usize,
     pub value_stride: usize,
+    pub key_tiles: usize,
+    pub value_tiles: usize,
+    /// How many loads stand in the scratchpad, so that the next one need not wait for the products of this one.
+    pub slots: usize,
+}
+
+impl CachedHeads {
+    pub fn of(s: &Sizes, positions: usize, heads: usize, slots: usize) -> CachedHeads {
+        let key_stride = heads * s.query_head() / s.rows;
+        let value_stride = positions.div_ceil(s.rows);
+        CachedHeads {
+            heads,
+            key_stride,
+            value_stride,
+            key_tiles: positions.div_ceil(s.cols) * key_stride,
+            value_tiles: (heads * s.value).div_ceil(s.cols) * value_stride,
+            slots,
+        }
+    }
+
+    /// Tiles of one load.
+    pub fn tiles(&self) -> usize {
+        self.key_tiles + self.value_tiles
+    }
+
+    pub fn all(&self) -> usize {
+        self.slots * self.tiles()
+    }
+
+    /// Tiles that stay for weights, of the linear layer with so many reduction steps: four blocks of one tile of outputs.
+    pub fn blocks(steps: usize) -> usize {
+        4 * steps
+    }
+
+    /// As many heads as fit; more loads than one at a time only where half of the scratchpad stays for weights.
+    pub fn choose(
+        s: &Sizes,
+        positions: usize,
+        runs: usize,
+        steps: usize,
+        depth: usize,
+    ) -> Option<CachedHeads> {
+        let shares = (0..).map(|halvings| s.kv_heads.div_ceil(1 << halvings));
+        let heads = shares.take_while(|heads| *heads > 1).chain([1]);
+        heads.into_iter().find_map(|heads| {
+            let loads = runs * s.kv_heads.div_ceil(heads);
+            (1..=loads.min(3)).rev().map(|slots| CachedHeads::of(s, positions, heads, slots)).find(|cached| {
+                let fits = cached.all() + CachedHeads::blocks(steps) <= depth;
+                fits && (cached.slots == 1 || cached.all() <= depth / 2)
+            })
+        })
+    }
 }
 
 /// What an `adjust` costs when commands come as slowly as they do while loads have the bus.
@@ -119,8 +184,8 @@ impl Emitter<'_> {
                 channels: head as u32,
                 stride_channel: 1,
                 parameter_address: self.plain as u32,
-                weight_address: (u.keys + (u.kv + kv) * head) as u32,
-                weight_stride_tile: at.key_stride as u32,
+                weight_address: (u.keys + (u.kv - u.first_kv + kv) * head) as u32,
+                weight_stride_tile: at.cached.key_stride as u32,
                 output_address: (u.scores + kv * s.shared * rows_y) as u32,
                 output_stride_x: at.score_rows as u32,
                 output_stride_y: rows_y as u32,
@@ -201,8 +266,10 @@ impl Emitter<'_> {
                 stride_channel: 1,
                 tiles: (s.value / s.cols) as u32,
                 parameter_address: self.plain as u32,
-                weight_address: (u.values + (u.kv + kv) * s.value / s.cols * at.value_stride) as u32,
-                weight_stride_tile: at.value_stride as u32,
+                weight_address: (u.values
+                    + (u.kv - u.first_kv + kv) * s.value / s.cols * at.cached.value_stride)
+                    as u32,
+                weight_stride_tile: at.cached.value_stride as u32,
                 output_address: (u.products + kv * s.shared * u.count * value_rows) as u32,
                 output_stride_x: value_rows as u32,
                 output_stride_y: (value_rows * u.count) as u32,

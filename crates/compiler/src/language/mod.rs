@@ -48,7 +48,7 @@ pub enum LanguageCompileError {
     Sequences { sequences: usize, most: usize },
     #[error("caches, embedding and weights need {needed} bytes of memory; addresses have 32 bits. Take a shorter context or fewer sequences")]
     Addresses { needed: u64 },
-    #[error("keys and values of {positions} positions need {caches} tiles of the weight scratchpad, beside {weights} for weights; '{config}' has {depth}. Take a shorter prompt and fewer tokens, or a configuration with weight_depth {wanted}")]
+    #[error("keys and values of {positions} positions need {caches} tiles of the weight scratchpad for each head, beside {weights} for weights; '{config}' has {depth}. Take a shorter prompt and fewer tokens, or a configuration with weight_depth {wanted}")]
     Context { positions: usize, caches: usize, weights: usize, depth: usize, wanted: usize, config: String },
     #[error("{tokens} positions at once need {needed} {unit} of the {memory}; '{config}' has {depth}. Take fewer at once")]
     Memory {

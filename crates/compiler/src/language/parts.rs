@@ -1,6 +1,6 @@
 //! What a pass is made of: embedding, attention, feed-forward layers and head, as commands.
 
-use super::attention::{Attend, Unit};
+use super::attention::{Attend, CachedHeads, Unit};
 use super::constants::{Stored, StoredLayer};
 use super::emitter::{position, Emitter, Halved, Rows, Target, ARGMAX_SCALARS, SCALARS, SUM_SCALARS};
 use super::trace::Standing;
@@ -45,7 +45,7 @@ pub(super) struct Places {
     pub embedding_vectors: usize,
     pub input: usize,
     /// Keys and values of each line, as they go to the cache.
-    pub cached: usize,
+    pub newest: usize,
     pub exponentials: usize,
     pub gated: usize,
     pub attend: Attend,
@@ -55,11 +55,8 @@ pub(super) struct Places {
     /// Keys and values of each, and vectors of its exponentials.
     pub kvs: usize,
     pub unit_vectors: usize,
-    /// Weight tiles of keys and values: the first, those of one sequence, how many sequences.
+    /// First weight tile of keys and values.
     pub keys: usize,
-    pub key_tiles: usize,
-    pub sequence_tiles: usize,
-    pub sequence_slots: usize,
 }
 
 impl Emitter<'_> {
@@ -235,7 +232,7 @@ impl Emitter<'_> {
         let key_bytes = s.kv_heads * s.query_head();
         let cached_row = s.cache_row() / s.rows;
         let key_norm = layer.key_norm.as_ref().zip(stored.key_norm);
-        self.heads(&stored.key, key_norm, p.head_norm_rows, s.kv_heads, (p.cached, cached_row), p)?;
+        self.heads(&stored.key, key_norm, p.head_norm_rows, s.kv_heads, (p.newest, cached_row), p)?;
         let tile_rows = stored.value.channels / s.lanes;
         let value_rows = s.kv_heads * s.value / s.lanes;
         let quantum = (s.rows / stored.value.channels).max(1);
@@ -256,14 +253,14 @@ impl Emitter<'_> {
                 groups: groups as u32,
                 length: (groups * s.lanes) as u32,
                 destination: row_destination::ACTIVATION,
-                destination_address: (p.cached + (key_bytes + first * s.lanes) / s.rows) as u32,
+                destination_address: (p.newest + (key_bytes + first * s.lanes) / s.rows) as u32,
                 destination_stride_x: cached_row as u32,
                 minimum: -128,
                 maximum: 127,
                 ..Row::default()
             });
         }
-        let cached = Standing::vectors(p.cached, self.lines, s.cache_row(), cached_row);
+        let cached = Standing::vectors(p.newest, self.lines, s.cache_row(), cached_row);
         self.trace("keys and values", cached);
         let mut line = 0;
         for run in &pass.runs {
@@ -274,7 +271,7 @@ impl Emitter<'_> {
                 rows: run.count as u32,
                 row_bytes: s.cache_row() as u32,
                 memory_stride: s.cache_row() as u32,
-                address: (p.cached + line * cached_row) as u32,
+                address: (p.newest + line * cached_row) as u32,
                 stride: cached_row as u32,
                 ..Store::default()
             };
@@ -293,41 +290,50 @@ impl Emitter<'_> {
         // Attention, a few lines of the heads that share keys and values at a time.
         let mut units = Vec::new();
         let mut line = 0;
+        let held = p.attend.cached;
+        let mut loads = 0;
         for (run, positions) in pass.runs.iter().enumerate() {
-            let keys = p.keys + run % p.sequence_slots * p.sequence_tiles;
-            for kv in (0..s.kv_heads).step_by(p.kvs) {
-                let kvs = p.kvs.min(s.kv_heads - kv);
-                for first in (0..positions.count).step_by(p.block) {
-                    let slot = units.len() % p.slots;
-                    let count = p.block.min(positions.count - first);
-                    let scores = self.scratch.first + slot * (self.scratch.room() / p.slots);
-                    units.push(Unit {
-                        run,
-                        kv,
-                        kvs,
-                        line: line + first,
-                        position: positions.start + first,
-                        count,
-                        scores,
-                        products: scores + kvs * s.shared * count * p.attend.score_rows,
-                        exponentials: p.exponentials + slot * p.unit_vectors,
-                        scalars: slot * (SUM_SCALARS - SCALARS) / p.slots,
-                        keys,
-                        values: keys + p.key_tiles,
-                    });
+            for first_kv in (0..s.kv_heads).step_by(held.heads) {
+                let keys = p.keys + loads % held.slots * held.tiles();
+                let last_kv = s.kv_heads.min(first_kv + held.heads);
+                for kv in (first_kv..last_kv).step_by(p.kvs) {
+                    let kvs = p.kvs.min(last_kv - kv);
+                    for first in (0..positions.count).step_by(p.block) {
+                        let slot = units.len() % p.slots;
+                        let count = p.block.min(positions.count - first);
+                        let scores = self.scratch.first + slot * (self.scratch.room() / p.slots);
+                        units.push(Unit {
+                            run,
+                            load: loads,
+                            kv,
+                            first_kv,
+                            kvs,
+                            line: line + first,
+                            position: positions.start + first,
+                            count,
+                            scores,
+                            products: scores + kvs * s.shared * count * p.attend.score_rows,
+                            exponentials: p.exponentials + slot * p.unit_vectors,
+                            scalars: slot * (SUM_SCALARS - SCALARS) / p.slots,
+                            keys,
+                            values: keys + held.key_tiles,
+                        });
+                    }
                 }
+                loads += 1;
             }
             line += positions.count;
         }
-        // Products are two units behind the keys that are loaded.
-        let in_turn = p.slots == 4 && (pass.runs.len() == 1 || p.sequence_slots == 3);
+        // Products are two units behind the keys that are loaded, and need theirs until then.
+        let stands = |(i, unit): (usize, &Unit)| unit.load - units[i.saturating_sub(2)].load < held.slots;
+        let in_turn = p.slots == 4 && units.iter().enumerate().all(stands);
         let mut loaded = None;
         let attend = p.attend;
         self.attend(&units, &attend, in_turn, |e, unit| {
-            if loaded != Some(unit.run) {
-                loaded = Some(unit.run);
+            if loaded != Some(unit.load) {
+                loaded = Some(unit.load);
                 let run = &pass.runs[unit.run];
-                e.load_cache(cache(run), run, unit, &attend);
+                e.load_cache(cache(run), run, unit, &attend.cached);
             }
         });
         self.scratch.restart();
@@ -341,20 +347,21 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Keys and values of all positions that a run knows, from its cache to the weight scratchpad.
-    fn load_cache(&mut self, cache: usize, run: &Run, unit: &Unit, attend: &Attend) {
+    /// Some heads of keys and values of all positions that a run knows, from its cache to the weight scratchpad.
+    fn load_cache(&mut self, cache: usize, run: &Run, unit: &Unit, held: &CachedHeads) {
         let s = self.sizes;
-        let key_bytes = s.kv_heads * s.query_head();
-        for (layout, at, bytes, address, stride) in [
-            (layout::COLUMN, 0, key_bytes, unit.keys, attend.key_stride),
-            (layout::ROW, key_bytes, s.kv_heads * s.value, unit.values, attend.value_stride),
+        let heads = held.heads.min(s.kv_heads - unit.first_kv);
+        let values = s.kv_heads * s.query_head();
+        for (layout, at, head, address, stride) in [
+            (layout::COLUMN, 0, s.query_head(), unit.keys, held.key_stride),
+            (layout::ROW, values, s.value, unit.values, held.value_stride),
         ] {
             let load = Load {
                 space: space::WEIGHT,
                 layout,
                 base_register: 1,
-                memory_offset: (cache + at) as u32,
-                row_bytes: bytes as u32,
+                memory_offset: (cache + at + unit.first_kv * head) as u32,
+                row_bytes: (heads * head) as u32,
                 memory_stride: s.cache_row() as u32,
                 address: address as u32,
                 stride: stride as u32,

@@ -1,6 +1,6 @@
 //! From passes to a program: sizes, constants, places on the chip and in memory, loops, and the order of commands.
 
-use super::attention::Attend;
+use super::attention::{Attend, CachedHeads};
 use super::constants::{by_halves, by_heads, straight, Constants, Sizes, Stored, StoredLayer};
 use super::emitter::{
     Emitter, Held, Space, Turns, ARGMAX_SCALARS, ID_SCALARS, LINES, ROUND_SCALAR, SCALARS, SUM_SCALARS,
@@ -126,39 +126,28 @@ pub(super) fn program(
     }
     let workspace = Workspace { cache_bytes, ids, round, next, next_row, logits, logits_row, sequences };
 
-    // Keys and values of some sequences have the end of the weight scratchpad, the ring the rest.
+    // Keys and values have the end of the weight scratchpad, the ring the rest.
     let positions = end;
     let score_rows = positions.next_multiple_of(config.rows.max(config.cols)) / s.lanes;
-    let key_stride = s.kv_heads * s.query_head() / s.rows;
-    let value_stride = positions.div_ceil(s.rows);
-    let key_tiles = positions.div_ceil(s.cols) * key_stride;
-    let value_tiles = (s.kv_heads * s.value).div_ceil(s.cols) * value_stride;
-    let sequence_tiles = key_tiles + value_tiles;
     let largest_steps = stored.iter().flat_map(StoredLayer::linears).map(|l| l.steps).max().unwrap_or(1);
     let most_runs = passes.iter().map(|p| p.runs.len()).max().unwrap_or(1);
-    let fits = |slots: &usize| {
-        *slots == 1
-            || slots * sequence_tiles <= config.weight_depth / 2
-                && slots * sequence_tiles + 4 * largest_steps <= config.weight_depth
-    };
-    let sequence_slots = (1..=most_runs.min(3)).rev().find(fits).unwrap_or(1);
-    // Four blocks of one tile of weights beside the keys and values of one sequence.
-    let needed = 4 * largest_steps + sequence_slots * sequence_tiles;
-    if needed > config.weight_depth {
+    let cached = CachedHeads::choose(&s, positions, most_runs, largest_steps, config.weight_depth);
+    let Some(cached) = cached else {
+        let caches = CachedHeads::of(&s, positions, 1, 1).tiles();
+        let weights = CachedHeads::blocks(largest_steps);
         return Err(LanguageCompileError::Context {
             positions,
-            caches: sequence_tiles,
-            weights: 4 * largest_steps,
+            caches,
+            weights,
             depth: config.weight_depth,
-            wanted: needed.next_power_of_two(),
+            wanted: (weights + caches).next_power_of_two(),
             config: config.name.clone(),
         });
-    }
+    };
     if 2 * plain_groups > config.parameter_depth {
         return Err(short("parameter memory", "groups", 2 * plain_groups, config.parameter_depth));
     }
-    let ring =
-        (config.weight_depth - sequence_slots * sequence_tiles) / config.scale_tiles() * config.scale_tiles();
+    let ring = (config.weight_depth - cached.all()) / config.scale_tiles() * config.scale_tiles();
 
     let mut acc = Space { next: 0, most: 0 };
     let mut act = Space { next: 0, most: 0 };
@@ -177,7 +166,7 @@ pub(super) fn program(
         return Err(short("accumulator memory", "rows", acc.next + each, config.accumulator_depth));
     };
     let longest = passes.iter().flat_map(|p| &p.runs).map(|r| r.count).max().unwrap_or(1);
-    let kvs = room(slots).min(s.kv_heads);
+    let kvs = room(slots).min(cached.heads);
     let block = (room(slots) / kvs).min(longest);
     let unit_vectors = kvs * s.shared * block * score_rows * s.lanes / s.rows;
 
@@ -186,7 +175,7 @@ pub(super) fn program(
     let embedding_vectors = act.take(lines * 2 * s.hidden / s.rows);
     let input = act.take(lines * s.hidden / s.rows);
     let queries = act.take(lines * query_vectors);
-    let cached = act.take(lines * s.cache_row() / s.rows);
+    let newest = act.take(lines * s.cache_row() / s.rows);
     let attention = act.take(lines * attention_vectors);
     let exponentials = act.take(slots * unit_vectors);
     let gated = act.take(lines * s.wide / s.rows);
@@ -196,8 +185,7 @@ pub(super) fn program(
     if act.most > config.activation_depth {
         return Err(short("activation scratchpad", "vectors", act.most, config.activation_depth));
     }
-    let attend =
-        Attend { score_rows, queries, query_vectors, attention, attention_vectors, key_stride, value_stride };
+    let attend = Attend { score_rows, queries, query_vectors, attention, attention_vectors, cached };
     let places = Places {
         residual,
         norm_rows,
@@ -205,7 +193,7 @@ pub(super) fn program(
         table_rows,
         embedding_vectors,
         input,
-        cached,
+        newest,
         exponentials,
         gated,
         attend,
@@ -214,9 +202,6 @@ pub(super) fn program(
         kvs,
         unit_vectors,
         keys: ring,
-        key_tiles,
-        sequence_tiles,
-        sequence_slots,
     };
 
     let plain = config.parameter_depth - plain_groups;
