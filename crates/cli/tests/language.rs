@@ -5,10 +5,25 @@ mod support;
 use frugal_graph::npy::{self, Elements};
 use frugal_language::Tokenizer;
 use serde_json::Value;
+use std::sync::OnceLock;
 use support::{assert_says, checkout, Sandbox};
 
 fn model() -> String {
     checkout("models/tiny-qwen3").display().to_string()
+}
+
+/// The model as one file, quantised once for all tests: that takes longer than most of what they do with it.
+fn quantised(precision: &str) -> String {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        for precision in ["w8a8", "w4a8"] {
+            let file = folder.path().join(precision).display().to_string();
+            Sandbox::new().succeed(&["quantise", &model(), "--precision", precision, "--out", &file]);
+        }
+        folder
+    });
+    folder.path().join(precision).display().to_string()
 }
 
 fn ids(value: &Value, sequence: usize) -> Vec<u32> {
@@ -19,11 +34,10 @@ fn ids(value: &Value, sequence: usize) -> Vec<u32> {
 #[test]
 fn sequences_of_a_batch_are_those_of_single_runs() {
     let sandbox = Sandbox::new();
-    let model = model();
     let prompts = ["KING:", "First Citizen: we", "O"];
-    let run = |prompts: &[&str], more: &[&str]| {
+    let run = |model: &str, prompts: &[&str], more: &[&str]| {
         let prompts = prompts.iter().flat_map(|p| ["--prompt", p]);
-        let all: Vec<&str> = ["generate", &model, "--device", "golden", "--tokens", "9", "--json"]
+        let all: Vec<&str> = ["generate", model, "--device", "golden", "--tokens", "9", "--json"]
             .into_iter()
             .chain(prompts)
             .chain(more.iter().copied())
@@ -31,10 +45,11 @@ fn sequences_of_a_batch_are_those_of_single_runs() {
         sandbox.succeed_with_json(&all)
     };
     for precision in ["w8a8", "w4a8"] {
-        let batch = run(&prompts, &["--batch", "4", "--precision", precision]);
+        let model = quantised(precision);
+        let batch = run(&model, &prompts, &["--batch", "4"]);
         assert_eq!(batch["sequences"].as_array().map(Vec::len), Some(4));
         for (number, prompt) in prompts.iter().enumerate() {
-            let single = run(&[prompt], &["--precision", precision]);
+            let single = run(&model, &[prompt], &[]);
             assert_eq!(ids(&single, 0).len(), 9);
             assert_eq!(ids(&batch, number), ids(&single, 0), "{prompt} {precision}");
         }
@@ -46,7 +61,7 @@ fn sequences_of_a_batch_are_those_of_single_runs() {
 #[test]
 fn the_hardware_streams_the_text_of_the_functional_simulator() {
     let sandbox = Sandbox::new();
-    let model = model();
+    let model = quantised("w8a8");
     let common = ["generate", &model, "--prompt", "KING:", "--tokens", "6"];
     let golden = sandbox.succeed_with_json(&[&common[..], &["--device", "golden", "--json"]].concat());
     assert!(golden["decode"].is_null());
@@ -71,7 +86,7 @@ fn the_hardware_streams_the_text_of_the_functional_simulator() {
 #[test]
 fn drawn_tokens_are_the_seeds() {
     let sandbox = Sandbox::new();
-    let model = model();
+    let model = quantised("w8a8");
     let run = |more: &[&str]| {
         let common = ["generate", &model, "--prompt", "KING:", "--prompt", "O Rome", "--json"];
         sandbox.succeed_with_json(&[&common[..], more].concat())
@@ -100,8 +115,17 @@ fn drawn_tokens_are_the_seeds() {
 fn generation_stops_at_the_end_of_the_context() {
     let sandbox = Sandbox::new();
     let prompt = "KING: ".repeat(80);
-    let arguments =
-        ["generate", &model(), "--prompt", &prompt, "--tokens", "500", "--device", "golden", "--json"];
+    let arguments = [
+        "generate",
+        &quantised("w8a8"),
+        "--prompt",
+        &prompt,
+        "--tokens",
+        "500",
+        "--device",
+        "golden",
+        "--json",
+    ];
     let done = sandbox.run(&arguments);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert_says(&done.stderr, &["stops after", "context of 256"]);
@@ -113,16 +137,20 @@ fn generation_stops_at_the_end_of_the_context() {
 #[test]
 fn bad_prompts_models_and_options_are_named() {
     let sandbox = Sandbox::new();
-    let model = model();
+    let (model, small_model, four_bit) = (model(), quantised("w8a8"), quantised("w4a8"));
     let fail = |code: i32, arguments: &[&str], says: &[&str]| {
         let all = [&["generate"], arguments, &["--device", "golden"]].concat();
         assert_says(&sandbox.fail(code, &all), says);
     };
-    fail(1, &[&model, "--prompt", ""], &["prompt 0 is empty"]);
+    fail(1, &[&small_model, "--prompt", ""], &["prompt 0 is empty"]);
     fail(2, &["--synthetic", "qwen9"], &["--synthetic qwen9", "qwen3-0.6b and qwen2.5-0.5b"]);
     fail(2, &[&model, "--prompt", "O", "--synthetic", "qwen3-0.6b"], &["cannot be used with"]);
     let long = "crown ".repeat(400);
-    fail(1, &[&model, "--prompt", "O", "--prompt", &long], &["prompt 1 has", "the model's context has 256"]);
+    fail(
+        1,
+        &[&small_model, "--prompt", "O", "--prompt", &long],
+        &["prompt 1 has", "the model's context has 256"],
+    );
     fail(1, &["nowhere", "--prompt", "O"], &["nowhere", "config.json"]);
     fail(2, &[&model, "--prompt", "O", "--prompt", "A", "--batch", "1"], &["fewer than the 2 prompts"]);
     fail(2, &[&model, "--prompt", "O", "--batch", "2", "--stream"], &["--stream shows one sequence"]);
@@ -136,7 +164,7 @@ fn bad_prompts_models_and_options_are_named() {
     let mut config = serde_json::to_value(frugal_isa::Config::preset("nano").unwrap()).unwrap();
     config["weight_depth"] = 64.into();
     sandbox.write("small.json", config.to_string());
-    let small = [&model, "--prompt", "O", "--config", "small.json"].map(|s| s as &str);
+    let small = [&small_model, "--prompt", "O", "--config", "small.json"].map(|s| s as &str);
     fail(
         1,
         &small,
@@ -145,13 +173,12 @@ fn bad_prompts_models_and_options_are_named() {
     config["weight_depth"] = 512.into();
     config["four_bit"] = false.into();
     sandbox.write("plain.json", config.to_string());
-    let plain = [&model, "--prompt", "O", "--config", "plain.json", "--precision", "w4a8"].map(|s| s as &str);
+    let plain = [&four_bit, "--prompt", "O", "--config", "plain.json"].map(|s| s as &str);
     fail(1, &plain, &["4-bit"]);
 }
 
-fn logits(sandbox: &Sandbox, ids: &str, more: &[&str]) -> Vec<f32> {
-    let model = model();
-    sandbox.succeed(&[&["logits", &model, "--ids", ids, "--output", "l.npy"], more].concat());
+fn logits(sandbox: &Sandbox, model: &str, ids: &str, more: &[&str]) -> Vec<f32> {
+    sandbox.succeed(&[&["logits", model, "--ids", ids, "--output", "l.npy"], more].concat());
     let array = npy::read(&sandbox.read("l.npy")).unwrap();
     assert_eq!(array.shape.last(), Some(&512));
     match array.data {
@@ -167,18 +194,18 @@ fn logits_are_the_same_bits_everywhere_and_near_the_stored_ones() {
     let all = folder.join("golden_prompt256_ids.npy").display().to_string();
     let stored = npy::read(&std::fs::read(folder.join("golden_prompt256_logits_hf.npy")).unwrap()).unwrap();
     let Elements::F32(stored) = stored.data else { panic!("float32") };
-    let float = logits(&sandbox, &all, &["--float"]);
+    let float = logits(&sandbox, &model(), &all, &["--float"]);
     let worst = float.iter().zip(&stored).map(|(f, s)| (f - s).abs()).fold(0.0, f32::max);
     assert!(worst < 1e-4, "{worst}");
     let first: Vec<i32> =
         npy::read_ids(&std::fs::read(&all).unwrap()).unwrap()[..40].iter().map(|id| *id as i32).collect();
     let some = sandbox.write_array("some.npy", &[40], Elements::I32(first));
     for precision in ["w8a8", "w4a8"] {
-        let wanted = logits(&sandbox, &some, &["--precision", precision]);
+        let wanted = logits(&sandbox, &quantised(precision), &some, &[]);
         assert_eq!(wanted.len(), 40 * 512);
         for device in ["golden", "verilator"] {
             assert!(
-                logits(&sandbox, &some, &["--precision", precision, "--device", device]) == wanted,
+                logits(&sandbox, &quantised(precision), &some, &["--device", device]) == wanted,
                 "{device}"
             );
         }
