@@ -17,6 +17,7 @@
 
 use crate::emit::describe;
 use crate::lanes::{DelayBit, SplitBytes};
+use crate::leaves::ecp5::{self, Registers};
 use crate::leaves::{inputs, outputs, Accumulate, DelayLine, PairSum, SignExtend16to32};
 use crate::packed_column::{ActivationSum, PackedColumn};
 use rust_hdl_core::prelude::*;
@@ -47,16 +48,22 @@ impl Logic for PipelinedMultiplier {
         self.product.connect();
     }
     fn hdl(&self) -> Verilog {
-        Verilog::Custom(
-            "reg signed [7:0] activation_operand;\n\
+        let portable = "reg signed [7:0] activation_operand;\n\
              reg signed [7:0] weight_operand;\n\
              always @(posedge clock) begin\n\
              \x20   activation_operand <= activation;\n\
              \x20   weight_operand <= weight;\n\
              \x20   product <= activation_operand * weight_operand;\n\
-             end"
-            .into(),
-        )
+             end";
+        let instance = ecp5::multiplier("multiplier", "a", "b", "wide_product", Registers::InputsAndOutput);
+        let ecp5 = format!(
+            "wire [17:0] a = {{{{10{{activation[7]}}}}, activation}};\n\
+             wire [17:0] b = {{{{10{{weight[7]}}}}, weight}};\n\
+             wire [35:0] wide_product;\n\
+             {instance}\n\
+             always @(*) product = wide_product[15:0];"
+        );
+        Verilog::Custom(ecp5::choose(&ecp5, portable))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe(

@@ -1,8 +1,8 @@
 //! Matrix engine: issues one step of a matrix command each cycle.
 //!
 //! ```text
-//! cycle  t      step issued: activation address to the scratchpad
-//!        t+1    activation data, padding; weight address (one cycle later, so that both meet at the multipliers)
+//! cycle  t      step issued: activation address and weight address to the scratchpads
+//!        t+1    activation data, padding; the weight scratchpad has a register of its own behind the memory
 //!        t+2    activation register and weight data at the multipliers' input
 //!        ...    MAC array
 //!        t+2+MacArray::latency        total valid -> output stage
@@ -478,8 +478,8 @@ impl Logic for MatrixEngine {
         self.activation_address.next = self.nest.address.val();
         self.weight_address_1.d.next = self.weight.q.val();
         self.step_1.d.next = self.issue.val();
-        self.weight_enable.next = self.step_1.q.val();
-        self.weight_address.next = self.weight_address_1.q.val();
+        self.weight_enable.next = self.issue.val();
+        self.weight_address.next = self.weight.q.val();
         self.four_bit_1.d.next = self.four_bit.val();
         self.four_bit_2.d.next = self.four_bit_1.q.val();
         self.scale_delay.clock.next = self.clock.val();

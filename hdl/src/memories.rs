@@ -1,6 +1,6 @@
 //! The memories with one read port and one write port: weights, parameters, group scales and accumulators.
 //!
-//! Read data appear one cycle after the request. Addresses wrap at the depth.
+//! Read data appear one cycle after the request; weights, which are read early enough, two. Addresses wrap at the depth.
 
 use crate::emit::describe;
 use crate::leaves::{inputs, outputs, SimpleRam};
@@ -47,8 +47,10 @@ impl LoadedMemory {
 
     /// `depth` tiles of `cols` columns of `rows` bytes; word `column * rows / 4 + w`.
     pub fn weights(depth: usize, rows: usize, cols: usize) -> Self {
-        let comment = "One tile an address: cols columns of rows bytes, column by column.";
-        Self::new(depth, rows * cols / 4, "weight_scratchpad", comment)
+        let comment = "One tile an address: cols columns of rows bytes, column by column; data come two cycles after the request.";
+        let mut memory = Self::new(depth, rows * cols / 4, "weight_scratchpad", comment);
+        memory.ram = memory.ram.with_output_register();
+        memory
     }
 
     /// `depth` rows of `words` words of group scales, a byte each.

@@ -20,6 +20,7 @@
 
 use crate::emit::describe;
 use crate::lanes::SplitBytes;
+use crate::leaves::ecp5::{self, Registers};
 use crate::leaves::{inputs, outputs, sign_extend, Accumulate, DelayLine, PairSum};
 use rust_hdl_core::prelude::*;
 use std::collections::VecDeque;
@@ -89,18 +90,26 @@ impl Logic for PackedMultiplier {
         } else {
             "assign high = {{19{product[23]}}, product[23:11]};"
         };
-        Verilog::Custom(format!(
-            "reg signed [7:0] activation_operand;\n\
+        let portable = "reg signed [7:0] activation_operand;\n\
              reg [7:0] weight_operand;\n\
              reg signed [23:0] product;\n\
-             wire signed [16:0] packed_weights = {{weight_operand[7], weight_operand[7:4], 8'd0, weight_operand[3:0]}};\n\
+             wire signed [16:0] packed_weights = {weight_operand[7], weight_operand[7:4], 8'd0, weight_operand[3:0]};\n\
              always @(posedge clock) begin\n\
              \x20   activation_operand <= activation;\n\
-             \x20   weight_operand <= {{weight[7:4], weight[3] ^ four_bit, weight[2:0]}};\n\
+             \x20   weight_operand <= {weight[7:4], weight[3] ^ four_bit, weight[2:0]};\n\
              \x20   product <= activation_operand * packed_weights;\n\
-             end\n\
-             assign low = {{{{20{{product[11]}}}}, product[11:0]}};\n\
-             {high}"
+             end";
+        let instance =
+            ecp5::multiplier("multiplier", "factor", "packed_weights", "product", Registers::InputsAndOutput);
+        let ecp5 = format!(
+            "wire [17:0] factor = {{{{10{{activation[7]}}}}, activation}};\n\
+             wire [17:0] packed_weights = {{{{2{{weight[7]}}}}, weight[7:4], 8'd0, weight[3] ^ four_bit, weight[2:0]}};\n\
+             wire [35:0] product;\n\
+             {instance}"
+        );
+        Verilog::Custom(format!(
+            "{}\nassign low = {{{{20{{product[11]}}}}, product[11:0]}};\n{high}",
+            ecp5::choose(&ecp5, portable)
         ))
     }
     fn timing(&self) -> Vec<TimingInfo> {
@@ -261,6 +270,8 @@ pub struct PackedSums {
 
 impl PackedSums {
     pub const LATENCY_CYCLES: usize = 2;
+    /// On ECP5, columns of more rows multiply by their scales in LUTs: the multipliers are all needed for the rows.
+    const MOST_ROWS_WITH_MULTIPLIERS: usize = 8;
 
     /// Of columns of `rows` multipliers.
     pub fn new(rows: usize) -> Self {
@@ -310,6 +321,43 @@ impl Logic for PackedSums {
     }
     fn hdl(&self) -> Verilog {
         let bits = PackedMultiplier::LOW_BITS + self._rows.ilog2() as usize;
+        let (factors, products);
+        if self._rows > PackedSums::MOST_ROWS_WITH_MULTIPLIERS {
+            factors = String::new();
+            products = ["low", "high"].map(|half| {
+                let product = ecp5::product_in_logic(half, bits, &format!("{half}_factor"), 9);
+                format!("always @(posedge clock) {half}_product <= {product};\n")
+            });
+        } else {
+            factors = ["low", "high"]
+                .map(|half| {
+                    format!(
+                        "wire [17:0] {half}_operand = {{{{{}{{{half}[{}]}}}}, {half}}};\n\
+                         wire [17:0] {half}_scale_operand = {{9'd0, {half}_factor}};\n",
+                        18 - bits,
+                        bits - 1,
+                    )
+                })
+                .concat();
+            products = ["low", "high"].map(|half| {
+                let instance = ecp5::multiplier(
+                    &format!("{half}_multiplier"),
+                    &format!("{half}_operand"),
+                    &format!("{half}_scale_operand"),
+                    &format!("{half}_wide"),
+                    Registers::Output,
+                );
+                format!(
+                    "wire [35:0] {half}_wide;\n{instance}\nalways @(*) {half}_product = {half}_wide[{}:0];\n",
+                    bits + 8
+                )
+            });
+        }
+        let ecp5 = format!("{factors}{}", products.concat());
+        let portable = "always @(posedge clock) begin\n\
+             \x20   low_product <= low * low_factor;\n\
+             \x20   high_product <= high * high_factor;\n\
+             end";
         Verilog::Custom(format!(
             "reg signed [{top}:0] low;\n\
              reg signed [{top}:0] high;\n\
@@ -328,14 +376,14 @@ impl Logic for PackedSums {
              \x20   high_factor <= {{1'b0, high_scale}};\n\
              \x20   scaled <= four_bit;\n\
              \x20   plain <= {{{{4{{low[{top}]}}}}, low}} + {{high, 4'd0}};\n\
-             \x20   low_product <= low * low_factor;\n\
-             \x20   high_product <= high * high_factor;\n\
              \x20   chosen <= scaled;\n\
              end\n\
+             {products}\n\
              wire [31:0] low_extended = {{{{{product_extension}{{low_product[{product_top}]}}}}, low_product}};\n\
              wire [31:0] plain_extended = {{{{{sum_extension}{{plain[{sum_top}]}}}}, plain}};\n\
              assign low_sum = chosen ? low_extended : plain_extended;\n\
              assign high_sum = {{{{{product_extension}{{high_product[{product_top}]}}}}, high_product}};",
+            products = ecp5::choose(&ecp5, portable),
             top = bits - 1,
             sum_top = bits + 3,
             product_top = bits + 8,

@@ -1169,7 +1169,8 @@ fn activation_scratchpad() -> Result<(), CompareError> {
 fn loaded_memory() -> Result<(), CompareError> {
     const WORDS: usize = 8;
     let mut memory = Rows::new(8, WORDS);
-    let mut expected = vec![0; WORDS];
+    // What was read last, and what is behind the register.
+    let (mut row, mut expected) = (vec![0; WORDS], vec![0; WORDS]);
     compare_native_and_verilated(
         || LoadedMemory::weights(8, 8, 4),
         |block, random, cycle| {
@@ -1184,8 +1185,9 @@ fn loaded_memory() -> Result<(), CompareError> {
             block.write_address.next = write.into();
             drive_words(&mut block.write_enable, enable.clone());
             drive_words(&mut block.write_data, data.iter().map(|word| u64::from(*word)));
+            expected.clone_from(&row);
             if reads {
-                expected.clone_from(memory.row(read));
+                row.clone_from(memory.row(read));
             }
             if writes {
                 memory.write(write, &enable, &data);

@@ -684,8 +684,7 @@ fn matrix_engine() -> Result<(), CompareError> {
         let mut earliest_step = 0;
         let (mut last_issued, mut issued) = (None, Vec::new());
         let mut totals: VecDeque<(u64, Vec<i32>, bool)> = VecDeque::new();
-        let mut weight_expected = None;
-        let (mut activation_asked, mut weight_asked) = (None, None);
+        let (mut activation_asked, mut weight_asked, mut weight_read) = (None, None, None);
         let mut finish_cycles: VecDeque<u64> = VecDeque::new();
         let mut in_flight = 0;
         let mut finished_commands = 0;
@@ -702,7 +701,9 @@ fn matrix_engine() -> Result<(), CompareError> {
                     earliest_step = cycle + 1;
                 }
                 answer(&mut block.activation_data, "activation", &mut activation_asked, random);
-                answer(&mut block.weight_data, "weight", &mut weight_asked, random);
+                // Weights come two cycles after the request.
+                answer(&mut block.weight_data, "weight", &mut weight_read, random);
+                weight_read = weight_asked.take();
                 answer(&mut block.scale_data, "scale", &mut scale_asked, random);
                 let finishes = finish_cycles.front().is_some_and(|at| *at <= cycle);
                 if finishes {
@@ -723,9 +724,8 @@ fn matrix_engine() -> Result<(), CompareError> {
                 assert_eq!(asks, step.and_then(|step| step.activation), "{context}");
                 activation_asked = asks;
                 let asks = block.weight_enable.val().then(|| block.weight_address.val().to_u64());
-                assert_eq!(asks, weight_expected, "{context}");
+                assert_eq!(asks, step.map(|step| step.weight), "{context}");
                 weight_asked = asks;
-                weight_expected = step.map(|step| step.weight);
                 // Scales are read when the array wants them.
                 let asks = block.scale_enable.val().then(|| block.scale_address.val().to_u64());
                 let due = scales_expected.front().is_some_and(|(due, _)| *due == cycle);

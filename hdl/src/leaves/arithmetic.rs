@@ -1,4 +1,5 @@
 //! Signed arithmetic of the MAC array: products, adder-tree nodes, running totals, sign extension.
+use super::ecp5;
 use super::prelude::*;
 use super::sign_extend;
 
@@ -28,16 +29,19 @@ impl Logic for SignedProduct {
         self.product.connect();
     }
     fn hdl(&self) -> Verilog {
-        Verilog::Custom(
-            "reg signed [15:0] a_operand;\n\
-             reg signed [15:0] b_operand;\n\
-             always @(posedge clock) begin\n\
-             \x20   a_operand <= a;\n\
-             \x20   b_operand <= b;\n\
-             \x20   product <= a_operand * b_operand;\n\
-             end"
-            .into(),
-        )
+        let product = |expression: &str| {
+            format!(
+                "reg signed [15:0] a_operand;\n\
+                 reg signed [15:0] b_operand;\n\
+                 always @(posedge clock) begin\n\
+                 \x20   a_operand <= a;\n\
+                 \x20   b_operand <= b;\n\
+                 \x20   product <= {expression};\n\
+                 end"
+            )
+        };
+        let in_logic = ecp5::product_in_logic("a_operand", 16, "b_operand", 16);
+        Verilog::Custom(ecp5::choose(&product(&in_logic), &product("a_operand * b_operand")))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe("signed_product", "Signed 16 x 16 bit product; registers at the inputs and at the output.")
@@ -135,11 +139,11 @@ impl Logic for Accumulate {
         self.total.connect();
     }
     fn hdl(&self) -> Verilog {
-        Verilog::Custom(
+        Verilog::Custom(ecp5::choose(
+            &ecp5::accumulator(),
             "wire [31:0] previous = first ? 32'd0 : total;\n\
-             always @(posedge clock) if (enable) total <= previous + addend;"
-                .into(),
-        )
+             always @(posedge clock) if (enable) total <= previous + addend;",
+        ))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe("accumulate", "A running 32 bit total: `first` starts a new one, `enable` takes the addend.")

@@ -24,6 +24,7 @@
 mod arithmetic;
 mod delay_line;
 mod delay_rows;
+pub mod ecp5;
 mod fifo;
 mod pack;
 mod patch;

@@ -6,6 +6,7 @@
 //! ```
 //! All inputs belong to one value and arrive together; each is delayed inside to the stage that needs it. There is no
 //! stall: a value entering in one cycle leaves [`Requantise::LATENCY_CYCLES`] later.
+use super::ecp5::{self, Registers};
 use super::prelude::*;
 use super::DelayLine;
 
@@ -83,8 +84,7 @@ impl Logic for WideMultiply {
         self.product.connect();
     }
     fn hdl(&self) -> Verilog {
-        Verilog::Custom(
-            "wire signed [16:0] value_high = {value[31], value[31:16]};\n\
+        let portable = "wire signed [16:0] value_high = {value[31], value[31:16]};\n\
              wire signed [16:0] value_low = {1'b0, value[15:0]};\n\
              wire signed [16:0] multiplier_high = {1'b0, multiplier[31:16]};\n\
              wire signed [16:0] multiplier_low = {1'b0, multiplier[15:0]};\n\
@@ -99,9 +99,32 @@ impl Logic for WideMultiply {
              \x20   outer <= {high_high[31:0], low_low[31:0]};\n\
              \x20   middle <= high_low + low_high;\n\
              \x20   product <= outer + {{13{middle[34]}}, middle, 16'd0};\n\
-             end"
-            .into(),
-        )
+             end";
+        // Three multipliers instead of four: the middle products are (high + low)(high + low) less the outer ones.
+        let instance = |name: &str, a: &str, b: &str| ecp5::multiplier(name, a, b, &format!("{name}_product"), Registers::Output);
+        let ecp5 = format!(
+            "wire [17:0] value_high = {{{{2{{value[31]}}}}, value[31:16]}};\n\
+             wire [17:0] value_low = {{2'd0, value[15:0]}};\n\
+             wire [17:0] value_both = value_high + value_low;\n\
+             wire [17:0] multiplier_high = {{2'd0, multiplier[31:16]}};\n\
+             wire [17:0] multiplier_low = {{2'd0, multiplier[15:0]}};\n\
+             wire [17:0] multiplier_both = multiplier_high + multiplier_low;\n\
+             wire [35:0] high_product, low_product, both_product;\n\
+             {}\n\
+             {}\n\
+             {}\n\
+             reg [63:0] outer;\n\
+             reg [34:0] middle;\n\
+             always @(posedge clock) begin\n\
+             \x20   outer <= {{high_product[31:0], low_product[31:0]}};\n\
+             \x20   middle <= both_product[34:0] - high_product[34:0] - low_product[34:0];\n\
+             \x20   product <= outer + {{{{13{{middle[34]}}}}, middle, 16'd0}};\n\
+             end",
+            instance("high", "value_high", "multiplier_high"),
+            instance("low", "value_low", "multiplier_low"),
+            instance("both", "value_both", "multiplier_both"),
+        );
+        Verilog::Custom(ecp5::choose(&ecp5, portable))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe(

@@ -27,7 +27,9 @@ pub struct SimpleRam {
     _depth: usize,
     _words: usize,
     _collisions_allowed: bool,
+    _has_output_register: bool,
     _contents: Vec<u32>,
+    _row: Vec<u32>,
 }
 
 impl SimpleRam {
@@ -50,13 +52,21 @@ impl SimpleRam {
             _depth: depth,
             _words: words,
             _collisions_allowed: false,
+            _has_output_register: false,
             _contents: vec![0; depth * words],
+            _row: vec![0; words],
         }
     }
 
     /// The same RAM, without the simulation's report when a row is read while it is written.
     pub fn allowing_collisions(mut self) -> Self {
         self._collisions_allowed = true;
+        self
+    }
+
+    /// The same RAM with one more register behind the row, so that nothing waits for the memory itself: data come a cycle later.
+    pub fn with_output_register(mut self) -> Self {
+        self._has_output_register = true;
         self
     }
 }
@@ -67,12 +77,17 @@ impl Logic for SimpleRam {
             return;
         }
         let words = self._words;
+        if self._has_output_register {
+            self.read_data.iter_mut().zip(&self._row).for_each(|(port, word)| port.next = u64::from(*word).into());
+        }
         if self.read_enable.val() {
             let row = self.read_address.val().index();
-            for (word, port) in self.read_data.iter_mut().enumerate() {
-                let value = self._contents.get(row * words + word).copied().unwrap_or(0);
-                port.next = u64::from(value).into();
+            for (word, value) in self._row.iter_mut().enumerate() {
+                *value = self._contents.get(row * words + word).copied().unwrap_or(0);
             }
+        }
+        if !self._has_output_register {
+            self.read_data.iter_mut().zip(&self._row).for_each(|(port, word)| port.next = u64::from(*word).into());
         }
         let row = self.write_address.val().index();
         if row >= self._depth || !self.write_valid.val() {
@@ -99,9 +114,11 @@ impl Logic for SimpleRam {
         describe(
             &format!("simple_ram_{}_by_{}", self._depth, self._words),
             &format!(
-                "{} rows of {} words: one write port with byte enables, one synchronous read port.\n\
+                "{} rows of {} words: one write port with byte enables, one synchronous read port{}.\n\
                  A row must not be read in the cycle in which it is written.",
-                self._depth, self._words
+                self._depth,
+                self._words,
+                if self._has_output_register { " with a register behind it" } else { "" }
             ),
         )
     }
@@ -119,7 +136,7 @@ impl SimpleRam {
              reg [{top}:0] read_row;\n\
              wire [{address_top}:0] read_index = read_address[{address_top}:0];\n\
              wire [{address_top}:0] write_index = write_address[{address_top}:0];\n\
-             assign {{{read_data}}} = read_row;\n\
+             {output}\n\
              integer row;\n\
              initial for (row = 0; row < {depth}; row = row + 1) rows[row] = 0;\n\
              /* verilator lint_off BLKSEQ */\n\
@@ -129,7 +146,13 @@ impl SimpleRam {
             top = 32 * words - 1,
             last = depth - 1,
             address_top = address_bits - 1,
-            read_data = read_data.join(", "),
+            output = match (read_data.join(", "), self._has_output_register) {
+                (data, false) => format!("assign {{{data}}} = read_row;"),
+                (data, true) => format!(
+                    "reg [{top}:0] output_row;\nalways @(posedge clock) output_row <= read_row;\nassign {{{data}}} = output_row;",
+                    top = 32 * words - 1
+                ),
+            },
         );
         for word in 0..words {
             for byte in 0..4 {

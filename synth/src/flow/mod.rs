@@ -1,0 +1,2 @@
+//! From Verilog to timing figures.
+pub mod block;
