@@ -3,6 +3,8 @@
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use frugal_graph::zoo;
+use frugal_synth::flow::block::Block;
+use frugal_synth::flow::device::Device;
 use std::path::PathBuf;
 
 /// Frugal: an int8 neural-network accelerator written in Rust, simulated cycle by cycle.
@@ -39,6 +41,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     Verilog(Verilog),
+    Synth(Synth),
     Run(Run),
     Generate(Generate),
     Quantise(Quantise),
@@ -98,6 +101,49 @@ pub struct Verilog {
     /// Folder for accelerator.v; made if it is not there
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+/// Synthesise, place and route: resources and speed on a chip
+///
+/// Yosys and nextpnr come from `scripts/setup synth`. A block is placed out of context: what counts is the time between its own registers.
+/// Exit code 1 if the clock is slower than wanted. Each step's log, the Verilog and nextpnr's report are left in the folder.
+#[derive(Args)]
+#[command(
+    group = clap::ArgGroup::new("what").required(true),
+    after_help = "Example: frugal synth --block mac-array --config nano --out build/synth"
+)]
+pub struct Synth {
+    /// A whole board
+    #[arg(long, value_name = "NAME", group = "what")]
+    pub board: Option<String>,
+    /// A part of the accelerator, or all of it without a board
+    #[arg(long, value_name = "NAME", group = "what", value_parser = block_names())]
+    pub block: Option<String>,
+    /// The chip
+    #[arg(long, value_name = "NAME", default_value = "ecp5-85f", value_parser = device_names())]
+    pub device: String,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    /// The clock to reach
+    #[arg(long, value_name = "F", default_value = "75", value_parser = parse_megahertz)]
+    pub target_mhz: f64,
+    /// What placement begins with
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub seed: u32,
+    /// Folder for everything that comes out; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn block_names() -> PossibleValuesParser {
+    Block::ALL.map(Block::name).into()
+}
+
+fn device_names() -> PossibleValuesParser {
+    Device::ALL.map(|device| device.name).into()
 }
 
 /// Run a model and say what it cost

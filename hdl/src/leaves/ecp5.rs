@@ -53,7 +53,10 @@ pub(crate) fn product_in_logic(a: &str, a_bits: usize, b: &str, b_bits: usize) -
             };
             let zeros = if bit == 0 { String::new() } else { format!(", {bit}'d0") };
             let extension = width - a_bits - bit;
-            format!("{sign}({{{width}{{{b}[{bit}]}}}} & {{{{{extension}{{{a}[{}]}}}}, {a}{zeros}}})", a_bits - 1)
+            format!(
+                "{sign}({{{width}{{{b}[{bit}]}}}} & {{{{{extension}{{{a}[{}]}}}}, {a}{zeros}}})",
+                a_bits - 1
+            )
         })
         .collect();
     terms.join("\n    ")
@@ -62,7 +65,9 @@ pub(crate) fn product_in_logic(a: &str, a_bits: usize, b: &str, b_bits: usize) -
 /// A 32-bit accumulator: `total <= (first ? 0 : total) + addend` when `enable`. The choice is in the LUTs of the carry chain.
 pub(crate) fn accumulator() -> String {
     // Bit: (total and not first) xor addend; a carry comes from addend where they are equal.
-    let init = (0..16).filter(|lut| (lut & 1) ^ (lut >> 1 & 1 & !(lut >> 2)) & 1 == 1).fold(0_u32, |init, lut| init | 1 << lut);
+    let init = (0..16)
+        .filter(|lut| (lut & 1) ^ (lut >> 1 & 1 & !(lut >> 2)) & 1 == 1)
+        .fold(0_u32, |init, lut| init | 1 << lut);
     // The two-input half of the cell, which gives the carry, sees A and B only, and must be A: it is bits 3..0 of the same table, where C
     // and D are 0. D is tied to 1, so bits 7..0 are free.
     let init = init & 0xff00 | 0xaaaa & 0xff;

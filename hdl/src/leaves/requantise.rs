@@ -101,7 +101,9 @@ impl Logic for WideMultiply {
              \x20   product <= outer + {{13{middle[34]}}, middle, 16'd0};\n\
              end";
         // Three multipliers instead of four: the middle products are (high + low)(high + low) less the outer ones.
-        let instance = |name: &str, a: &str, b: &str| ecp5::multiplier(name, a, b, &format!("{name}_product"), Registers::Output);
+        let instance = |name: &str, a: &str, b: &str| {
+            ecp5::multiplier(name, a, b, &format!("{name}_product"), Registers::Output)
+        };
         let ecp5 = format!(
             "wire [17:0] value_high = {{{{2{{value[31]}}}}, value[31:16]}};\n\
              wire [17:0] value_low = {{2'd0, value[15:0]}};\n\

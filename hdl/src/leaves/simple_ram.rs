@@ -78,7 +78,10 @@ impl Logic for SimpleRam {
         }
         let words = self._words;
         if self._has_output_register {
-            self.read_data.iter_mut().zip(&self._row).for_each(|(port, word)| port.next = u64::from(*word).into());
+            self.read_data
+                .iter_mut()
+                .zip(&self._row)
+                .for_each(|(port, word)| port.next = u64::from(*word).into());
         }
         if self.read_enable.val() {
             let row = self.read_address.val().index();
@@ -87,7 +90,10 @@ impl Logic for SimpleRam {
             }
         }
         if !self._has_output_register {
-            self.read_data.iter_mut().zip(&self._row).for_each(|(port, word)| port.next = u64::from(*word).into());
+            self.read_data
+                .iter_mut()
+                .zip(&self._row)
+                .for_each(|(port, word)| port.next = u64::from(*word).into());
         }
         let row = self.write_address.val().index();
         if row >= self._depth || !self.write_valid.val() {

@@ -91,7 +91,8 @@ impl ArrayWithWeights {
         let (rows, cols, taps) = (config.rows, config.cols, config.depthwise_taps);
         let array = MacArray::new(rows, cols, taps, config.four_bit);
         let (words, tile_words) = (rows / 4, rows * cols / 4);
-        let (scale_words, earlier_words, totals) = (array.scale.len(), array.earlier.len(), array.total.len());
+        let (scale_words, earlier_words, totals) =
+            (array.scale.len(), array.earlier.len(), array.total.len());
         fn ports<D: Direction, const N: usize>(count: usize) -> Vec<Signal<D, Bits<N>>> {
             (0..count).map(|_| Signal::default()).collect()
         }

@@ -1,2 +1,182 @@
-//! From Verilog to timing figures.
+//! From Verilog to a bitstream and timing figures, with Yosys, nextpnr and the family's packer.
+//!
+//! ```text
+//! Design --> Yosys --> netlist --> nextpnr --> report, placed design --> packer --> bitstream
+//! ```
+//! Every step has a log in the output folder; results of a step are taken from the cache while its input stays the same (`step`). Files appear in the
+//! output folder when they are whole, and a bitstream only when timing is met.
+
 pub mod block;
+pub mod device;
+pub mod report;
+mod step;
+pub mod tools;
+
+use device::{Device, Family, Resource};
+use report::{shortage, Report, Use};
+use std::path::{Path, PathBuf};
+use step::{Finished, Step};
+use tools::Tool;
+
+/// What is to be built.
+#[derive(Clone, Debug)]
+pub struct Design {
+    /// Of the output files.
+    pub name: String,
+    /// The top module.
+    pub top: String,
+    pub verilog: String,
+    pub device: Device,
+    /// Pins: the text of a .lpf, .pcf or .cst file. Without it the design is placed out of context, and there is no bitstream.
+    pub constraints: Option<String>,
+    /// The clock it has to reach.
+    pub target_mhz: f64,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub report: Report,
+    pub target_mhz: f64,
+    /// None out of context.
+    pub bitstream: Option<PathBuf>,
+}
+
+/// A step begins or has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Begun(&'static str),
+    Ended { step: &'static str, reused: bool },
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    #[error("{tool} was not found; run scripts/setup synth, or put it on the PATH")]
+    ToolMissing { tool: &'static str },
+    #[error("{tool} ({}) cannot be started", path.display())]
+    CannotRun { tool: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{} cannot be read or written", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{step} failed: {tool} says '{message}'; all it said is in {}", log.display())]
+    Failed { step: &'static str, tool: &'static str, message: String, log: PathBuf, text: String },
+    #[error(
+        "'{design}' does not fit on {device}: it needs {} {}, {} more than the {} there are",
+        count.used, resource.name(), count.used - count.available, count.available
+    )]
+    DoesNotFit { design: String, device: &'static str, resource: Resource, count: Use },
+    #[error("{tool}'s report cannot be understood: {reason}")]
+    Report { tool: &'static str, reason: String },
+    #[error("timing is not met: {fmax_mhz:.2} MHz of {target_mhz} MHz; no bitstream is written. Another --seed may do, or a lower clock")]
+    Timing { fmax_mhz: f64, target_mhz: f64 },
+}
+
+/// Builds `design` into the folder `out`, which exists; what it leaves there begins with the design's name.
+///
+/// Timing that is not met is an error where a bitstream is wanted; out of context the figures say it.
+pub fn build(
+    design: &Design,
+    seed: u32,
+    out: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Outcome, FlowError> {
+    let family = design.device.family;
+    let tools = [Some("yosys"), Some(family.nextpnr()), design.constraints.as_ref().map(|_| family.packer())];
+    // A missing tool is said before minutes have passed.
+    let tools = tools.into_iter().flatten().map(Tool::find).collect::<Result<Vec<_>, _>>()?;
+    let path = |suffix: &str| out.join(format!("{}{suffix}", design.name));
+    let bitstream = path(".bit");
+    // What an earlier run left is not the result of this one.
+    match std::fs::remove_file(&bitstream) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            return Err(FlowError::File { path: bitstream, source })
+        }
+        _ => {}
+    }
+    step::write(&path(".v"), design.verilog.as_bytes())?;
+    let mut run = |step: Step| -> Result<Finished, FlowError> {
+        progress(Progress::Begun(step.name));
+        let finished = step.run(&path(&format!(".{}.log", step.name)))?;
+        progress(Progress::Ended { step: step.name, reused: finished.reused });
+        Ok(finished)
+    };
+
+    let defines: String = family.defines().iter().map(|name| format!(" -D {name}")).collect();
+    let synthesis = family.synthesis(&design.top, "netlist.json");
+    let netlist = run(Step {
+        name: "synthesis",
+        tool: tools[0].clone(),
+        arguments: vec!["-p".into(), format!("read_verilog -D SYNTHESIS{defines} design.v; {synthesis}")],
+        inputs: vec![("design.v", design.verilog.as_bytes())],
+        outputs: vec!["netlist.json"],
+    })?
+    .read("netlist.json")?;
+
+    let placement =
+        run(placement(design, seed, &netlist, tools[1].clone())).map_err(|error| match error {
+            FlowError::Failed { ref text, .. } => match shortage(family, text) {
+                Some((resource, count)) => FlowError::DoesNotFit {
+                    design: design.name.clone(),
+                    device: design.device.name,
+                    resource,
+                    count,
+                },
+                None => error,
+            },
+            error => error,
+        })?;
+    let report = Report::parse(family, &placement.read("report.json")?)
+        .map_err(|reason| FlowError::Report { tool: family.nextpnr(), reason })?;
+    step::write(&path(".report.json"), &placement.read("report.json")?)?;
+    let mut outcome = Outcome { report, target_mhz: design.target_mhz, bitstream: None };
+    if design.constraints.is_none() {
+        return Ok(outcome);
+    }
+    if outcome.report.fmax_mhz < design.target_mhz {
+        return Err(FlowError::Timing { fmax_mhz: outcome.report.fmax_mhz, target_mhz: design.target_mhz });
+    }
+    let placed = placement.read("placed")?;
+    let mut arguments: Vec<String> = design.device.packer.iter().map(|word| (*word).to_owned()).collect();
+    arguments.extend(
+        match family {
+            Family::Ecp5 => vec!["--compress", "placed", "bitstream"],
+            Family::Ice40 => vec!["placed", "bitstream"],
+            Family::Gowin => vec!["-o", "bitstream", "placed"],
+        }
+        .into_iter()
+        .map(str::to_owned),
+    );
+    let packed = run(Step {
+        name: "packing",
+        tool: tools[2].clone(),
+        arguments,
+        inputs: vec![("placed", &placed)],
+        outputs: vec!["bitstream"],
+    })?;
+    step::write(&bitstream, &packed.read("bitstream")?)?;
+    outcome.bitstream = Some(bitstream);
+    Ok(outcome)
+}
+
+/// Place and route.
+fn placement<'a>(design: &'a Design, seed: u32, netlist: &'a [u8], tool: Tool) -> Step<'a> {
+    let mut arguments: Vec<String> = design.device.nextpnr.iter().map(|word| (*word).to_owned()).collect();
+    let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
+    add(&["--json", "netlist.json", "--report", "report.json", "--timing-allow-fail"]);
+    add(&["--freq", &design.target_mhz.to_string(), "--seed", &seed.to_string()]);
+    let mut inputs = vec![("netlist.json", netlist)];
+    let mut outputs = vec!["report.json"];
+    match &design.constraints {
+        None => add(&["--out-of-context"]),
+        Some(text) => {
+            inputs.push(("pins", text.as_bytes()));
+            outputs.push("placed");
+            match design.device.family {
+                Family::Ecp5 => add(&["--lpf", "pins", "--textcfg", "placed"]),
+                Family::Ice40 => add(&["--pcf", "pins", "--asc", "placed"]),
+                Family::Gowin => add(&["--vopt", "cst=pins", "--write", "placed"]),
+            }
+        }
+    }
+    Step { name: "placement", tool, arguments, inputs, outputs }
+}

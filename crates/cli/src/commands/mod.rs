@@ -17,6 +17,7 @@ mod record;
 mod run;
 mod simulation;
 mod synthetic;
+mod synth;
 mod verilog;
 
 use crate::arguments::{Arguments, Bench, Command};
@@ -24,6 +25,7 @@ use crate::arguments::{Arguments, Bench, Command};
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Verilog(arguments) => verilog::run(&arguments),
+        Command::Synth(arguments) => synth::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Quantise(arguments) => quantise::run(&arguments),

@@ -1,0 +1,145 @@
+//! One program run on some files, or its results from an earlier run with the same input.
+//!
+//! A step works in a folder of its own and is renamed into the cache when it has ended well, so whatever is in the cache is whole. The folder's
+//! name is the SHA-256 of everything the results depend on: program, arguments, input files.
+
+use super::tools::{checkout, Tool};
+use super::FlowError;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What to run.
+pub(super) struct Step<'a> {
+    pub(super) name: &'static str,
+    pub(super) tool: Tool,
+    pub(super) arguments: Vec<String>,
+    /// File name and contents.
+    pub(super) inputs: Vec<(&'static str, &'a [u8])>,
+    /// Files that must be there when the program has ended.
+    pub(super) outputs: Vec<&'static str>,
+}
+
+/// Where the results are.
+pub(super) struct Finished {
+    pub(super) folder: PathBuf,
+    pub(super) reused: bool,
+}
+
+impl Finished {
+    pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, FlowError> {
+        let path = self.folder.join(name);
+        fs::read(&path).map_err(|source| FlowError::File { path, source })
+    }
+}
+
+/// The name of the log in a step's folder.
+pub(super) const LOG: &str = "log.txt";
+
+impl Step<'_> {
+    fn key(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        add(self.tool.name.as_bytes());
+        add(self.tool.identity().as_bytes());
+        self.arguments.iter().for_each(|argument| add(argument.as_bytes()));
+        for (name, contents) in &self.inputs {
+            add(name.as_bytes());
+            add(contents);
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Runs the step unless it has been run. What the program says goes to `log` while it runs.
+    pub(super) fn run(&self, log: &Path) -> Result<Finished, FlowError> {
+        let cache = cache_dir();
+        let entry = cache.join(self.key());
+        if entry.is_dir() {
+            copy(&entry.join(LOG), log)?;
+            return Ok(Finished { folder: entry, reused: true });
+        }
+        fs::create_dir_all(&cache).map_err(|source| FlowError::File { path: cache.clone(), source })?;
+        let work = tempfile::Builder::new()
+            .prefix(".step-")
+            .tempdir_in(&cache)
+            .map_err(|source| FlowError::File { path: cache.clone(), source })?;
+        for (name, contents) in &self.inputs {
+            let path = work.path().join(name);
+            fs::write(&path, contents).map_err(|source| FlowError::File { path, source })?;
+        }
+        let file = fs::File::create(log).map_err(|source| FlowError::File { path: log.into(), source })?;
+        let again = file.try_clone().map_err(|source| FlowError::File { path: log.into(), source })?;
+        let status = self
+            .tool
+            .command(work.path())
+            .args(&self.arguments)
+            .stdin(std::process::Stdio::null())
+            .stdout(file)
+            .stderr(again)
+            .status()
+            .map_err(|source| FlowError::CannotRun {
+                tool: self.tool.name,
+                path: self.tool.path.clone(),
+                source,
+            })?;
+        let text =
+            fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        if text.contains("No space left on device") {
+            let source = std::io::ErrorKind::StorageFull.into();
+            return Err(FlowError::File { path: cache, source });
+        }
+        let missing = self.outputs.iter().any(|name| !work.path().join(name).is_file());
+        if !status.success() || missing {
+            return Err(FlowError::Failed {
+                step: self.name,
+                tool: self.tool.name,
+                message: first_error(&text),
+                log: log.into(),
+                text,
+            });
+        }
+        copy(log, &work.path().join(LOG))?;
+        match fs::rename(work.path(), &entry) {
+            // Another run was faster.
+            Err(_) if entry.is_dir() => {}
+            result => result.map_err(|source| FlowError::File { path: entry.clone(), source })?,
+        }
+        Ok(Finished { folder: entry, reused: false })
+    }
+}
+
+/// The first line that says what is wrong, or the last line.
+fn first_error(log: &str) -> String {
+    let line = log
+        .lines()
+        .find(|line| line.contains("ERROR"))
+        .or(log.lines().rev().find(|line| !line.trim().is_empty()));
+    line.unwrap_or("it said nothing").trim().to_owned()
+}
+
+/// Copies a file whole or not at all.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), FlowError> {
+    let bytes = fs::read(from).map_err(|source| FlowError::File { path: from.into(), source })?;
+    write(to, &bytes)
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), FlowError> {
+    use std::io::Write;
+    let error = |source| FlowError::File { path: path.into(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".frugal-").tempfile_in(folder).map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.persist(path).map_err(|failed| error(failed.error))?;
+    Ok(())
+}
+
+fn cache_dir() -> PathBuf {
+    match std::env::var_os("FRUGAL_SYNTH_CACHE_DIR") {
+        Some(folder) => folder.into(),
+        None => checkout().join("target/synth"),
+    }
+}
