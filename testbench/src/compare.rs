@@ -27,14 +27,41 @@ pub enum CompareError {
 /// * `set_clock(block, level)` sets the clock; a combinational block ignores it.
 pub fn compare_native_and_verilated<B: Block>(
     factory: impl Fn() -> B,
+    drive: impl FnMut(&mut B, &mut Random, u64),
+    set_clock: impl Fn(&mut B, bool),
+    cycles: u64,
+    seed: u64,
+) -> Result<VerilogFile, CompareError> {
+    let block = factory();
+    let file = emit(&block, "uut", "")?;
+    lint_only(&file)?;
+    compare(block, file, drive, set_clock, cycles, seed)
+}
+
+/// The same for the texts that leaves have for ECP5, with models of its cells.
+pub fn compare_native_and_ecp5<B: Block>(
+    factory: impl Fn() -> B,
+    drive: impl FnMut(&mut B, &mut Random, u64),
+    set_clock: impl Fn(&mut B, bool),
+    cycles: u64,
+    seed: u64,
+) -> Result<VerilogFile, CompareError> {
+    let block = factory();
+    let mut file = emit(&block, "uut", "")?;
+    let models = include_str!("../models/ecp5.v");
+    // The top module comes first.
+    file.text = format!("`define {}\n{}\n{models}", frugal_hdl::leaves::ecp5::MACRO, file.text);
+    compare(block, file, drive, set_clock, cycles, seed)
+}
+
+fn compare<B: Block>(
+    mut block: B,
+    file: VerilogFile,
     mut drive: impl FnMut(&mut B, &mut Random, u64),
     set_clock: impl Fn(&mut B, bool),
     cycles: u64,
     seed: u64,
 ) -> Result<VerilogFile, CompareError> {
-    let mut block = factory();
-    let file = emit(&block, "uut", "")?;
-    lint_only(&file)?;
     let mut model = VerilatedModel::new(&file, &BuildOptions::default())?;
     let ports = |direction: PortDirection| -> Vec<(String, PortHandle)> {
         let wanted =

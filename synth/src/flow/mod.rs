@@ -8,6 +8,7 @@
 
 pub mod block;
 pub mod device;
+mod netlist;
 pub mod report;
 mod step;
 pub mod tools;

@@ -1,0 +1,100 @@
+//! The flow with stand-ins for the tools: what is reused, what each failure says, and what is left behind.
+#![cfg(unix)]
+
+use frugal_synth::flow::device::{Device, Resource};
+use frugal_synth::flow::{build, Design, FlowError, Outcome, Progress};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+const REPORT: &str = r#"{"fmax": {"clock": {"achieved": 90, "constraint": 80}}, "critical_paths": [],
+    "utilization": {"TRELLIS_COMB": {"used": 7, "available": 100}}}"#;
+
+fn tool(folder: &Path, name: &str, script: &str) {
+    let path = folder.join("bin").join(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn run(out: &Path, design: &Design, seed: u32) -> (Result<Outcome, FlowError>, Vec<bool>) {
+    let mut reused = Vec::new();
+    let result = build(design, seed, out, &mut |progress| {
+        if let Progress::Ended { reused: again, .. } = progress {
+            reused.push(again);
+        }
+    });
+    (result, reused)
+}
+
+// One test: the tools are found through the environment, which is the whole process's.
+#[test]
+fn results_failures_and_what_they_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tools, cache, out) =
+        (folder.path().join("tools"), folder.path().join("cache"), folder.path().join("out"));
+    fs::create_dir_all(tools.join("bin")).unwrap();
+    fs::create_dir_all(&out).unwrap();
+    std::env::set_var("FRUGAL_TOOLS", &tools);
+    std::env::set_var("FRUGAL_SYNTH_CACHE_DIR", &cache);
+    let place = format!("cat > report.json <<'E'\n{REPORT}\nE\necho placed > placed");
+    let mut design = Design {
+        name: "part".into(),
+        top: "part".into(),
+        verilog: "module part; endmodule".into(),
+        device: Device::from_name("ecp5-85f").unwrap(),
+        constraints: None,
+        target_mhz: 80.0,
+    };
+
+    // Tools are looked for before anything runs. PATH may have Yosys, but hardly a packer of this name.
+    std::env::set_var("PATH", "/bin:/usr/bin");
+    design.constraints = Some("LOCATE".into());
+    tool(&tools, "yosys", "echo '{\"modules\": {}}' > netlist.json; echo said");
+    tool(&tools, "nextpnr-ecp5", &place);
+    let (result, steps) = run(&out, &design, 1);
+    let text = result.unwrap_err().to_string();
+    assert_eq!(
+        (text.as_str(), steps.len()),
+        ("ecppack was not found; run scripts/setup synth, or put it on the PATH", 0)
+    );
+
+    // Everything once, then from the cache; another seed is another placement only.
+    tool(&tools, "ecppack", "cat placed > bitstream");
+    let (result, steps) = run(&out, &design, 1);
+    let outcome = result.unwrap();
+    assert_eq!(outcome.report.fmax_mhz, 90.0);
+    assert_eq!(outcome.report.of(Resource::Lut).used, 7);
+    assert_eq!(fs::read(outcome.bitstream.unwrap()).unwrap(), b"placed\n");
+    assert_eq!(steps, [false, false, false]);
+    assert_eq!(run(&out, &design, 1).1, [true, true, true]);
+    assert_eq!(run(&out, &design, 2).1, [true, false, true]);
+    assert!(fs::read_to_string(out.join("part.synthesis.log")).unwrap().contains("said"));
+
+    // Timing: an error, and the bitstream of before is gone.
+    design.target_mhz = 100.0;
+    let (result, _) = run(&out, &design, 1);
+    assert!(matches!(result, Err(FlowError::Timing { .. })), "{result:?}");
+    assert!(!out.join("part.bit").exists());
+
+    // Too large: what is short, and by how much.
+    tool(&tools, "nextpnr-ecp5", "echo 'Info:   MULT18X18D:  176/  156   112%'; echo 'ERROR: no place'; echo half > report.json; exit 1");
+    let (result, _) = run(&out, &design, 3);
+    let text = result.unwrap_err().to_string();
+    assert_eq!(text, "'part' does not fit on ecp5-85f: it needs 176 DSP, 20 more than the 156 there are");
+
+    // Another failure names the log; a step that died leaves nothing that a later run would take for a result.
+    tool(&tools, "nextpnr-ecp5", &format!("{place}\necho 'ERROR: bad luck'; kill -9 $$"));
+    let (result, _) = run(&out, &design, 3);
+    let text = result.unwrap_err().to_string();
+    assert!(text.contains("bad luck") && text.contains("part.placement.log"), "{text}");
+    tool(&tools, "nextpnr-ecp5", &place);
+    assert_eq!(run(&out, &design, 3).1, [true, false]);
+    let left: Vec<_> = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name.len() == 64), "{left:?}");
+
+    // A full disk is said as such.
+    tool(&tools, "yosys", "echo 'ERROR: write: No space left on device'; exit 1");
+    design.verilog.push(' ');
+    let (result, _) = run(&out, &design, 3);
+    assert!(matches!(result, Err(FlowError::File { .. })), "{result:?}");
+}

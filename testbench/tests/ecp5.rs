@@ -1,0 +1,121 @@
+//! The leaves' texts for ECP5, with models of the chip's cells: the same as the native models in every cycle.
+use frugal_hdl::leaves::{Accumulate, SignedProduct, WideMultiply};
+use frugal_hdl::mac_array::PipelinedMultiplier;
+use frugal_hdl::packed_column::{PackedMultiplier, PackedSums};
+use frugal_testbench::compare::{compare_native_and_ecp5, CompareError};
+use rust_hdl_core::prelude::*;
+
+const CYCLES: u64 = 5_000;
+const SEED: u64 = 0x5eed;
+
+macro_rules! clock {
+    () => {
+        |block, level| block.clock.next = Clock { clk: level }
+    };
+}
+
+#[test]
+fn packed_multiplier() -> Result<(), CompareError> {
+    for settles in [false, true] {
+        compare_native_and_ecp5(
+            || PackedMultiplier::new(settles),
+            |block, _, cycle| {
+                block.activation.next = (cycle & 255).into();
+                block.weight.next = (cycle >> 8 & 255).into();
+                block.four_bit.next = cycle >> 16 & 1 == 1;
+            },
+            clock!(),
+            (1 << 17) + 2,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn pipelined_multiplier() -> Result<(), CompareError> {
+    compare_native_and_ecp5(
+        PipelinedMultiplier::default,
+        |block, _, cycle| {
+            block.activation.next = (cycle & 255).into();
+            block.weight.next = (cycle >> 8 & 255).into();
+        },
+        clock!(),
+        (1 << 16) + 2,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn packed_sums() -> Result<(), CompareError> {
+    // With multipliers for the scales, and with LUTs.
+    for rows in [8usize, 16, 64] {
+        let bits = 12 + rows.ilog2();
+        compare_native_and_ecp5(
+            || PackedSums::new(rows),
+            |block, random, _| {
+                let mut word =
+                    |bits: u32| (((random.bits(bits) as u32) << (32 - bits)) as i32 >> (32 - bits)) as u32;
+                block.low_a.next = u64::from(word(bits - 2)).into();
+                block.low_b.next = u64::from(word(bits - 2)).into();
+                block.correction.next = u64::from(word(bits - 2)).into();
+                block.high_a.next = u64::from(word(bits - 2)).into();
+                block.high_b.next = u64::from(word(bits - 2) & !1).into();
+                block.four_bit.next = random.one_in(2);
+                block.low_scale.next = random.bits(8).into();
+                block.high_scale.next = random.bits(8).into();
+            },
+            clock!(),
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn accumulate() -> Result<(), CompareError> {
+    compare_native_and_ecp5(
+        Accumulate::default,
+        |block, random, _| {
+            block.enable.next = random.one_in(2);
+            block.first.next = random.one_in(5);
+            block.addend.next = random.bits(32).into();
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn signed_product() -> Result<(), CompareError> {
+    compare_native_and_ecp5(
+        SignedProduct::default,
+        |block, random, _| {
+            block.a.next = random.bits(16).into();
+            block.b.next = random.bits(16).into();
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn wide_multiply() -> Result<(), CompareError> {
+    compare_native_and_ecp5(
+        WideMultiply::default,
+        |block, random, _| {
+            block.value.next = random.bits(32).into();
+            block.multiplier.next = random.bits(32).min(1 << 31).into();
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
