@@ -17,8 +17,13 @@ module MULT18X18D #(
 );
     wire [17:0] a = {A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0};
     wire [17:0] b = {B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0};
-    reg [17:0] a_register = 0, b_register = 0;
-    reg [35:0] output_register = 0;
+    reg [17:0] a_register, b_register;
+    reg [35:0] output_register;
+    initial begin
+        a_register = 0;
+        b_register = 0;
+        output_register = 0;
+    end
     wire [17:0] a_operand = REG_INPUTA_CLK == "NONE" ? a : a_register;
     wire [17:0] b_operand = REG_INPUTB_CLK == "NONE" ? b : b_register;
     wire signed [36:0] a_extended = {{19{SIGNEDA & a_operand[17]}}, a_operand};
