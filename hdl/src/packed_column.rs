@@ -1,15 +1,15 @@
 //! A column of the MAC array whose multipliers take an 8-bit weight or two 4-bit ones.
 //!
 //! ```text
-//! activation -+-> PackedMultiplier --+--> adder tree of low halves --+--> PackedSums --> accumulators
-//! weight byte-+   (2 registers)      +--> adder tree of high halves -+    (roots, scales)
-//!                                    (a part's subtrees)             +--> NibbleSum, delay --^
+//! activation -+-> PackedMultiplier --> packed sums of 4 rows --> SplitSums -+-> tree of low halves --+--> PackedSums --> accumulators
+//! weight byte-+   (2 registers)        (2 registers)                        +-> tree of high halves -+    (roots, scales)
+//!                                      (a part's subtrees)                  +-> NibbleSum, delay -------------^
 //! ```
-//! A multiplier works on `high * 2^12 + low`: the weight's high nibble, signed, and its low one, 0..=15. |activation * low| is less than
-//! 2^11, so both products can be read from the one, the high one up to a carry that the low one's sign tells. The carries cost no adders of
-//! their own: a high product leaves as a word of *halves* (it stands for half of itself, rounded up, so its last bit is the carry), and a
-//! node of the high tree, [`HalvesSum`], takes one carry in and passes the other one on. Only the last multiplier of each part settles its
-//! carry at once, so that nothing remains at the roots.
+//! A multiplier works on `high * 2^14 + low`: the weight's high nibble, signed, and its low one, 0..=15. |activation * low| is less than
+//! 2^11, so the sums of both products over four rows can be read from the sum of the products, the high one up to a carry that the low one's
+//! sign tells. Above that each half has a tree of its own. The carries cost no adders: a high sum leaves as a word of *halves* (it
+//! stands for half of itself, rounded up, so its last bit is the carry), and a node of the high tree, [`HalvesSum`], takes one carry in
+//! and passes the other one on; the roots settle the last two.
 //!
 //! * 8-bit weights: a column's sum is 16 * high + low.
 //! * 4-bit weights: the low nibble stands for low - 8 (its top bit is inverted on the way in), so 8 times the sum of all activations,
@@ -25,106 +25,111 @@ use crate::leaves::{inputs, outputs, sign_extend, Accumulate, DelayLine, PairSum
 use rust_hdl_core::prelude::*;
 use std::collections::VecDeque;
 
-/// Products of an activation with both nibbles of a weight, in one multiplication of 8 x 17 bits.
-#[derive(LogicBlock)]
+/// Products of an activation with both nibbles of a weight, in one multiplication of 8 x 18 bits.
+#[derive(LogicBlock, Default)]
 pub struct PackedMultiplier {
     pub clock: Signal<In, Clock>,
     pub activation: Signal<In, Bits<8>>,
     pub weight: Signal<In, Bits<8>>,
     /// The low nibble is a weight of its own: its top bit is inverted.
     pub four_bit: Signal<In, Bit>,
-    /// Activation times low nibble, 0..=15, sign-extended from 12 bits.
-    pub low: Signal<Out, Bits<32>>,
-    /// Activation times high nibble, signed, in halves, sign-extended from 13 bits.
-    pub high: Signal<Out, Bits<32>>,
-    /// The high product is exact: its last bit is 0.
-    _settles: bool,
+    /// Activation times `high * 2^14 + low`, the low nibble being 0..=15, sign-extended from 26 bits.
+    pub product: Signal<Out, Bits<32>>,
     _operands: (i8, u8),
-    _product: i32,
 }
 
 impl PackedMultiplier {
     pub const LATENCY_CYCLES: usize = 2;
+    /// Place of the high nibble.
+    pub const SHIFT: usize = 14;
+    /// Bits of a product.
+    pub const BITS: usize = PackedMultiplier::SHIFT + 12;
     /// Bits of a low product.
     pub const LOW_BITS: usize = 12;
     /// Bits of a high product in halves.
     pub const HIGH_BITS: usize = 13;
-
-    pub fn new(settles: bool) -> Self {
-        Self {
-            clock: Signal::default(),
-            activation: Signal::default(),
-            weight: Signal::default(),
-            four_bit: Signal::default(),
-            low: Signal::default(),
-            high: Signal::default(),
-            _settles: settles,
-            _operands: (0, 0),
-            _product: 0,
-        }
-    }
+    /// Levels of an adder tree above which the low sum no longer fits below the high one.
+    pub const PACKED_LEVELS: usize = PackedMultiplier::SHIFT - PackedMultiplier::LOW_BITS;
 }
 
 impl Logic for PackedMultiplier {
     fn update(&mut self) {
         if self.clock.pos_edge() {
             let (activation, weight) = self._operands;
-            let packed = i32::from(weight as i8 >> 4) * 4096 + i32::from(weight & 15);
-            self._product = i32::from(activation) * packed;
+            let packed = (i32::from(weight as i8 >> 4) << PackedMultiplier::SHIFT) + i32::from(weight & 15);
+            self.product.next = u64::from((i32::from(activation) * packed) as u32).into();
             let inverted = if self.four_bit.val() { 8 } else { 0 };
             self._operands = (self.activation.val().to_u8() as i8, self.weight.val().to_u8() ^ inverted);
         }
-        let halves = self._product >> 11;
-        let high = if self._settles { (halves + 1) & !1 } else { halves };
-        self.low.next = u64::from(sign_extend(self._product as u32, 12) as u32).into();
-        self.high.next = u64::from(high as u32).into();
+    }
+    fn connect(&mut self) {
+        self.product.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        let portable = "reg signed [7:0] activation_operand;\n\
+             reg [7:0] weight_operand;\n\
+             reg signed [25:0] packed_product;\n\
+             wire signed [17:0] packed_weights = {weight_operand[7:4], 10'd0, weight_operand[3:0]};\n\
+             always @(posedge clock) begin\n\
+             \x20   activation_operand <= activation;\n\
+             \x20   weight_operand <= {weight[7:4], weight[3] ^ four_bit, weight[2:0]};\n\
+             \x20   packed_product <= activation_operand * packed_weights;\n\
+             end";
+        let instance = ecp5::multiplier(
+            "multiplier",
+            "factor",
+            "packed_weights",
+            "packed_product",
+            Registers::InputsAndOutput,
+        );
+        let ecp5 = format!(
+            "wire [17:0] factor = {{{{10{{activation[7]}}}}, activation}};\n\
+             wire [17:0] packed_weights = {{weight[7:4], 10'd0, weight[3] ^ four_bit, weight[2:0]}};\n\
+             wire [35:0] packed_product;\n\
+             {instance}"
+        );
+        Verilog::Custom(format!(
+            "{}\nassign product = {{{{6{{packed_product[25]}}}}, packed_product[25:0]}};",
+            ecp5::choose(&ecp5, portable)
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "packed_multiplier",
+            "Products of an activation with the high nibble of a weight byte, signed, and the low one, 0 to 15,\n\
+             in one multiplication: 2^14 times the one, plus the other.",
+        )
+    }
+}
+
+/// A sum of packed products, of four rows at most, as low and high sum: wires.
+#[derive(LogicBlock, Default)]
+pub struct SplitSums {
+    pub packed: Signal<In, Bits<32>>,
+    /// Signed.
+    pub low: Signal<Out, Bits<32>>,
+    /// In halves.
+    pub high: Signal<Out, Bits<32>>,
+}
+
+impl Logic for SplitSums {
+    fn update(&mut self) {
+        let packed = self.packed.val().to_u32();
+        self.low.next = u64::from(sign_extend(packed, PackedMultiplier::SHIFT) as u32).into();
+        self.high.next = u64::from((packed as i32 >> (PackedMultiplier::SHIFT - 1)) as u32).into();
     }
     fn connect(&mut self) {
         self.low.connect();
         self.high.connect();
     }
     fn hdl(&self) -> Verilog {
-        let high = if self._settles {
-            "wire [11:0] settled = product[23:12] + {11'd0, product[11]};\n\
-             assign high = {{19{settled[11]}}, settled, 1'b0};"
-        } else {
-            "assign high = {{19{product[23]}}, product[23:11]};"
-        };
-        let portable = "reg signed [7:0] activation_operand;\n\
-             reg [7:0] weight_operand;\n\
-             reg signed [23:0] product;\n\
-             wire signed [16:0] packed_weights = {weight_operand[7], weight_operand[7:4], 8'd0, weight_operand[3:0]};\n\
-             always @(posedge clock) begin\n\
-             \x20   activation_operand <= activation;\n\
-             \x20   weight_operand <= {weight[7:4], weight[3] ^ four_bit, weight[2:0]};\n\
-             \x20   product <= activation_operand * packed_weights;\n\
-             end";
-        let instance =
-            ecp5::multiplier("multiplier", "factor", "packed_weights", "product", Registers::InputsAndOutput);
-        let ecp5 = format!(
-            "wire [17:0] factor = {{{{10{{activation[7]}}}}, activation}};\n\
-             wire [17:0] packed_weights = {{{{2{{weight[7]}}}}, weight[7:4], 8'd0, weight[3] ^ four_bit, weight[2:0]}};\n\
-             wire [35:0] product;\n\
-             {instance}"
-        );
-        Verilog::Custom(format!(
-            "{}\nassign low = {{{{20{{product[11]}}}}, product[11:0]}};\n{high}",
-            ecp5::choose(&ecp5, portable)
-        ))
+        Verilog::Custom(
+            "assign low = {{18{packed[13]}}, packed[13:0]};\nassign high = {{13{packed[31]}}, packed[31:13]};"
+                .into(),
+        )
     }
     fn timing(&self) -> Vec<TimingInfo> {
-        let (name, how) = if self._settles {
-            ("packed_multiplier_exact", "the high one doubled.")
-        } else {
-            ("packed_multiplier", "the high one in halves: it stands for half of itself, rounded up.")
-        };
-        describe(
-            name,
-            &format!(
-                "Products of an activation with the high nibble of a weight byte, signed, and the low one, 0 to 15,\n\
-                 in one multiplication; {how}"
-            ),
-        )
+        describe("split_sums", "Low and high sum of packed products, the high one in halves.")
     }
 }
 
@@ -191,7 +196,7 @@ impl Logic for HalvesSum {
     }
 }
 
-/// Sum of 8-bit weights' products: `low + 16 * high`, `high` being a word of halves without a carry.
+/// Sum of 8-bit weights' products: `low + 16 * high`, `high` being a word of halves.
 #[derive(LogicBlock)]
 pub struct NibbleSum {
     pub clock: Signal<In, Clock>,
@@ -217,7 +222,8 @@ impl NibbleSum {
 impl Logic for NibbleSum {
     fn update(&mut self) {
         if self.clock.pos_edge() {
-            let sum = self.low.val().to_u32().wrapping_add(self.high.val().to_u32() << 3);
+            let high = self.high.val().to_u32() as i32;
+            let sum = self.low.val().to_u32().wrapping_add((((high >> 1) + (high & 1)) << 4) as u32);
             self.sum.next = u64::from(sign_extend(sum, self._width) as u32).into();
         }
     }
@@ -226,26 +232,27 @@ impl Logic for NibbleSum {
     }
     fn hdl(&self) -> Verilog {
         Verilog::Custom(format!(
-            "reg [{top}:0] total;\n\
-             always @(posedge clock) total <= low[{top}:0] + {{high[{high_top}:0], 3'd0}};\n\
+            "wire [{upper_top}:0] upper = {{low[{top}:3], 1'b1}} + {{high[{high_top}:0], high[0]}};\n\
+             reg [{top}:0] total;\n\
+             always @(posedge clock) total <= {{upper[{upper_top}:1], low[2:0]}};\n\
              assign sum = {{{{{extension}{{total[{top}]}}}}, total}};",
             top = self._width - 1,
             high_top = self._width - 4,
+            upper_top = self._width - 3,
             extension = 32 - self._width,
         ))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe(
             &format!("nibble_sum_{}", self._width),
-            "Low sum and 16 times the high one, which comes doubled: the sum of 8-bit products.",
+            "Low sum and 16 times the high one, which comes in halves: the sum of 8-bit products.",
         )
     }
 }
 
 /// The roots of both trees, and their sums as they go to the accumulators.
 ///
-/// `four_bit`: (low + correction) times its scale, and high times its own; else low + 16 * high. The high words are halves that leave no
-/// carry.
+/// `four_bit`: (low + correction) times its scale, and high times its own; else low + 16 * high. The high words are halves.
 #[derive(LogicBlock)]
 pub struct PackedSums {
     pub clock: Signal<In, Clock>,
@@ -305,7 +312,8 @@ impl Logic for PackedSums {
                     .map(|port| port.val().to_u32() as i32);
             let bits = PackedMultiplier::LOW_BITS + self._rows.ilog2() as usize;
             let low = low_a.wrapping_add(low_b).wrapping_add(correction);
-            let high = (high_a >> 1).wrapping_add(high_b >> 1).wrapping_add(high_a & 1);
+            let half = |word: i32| (word >> 1).wrapping_add(word & 1);
+            let high = half(high_a).wrapping_add(half(high_b));
             self._operands = (
                 sign_extend(low as u32, bits),
                 sign_extend(high as u32, bits),
@@ -371,7 +379,7 @@ impl Logic for PackedSums {
              wire [{bits}:0] halves = {{high_a[{bits}:1], 1'b1}} + {{high_b[{bits}:1], high_a[0]}};\n\
              always @(posedge clock) begin\n\
              \x20   low <= low_a[{top}:0] + low_b[{top}:0] + correction[{top}:0];\n\
-             \x20   high <= halves[{bits}:1];\n\
+             \x20   high <= halves[{bits}:1] + {{{carry_extension}'d0, high_b[0]}};\n\
              \x20   low_factor <= {{1'b0, low_scale}};\n\
              \x20   high_factor <= {{1'b0, high_scale}};\n\
              \x20   scaled <= four_bit;\n\
@@ -389,6 +397,7 @@ impl Logic for PackedSums {
             product_top = bits + 8,
             product_extension = 32 - (bits + 9),
             sum_extension = 32 - (bits + 4),
+            carry_extension = bits - 1,
         ))
     }
     fn timing(&self) -> Vec<TimingInfo> {
@@ -482,8 +491,9 @@ impl Logic for ActivationSum {
 
 /// One column: `rows` multipliers, two adder trees, and the accumulators.
 ///
-/// Both trees are numbered like a heap: `low[k]` is the sum of `low[2k]` and `low[2k + 1]`, and `low[rows + r]` the product of row r; so
-/// part s is `low[parts + s]`. `low[1]`, the sum of all, is in [`PackedSums`].
+/// Trees are numbered like a heap: `low[k]` is the sum of `low[2k]` and `low[2k + 1]`, and `packed_sum[rows + r]` the product of row r; so
+/// part s is `low[parts + s]`. `low[1]`, the sum of all, is in [`PackedSums`]. Sums of two and of four rows, `packed_sum[rows / 4..]`, hold both
+/// halves.
 #[derive(LogicBlock)]
 pub struct PackedColumn {
     pub clock: Signal<In, Clock>,
@@ -507,6 +517,9 @@ pub struct PackedColumn {
     pub total: Vec<Signal<Out, Bits<32>>>,
     weight_bytes: SplitBytes,
     multiplier: Vec<PackedMultiplier>,
+    packed_node: Vec<PairSum>,
+    packed_sum: Vec<Signal<Local, Bits<32>>>,
+    split: Vec<SplitSums>,
     low_node: Vec<PairSum>,
     high_node: Vec<HalvesSum>,
     low: Vec<Signal<Local, Bits<32>>>,
@@ -523,6 +536,9 @@ pub struct PackedColumn {
     _parts: usize,
     _separate_parts: usize,
     _totals: usize,
+    /// First node that sums packed products, and how many nodes are split.
+    _first_packed: usize,
+    _splits: usize,
 }
 
 impl PackedColumn {
@@ -532,6 +548,9 @@ impl PackedColumn {
         // Node k of the heap sums products over as many levels as lie below it.
         let levels = |k: usize| (rows.ilog2() - 1 - k.ilog2()) as usize;
         let part_bits = 16 + cols.ilog2() as usize;
+        let first_packed = rows >> PackedMultiplier::PACKED_LEVELS;
+        // Sums of four rows, and of two where a part has no more.
+        let splits = if cols == 2 { rows - first_packed } else { first_packed };
         Self {
             clock: Signal::default(),
             activation: inputs(rows),
@@ -548,12 +567,20 @@ impl PackedColumn {
             by_part: Signal::default(),
             total: outputs(Self::totals(rows, cols)),
             weight_bytes: SplitBytes::new(rows),
-            // The last row of a part leaves no carry.
-            multiplier: (0..rows).map(|r| PackedMultiplier::new(r % cols == cols - 1)).collect(),
-            low_node: (2..rows).map(|k| PairSum::new(PackedMultiplier::LOW_BITS + levels(k))).collect(),
-            high_node: (2..rows).map(|k| HalvesSum::new(PackedMultiplier::HIGH_BITS + levels(k))).collect(),
-            low: (0..2 * rows).map(|_| Signal::default()).collect(),
-            high: (0..2 * rows).map(|_| Signal::default()).collect(),
+            multiplier: (0..rows).map(|_| PackedMultiplier::default()).collect(),
+            packed_node: (first_packed..rows)
+                .map(|k| PairSum::new(PackedMultiplier::BITS + levels(k)))
+                .collect(),
+            packed_sum: (0..2 * rows).map(|_| Signal::default()).collect(),
+            split: (0..splits).map(|_| SplitSums::default()).collect(),
+            low_node: (2..first_packed)
+                .map(|k| PairSum::new(PackedMultiplier::LOW_BITS + levels(k)))
+                .collect(),
+            high_node: (2..first_packed)
+                .map(|k| HalvesSum::new(PackedMultiplier::HIGH_BITS + levels(k)))
+                .collect(),
+            low: (0..first_packed + splits).map(|_| Signal::default()).collect(),
+            high: (0..first_packed + splits).map(|_| Signal::default()).collect(),
             sums: PackedSums::new(rows),
             part: (0..separate_parts).map(|_| NibbleSum::new(part_bits)).collect(),
             part_delay: (0..separate_parts)
@@ -567,6 +594,8 @@ impl PackedColumn {
             _parts: parts,
             _separate_parts: separate_parts,
             _totals: Self::totals(rows, cols),
+            _first_packed: first_packed,
+            _splits: splits,
         }
     }
 
@@ -613,13 +642,28 @@ impl Logic for PackedColumn {
                 }
             }
         }
+        for k in 0..self._first_packed {
+            self.packed_sum[k].next = 0.into();
+        }
         for rows in self._rows..(self._rows + 1) {
             for r in 0..self._rows {
-                self.low[rows + r].next = self.multiplier[r].low.val();
-                self.high[rows + r].next = self.multiplier[r].high.val();
+                self.packed_sum[rows + r].next = self.multiplier[r].product.val();
             }
         }
-        for k in 2..self._rows {
+        for first in self._first_packed..(self._first_packed + 1) {
+            for k in self._first_packed..self._rows {
+                self.packed_node[k - first].clock.next = self.clock.val();
+                self.packed_node[k - first].a.next = self.packed_sum[k * 2].val();
+                self.packed_node[k - first].b.next = self.packed_sum[k * 2 + 1].val();
+                self.packed_sum[k].next = self.packed_node[k - first].sum.val();
+            }
+            for k in 0..self._splits {
+                self.split[k].packed.next = self.packed_sum[first + k].val();
+                self.low[first + k].next = self.split[k].low.val();
+                self.high[first + k].next = self.split[k].high.val();
+            }
+        }
+        for k in 2..self._first_packed {
             self.low_node[k - 2].clock.next = self.clock.val();
             self.low_node[k - 2].a.next = self.low[k * 2].val();
             self.low_node[k - 2].b.next = self.low[k * 2 + 1].val();
@@ -665,7 +709,7 @@ impl Logic for PackedColumn {
         describe(
             "packed_column",
             "Output channels of 8-bit weights (one) or 4-bit weights (two): a multiplier a row, adder trees for the\n\
-             low and the high halves of the weights, group scales, int32 accumulators.",
+             low and the high halves of the weights (together at first), group scales, int32 accumulators.",
         )
     }
 }

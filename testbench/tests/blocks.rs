@@ -13,7 +13,7 @@ use frugal_hdl::loop_nest::LoopNest;
 use frugal_hdl::mac_array::{MacArray, MacColumn, PipelinedMultiplier};
 use frugal_hdl::memories::{AccumulatorMemory, LoadedMemory};
 use frugal_hdl::packed_column::{
-    ActivationSum, HalvesSum, NibbleSum, PackedColumn, PackedMultiplier, PackedSums,
+    ActivationSum, HalvesSum, NibbleSum, PackedColumn, PackedMultiplier, PackedSums, SplitSums,
 };
 use frugal_hdl::read_port::ReadPort;
 use frugal_hdl::registers::Registers;
@@ -293,36 +293,58 @@ fn half_of(word: u32) -> i32 {
 /// Every activation with every weight byte, of eight bits and of two times four.
 #[test]
 fn packed_multiplier() -> Result<(), CompareError> {
-    for settles in [false, true] {
-        let latency = PackedMultiplier::LATENCY_CYCLES as u64;
-        let operands = |cycle: u64| (cycle as u8 as i8, (cycle >> 8) as u8, cycle >> 16 & 1 == 1);
-        compare_native_and_verilated(
-            || PackedMultiplier::new(settles),
-            |block, _, cycle| {
-                if let Some(cycle) = cycle.checked_sub(latency) {
-                    let (activation, weight, four_bit) = operands(cycle);
-                    let low_weight = if four_bit { nibble(weight, 0) + 8 } else { i32::from(weight & 15) };
-                    let low = i32::from(activation) * low_weight;
-                    let context = format!("{activation} * {weight:#x}, four bits: {four_bit}");
-                    assert_eq!(block.low.val().to_u32() as i32, low, "{context}");
-                    let high = block.high.val().to_u32();
-                    assert_eq!(half_of(high), i32::from(activation) * nibble(weight, 1), "{context}");
-                    assert!(!settles || high % 2 == 0, "{context}");
-                    if !four_bit {
-                        let product = i32::from(activation) * i32::from(weight as i8);
-                        assert_eq!(16 * half_of(high) + low, product, "{context}");
-                    }
-                }
+    let latency = PackedMultiplier::LATENCY_CYCLES as u64;
+    let operands = |cycle: u64| (cycle as u8 as i8, (cycle >> 8) as u8, cycle >> 16 & 1 == 1);
+    compare_native_and_verilated(
+        PackedMultiplier::default,
+        |block, _, cycle| {
+            if let Some(cycle) = cycle.checked_sub(latency) {
                 let (activation, weight, four_bit) = operands(cycle);
-                block.activation.next = u64::from(activation as u8).into();
-                block.weight.next = u64::from(weight).into();
-                block.four_bit.next = four_bit;
-            },
-            clock!(),
-            (1 << 17) + latency,
-            SEED,
-        )?;
-    }
+                let low_weight = if four_bit { nibble(weight, 0) + 8 } else { i32::from(weight & 15) };
+                let (low, high) =
+                    (i32::from(activation) * low_weight, i32::from(activation) * nibble(weight, 1));
+                assert_eq!(
+                    block.product.val().to_u32() as i32,
+                    (high << 14) + low,
+                    "{activation} * {weight:#x}, four bits: {four_bit}"
+                );
+            }
+            let (activation, weight, four_bit) = operands(cycle);
+            block.activation.next = u64::from(activation as u8).into();
+            block.weight.next = u64::from(weight).into();
+            block.four_bit.next = four_bit;
+        },
+        clock!(),
+        (1 << 17) + latency,
+        SEED,
+    )?;
+    Ok(())
+}
+
+/// Low sums of four rows go from 4 * -128 * 15 to 4 * 127 * 15.
+#[test]
+fn split_sums() -> Result<(), CompareError> {
+    let mut sums = None;
+    compare_native_and_verilated(
+        SplitSums::default,
+        |block, random, _| {
+            if let Some((low, high)) = sums {
+                assert_eq!(block.low.val().to_u32() as i32, low, "seed {SEED}");
+                assert_eq!(half_of(block.high.val().to_u32()), high, "seed {SEED}");
+            }
+            let low = match random.below(4) {
+                0 => -7680,
+                1 => 7620,
+                _ => random.below(15_301) as i32 - 7680,
+            };
+            let high = signed(random, 13);
+            block.packed.next = u64::from(((high << 14) + low) as u32).into();
+            sums = Some((low, high));
+        },
+        |_, _| (),
+        CYCLES,
+        SEED,
+    )?;
     Ok(())
 }
 
@@ -365,9 +387,9 @@ fn nibble_sum() -> Result<(), CompareError> {
         || NibbleSum::new(20),
         |block, random, _| {
             assert_eq!(block.sum.val().to_u32() as i32, expected);
-            let (low, high) = (signed(random, 16), signed(random, 15));
+            let (low, high, carry) = (signed(random, 16), signed(random, 15), random.bits(1) as i32);
             block.low.next = u64::from(low as u32).into();
-            block.high.next = u64::from((2 * high) as u32).into();
+            block.high.next = u64::from((2 * high - carry) as u32).into();
             expected = low + 16 * high;
         },
         clock!(),
@@ -392,17 +414,17 @@ fn packed_sums() -> Result<(), CompareError> {
                     assert_eq!(block.high_sum.val().to_u32() as i32, high_sum, "cycle {cycle}, seed {SEED}");
                 }
                 let four_bit = random.one_in(2);
-                // What the roots add; the left high word may bring a carry, the right one does not.
+                // What the roots add; both high words may bring a carry.
                 let value = signed(random, bits);
                 let correction = if four_bit { 8 * signed(random, bits - 4) } else { 0 };
                 let low_a = signed(random, bits - 1);
                 let (high_a, high_b) = (signed(random, bits - 2), signed(random, bits - 2));
-                let (carry, high) = (random.bits(1) as i32, high_a + high_b);
+                let (carries, high) = ([0; 2].map(|_| random.bits(1) as i32), high_a + high_b);
                 let scales = [0; 2].map(|_| if random.one_in(3) { 255 } else { random.bits(8) });
                 block.low_a.next = u64::from(low_a as u32).into();
                 block.low_b.next = u64::from((value - low_a - correction) as u32).into();
-                block.high_a.next = u64::from((2 * high_a - carry) as u32).into();
-                block.high_b.next = u64::from((2 * high_b) as u32).into();
+                block.high_a.next = u64::from((2 * high_a - carries[0]) as u32).into();
+                block.high_b.next = u64::from((2 * high_b - carries[1]) as u32).into();
                 block.correction.next = u64::from(correction as u32).into();
                 block.four_bit.next = four_bit;
                 block.low_scale.next = scales[0].into();

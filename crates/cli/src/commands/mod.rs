@@ -16,8 +16,8 @@ mod quantise;
 mod record;
 mod run;
 mod simulation;
-mod synthetic;
 mod synth;
+mod synthetic;
 mod verilog;
 
 use crate::arguments::{Arguments, Bench, Command};
