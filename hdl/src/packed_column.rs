@@ -273,10 +273,12 @@ pub struct PackedSums {
     _rows: usize,
     /// Low sum, high sum, scales, mode.
     _operands: (i32, i32, u8, u8, bool),
+    /// Low and high sum as they go to the accumulators.
+    _sums: (i32, i32),
 }
 
 impl PackedSums {
-    pub const LATENCY_CYCLES: usize = 2;
+    pub const LATENCY_CYCLES: usize = 3;
     /// On ECP5, columns of more rows multiply by their scales in LUTs: the multipliers are all needed for the rows.
     const MOST_ROWS_WITH_MULTIPLIERS: usize = 8;
 
@@ -296,6 +298,7 @@ impl PackedSums {
             high_sum: Signal::default(),
             _rows: rows,
             _operands: (0, 0, 0, 0, false),
+            _sums: (0, 0),
         }
     }
 }
@@ -305,8 +308,9 @@ impl Logic for PackedSums {
         if self.clock.pos_edge() {
             let (low, high, low_scale, high_scale, four_bit) = self._operands;
             let low_sum = if four_bit { low * i32::from(low_scale) } else { low + 16 * high };
-            self.low_sum.next = u64::from(low_sum as u32).into();
-            self.high_sum.next = u64::from((high * i32::from(high_scale)) as u32).into();
+            self.low_sum.next = u64::from(self._sums.0 as u32).into();
+            self.high_sum.next = u64::from(self._sums.1 as u32).into();
+            self._sums = (low_sum, high * i32::from(high_scale));
             let [low_a, low_b, correction, high_a, high_b] =
                 [&self.low_a, &self.low_b, &self.correction, &self.high_a, &self.high_b]
                     .map(|port| port.val().to_u32() as i32);
@@ -389,8 +393,11 @@ impl Logic for PackedSums {
              {products}\n\
              wire [31:0] low_extended = {{{{{product_extension}{{low_product[{product_top}]}}}}, low_product}};\n\
              wire [31:0] plain_extended = {{{{{sum_extension}{{plain[{sum_top}]}}}}, plain}};\n\
-             assign low_sum = chosen ? low_extended : plain_extended;\n\
-             assign high_sum = {{{{{product_extension}{{high_product[{product_top}]}}}}, high_product}};",
+             wire [31:0] high_extended = {{{{{product_extension}{{high_product[{product_top}]}}}}, high_product}};\n\
+             always @(posedge clock) begin\n\
+             \x20   low_sum <= chosen ? low_extended : plain_extended;\n\
+             \x20   high_sum <= high_extended;\n\
+             end",
             products = ecp5::choose(&ecp5, portable),
             top = bits - 1,
             sum_top = bits + 3,
