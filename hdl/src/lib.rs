@@ -1,6 +1,8 @@
 //! The Frugal accelerator as Rust HDL blocks, and the Verilog emitter.
 pub mod accelerator;
 pub mod activation_scratchpad;
+pub mod axi_ram;
+pub mod board;
 pub mod burst_generator;
 pub mod byte_mover;
 pub mod command_buffer;
@@ -9,11 +11,13 @@ pub mod emit;
 pub mod fields;
 pub mod lanes;
 pub mod leaves;
+pub mod link;
 pub mod load_engine;
 pub mod loop_nest;
 pub mod mac_array;
 pub mod matrix_engine;
 pub mod memories;
+pub mod memory_switch;
 pub mod output_stage;
 pub mod packed_column;
 pub mod read_port;

@@ -2,6 +2,7 @@
 
 pub mod accelerator;
 pub mod axi;
+pub mod board;
 pub mod compare;
 pub mod device;
 pub mod random;

@@ -5,6 +5,7 @@
 
 mod golden;
 mod image;
+pub mod link;
 
 pub use golden::GoldenDevice;
 pub use image::MemoryImage;

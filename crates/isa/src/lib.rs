@@ -8,6 +8,7 @@
 pub mod command;
 pub mod config;
 pub mod doc;
+pub mod link;
 pub mod program;
 pub mod register;
 pub mod table;

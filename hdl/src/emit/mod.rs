@@ -251,7 +251,15 @@ impl Probe for Collector {
             body.cores.as_deref().unwrap_or("")
         );
         let module = match self.by_content.get(&key) {
-            Some(module) if !is_top => *module,
+            Some(module) if !is_top => {
+                // The same Verilog, of another type with as many values.
+                for enumeration in scope.enumerations {
+                    if !self.modules[*module].enumerations.contains(&enumeration) {
+                        self.modules[*module].enumerations.push(enumeration);
+                    }
+                }
+                *module
+            }
             _ => {
                 let name = match &code {
                     _ if is_top => self.top_name.clone(),
