@@ -73,7 +73,7 @@ pub struct Board {
 
 impl Board {
     /// The board of `options`, which calls itself `build`.
-    fn new(options: &BoardOptions, build: u32) -> Self {
+    pub fn new(options: &BoardOptions, build: u32) -> Self {
         let identity = [link::VERSION, build, options.clock_khz, options.ram_bytes as u32];
         Self {
             clock: Signal::default(),

@@ -1,2 +1,3 @@
 //! Board tops and synthesis recipes.
+pub mod boards;
 pub mod flow;

@@ -105,6 +105,21 @@ impl SimulatedBoard {
         self.from_board.clear();
     }
 
+    /// Puts bytes on the wire to the board, behind those that are still on their way.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.to_board.extend(bytes);
+    }
+
+    /// What has come from the board.
+    pub fn received(&mut self) -> impl Iterator<Item = u8> + '_ {
+        self.from_board.drain(..)
+    }
+
+    /// Bytes are still on their way to the board.
+    pub fn is_receiving(&self) -> bool {
+        !self.to_board.is_empty() || self.bits_left > 0
+    }
+
     /// So many cycles.
     pub fn run(&mut self, cycles: u64) {
         for _ in 0..cycles {
@@ -156,7 +171,7 @@ impl Transport for SimulatedBoard {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.to_board.extend(bytes);
+        self.send(bytes);
         Ok(())
     }
 
@@ -164,8 +179,7 @@ impl Transport for SimulatedBoard {
     fn read(&mut self, buffer: &mut [u8], _timeout: Duration) -> io::Result<usize> {
         let mut quiet = 0;
         while self.from_board.is_empty() && quiet < self.quiet_cycles {
-            let busy = !self.to_board.is_empty() || self.bits_left > 0;
-            quiet = if busy { 0 } else { quiet + 1 };
+            quiet = if self.is_receiving() { 0 } else { quiet + 1 };
             self.cycle();
         }
         let count = buffer.len().min(self.from_board.len());

@@ -5,5 +5,7 @@ pub mod axi;
 pub mod board;
 pub mod compare;
 pub mod device;
+#[cfg(target_os = "linux")]
+pub mod pty;
 pub mod random;
 pub mod verilated;

@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use frugal_graph::zoo;
+use frugal_synth::boards::BoardFacts;
 use frugal_synth::flow::block::Block;
 use frugal_synth::flow::device::Device;
 use std::path::PathBuf;
@@ -42,6 +43,7 @@ pub struct Arguments {
 pub enum Command {
     Verilog(Verilog),
     Synth(Synth),
+    Bringup(Bringup),
     Run(Run),
     Generate(Generate),
     Quantise(Quantise),
@@ -82,12 +84,46 @@ pub struct SimulationArguments {
     pub max_cycles: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// The line to a board.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct LineArguments {
+    /// Speed of the serial line in bits a second [default: 2000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(300..=12_000_000))]
+    pub baud: Option<u32>,
+}
+
+/// What a program runs on.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum DeviceKind {
-    /// The RTL, cycle by cycle
+    /// The RTL, cycle by cycle.
     Verilator,
-    /// The functional simulator: the same bits, no cycles, nothing to install
+    /// The functional simulator: the same bits, no cycles, nothing to install.
     Golden,
+    /// A board on this port.
+    Serial(&'static str),
+    /// A whole board, simulated behind a pseudo-terminal.
+    SimulatedBoard(&'static BoardFacts),
+}
+
+impl std::str::FromStr for DeviceKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<DeviceKind, String> {
+        match (text, text.split_once(':')) {
+            ("verilator", _) => Ok(DeviceKind::Verilator),
+            ("golden", _) => Ok(DeviceKind::Golden),
+            // An argument is there as long as the program runs.
+            (_, Some(("serial", port))) if !port.is_empty() => Ok(DeviceKind::Serial(port.to_owned().leak())),
+            (_, Some(("sim-board", name))) => {
+                let names = || BoardFacts::ALL.iter().map(|board| board.name).collect::<Vec<_>>().join(", ");
+                let board = BoardFacts::from_name(name);
+                board.map(DeviceKind::SimulatedBoard).ok_or_else(|| format!("no board is called '{name}'; there are {}", names()))
+            }
+            _ => Err("devices are verilator (the RTL, cycle by cycle), golden (the functional simulator: the same bits, no cycles), \
+                      serial:PORT (a board, such as serial:/dev/ttyUSB0) and sim-board:NAME (a whole board, simulated)"
+                .to_owned()),
+        }
+    }
 }
 
 /// Write the accelerator as Verilog
@@ -110,23 +146,25 @@ pub struct Verilog {
 #[derive(Args)]
 #[command(
     group = clap::ArgGroup::new("what").required(true),
-    after_help = "Example: frugal synth --block mac-array --config nano --out build/synth"
+    after_help = "Examples:
+  frugal synth --board ulx3s-85f --config nano --out build/ulx3s
+  frugal synth --block mac-array --config nano --out build/synth"
 )]
 pub struct Synth {
-    /// A whole board
-    #[arg(long, value_name = "NAME", group = "what")]
+    /// A whole board, down to its bitstream
+    #[arg(long, value_name = "NAME", group = "what", value_parser = board_names())]
     pub board: Option<String>,
     /// A part of the accelerator, or all of it without a board
     #[arg(long, value_name = "NAME", group = "what", value_parser = block_names())]
     pub block: Option<String>,
-    /// The chip
-    #[arg(long, value_name = "NAME", default_value = "ecp5-85f", value_parser = device_names())]
+    /// The chip of a block
+    #[arg(long, value_name = "NAME", default_value = "ecp5-85f", value_parser = device_names(), conflicts_with = "board")]
     pub device: String,
     #[command(flatten)]
     pub config: ConfigOptions,
-    /// The clock to reach
-    #[arg(long, value_name = "F", default_value = "75", value_parser = parse_megahertz)]
-    pub target_mhz: f64,
+    /// The clock to reach in MHz [default: the board's; 75 for a block]
+    #[arg(long, value_name = "F", value_parser = parse_megahertz)]
+    pub target_mhz: Option<f64>,
     /// What placement begins with
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub seed: u32,
@@ -138,8 +176,39 @@ pub struct Synth {
     pub json: bool,
 }
 
+/// Look whether a board works, step by step
+///
+/// Identifies the board, tests its memory, runs each engine alone, and then a network; after each step it says what was measured, or what to look
+/// at when the step failed. Exit code 1 at the first failure.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  frugal bringup --device serial:/dev/ttyUSB0 --config nano
+  frugal bringup --device sim-board:ulx3s-85f --config nano")]
+pub struct Bringup {
+    /// The board: serial:PORT, or sim-board:NAME for a rehearsal
+    #[arg(long, value_name = "DEVICE")]
+    pub device: DeviceKind,
+    #[command(flatten)]
+    pub config: ConfigOptions,
+    #[command(flatten)]
+    pub line: LineArguments,
+    /// Bytes of the memory to test, from its start and its end
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..))]
+    pub memory_bytes: u32,
+    /// What the random bytes begin with
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
 fn block_names() -> PossibleValuesParser {
     Block::ALL.map(Block::name).into()
+}
+
+fn board_names() -> PossibleValuesParser {
+    BoardFacts::ALL.iter().map(|board| board.name).collect::<Vec<_>>().into()
 }
 
 fn device_names() -> PossibleValuesParser {
@@ -175,8 +244,9 @@ pub struct Run {
     /// Write the outputs; once for each output of the model
     #[arg(long, value_name = "Y.npy")]
     pub output: Vec<PathBuf>,
-    /// What to run on
-    #[arg(long, value_enum, default_value = "verilator")]
+    /// What to run on: verilator (the RTL, cycle by cycle), golden (the functional simulator: the same bits, no cycles), serial:PORT (a board), or
+    /// sim-board:NAME (a whole board, simulated)
+    #[arg(long, value_name = "DEVICE", default_value = "verilator")]
     pub device: DeviceKind,
     #[command(flatten)]
     pub config: ConfigOptions,
@@ -250,8 +320,9 @@ pub struct Generate {
     /// Clock at which tokens a second are stated, in MHz
     #[arg(long, value_name = "F", default_value = "75", value_parser = parse_megahertz)]
     pub clock_mhz: f64,
-    /// What to run on
-    #[arg(long, value_enum, default_value = "verilator")]
+    /// What to run on: verilator (the RTL, cycle by cycle), golden (the functional simulator: the same bits, no cycles), serial:PORT (a board), or
+    /// sim-board:NAME (a whole board, simulated)
+    #[arg(long, value_name = "DEVICE", default_value = "verilator")]
     pub device: DeviceKind,
     #[command(flatten)]
     pub config: ConfigOptions,
@@ -352,8 +423,8 @@ pub struct QuantisationArguments {
     /// Text from which the ranges of the activations are taken [default: corpus.txt in DIR, or a paragraph of English]
     #[arg(long, value_name = "FILE")]
     pub calibration: Option<PathBuf>,
-    /// What to run on [default: the integer model in plain loops, which has the same bits]
-    #[arg(long, value_enum)]
+    /// What to run on, as with `frugal run` [default: the integer model in plain loops, which has the same bits]
+    #[arg(long, value_name = "DEVICE")]
     pub device: Option<DeviceKind>,
     #[command(flatten)]
     pub config: ConfigOptions,
@@ -513,7 +584,7 @@ pub struct BenchGemm {
     /// The right matrix is on the chip already; its load is not measured
     #[arg(long)]
     pub resident: bool,
-    #[arg(long, value_enum, default_value = "verilator", hide = true)]
+    #[arg(long, value_name = "DEVICE", default_value = "verilator", hide = true)]
     pub device: DeviceKind,
     #[command(flatten)]
     pub config: ConfigOptions,
@@ -560,8 +631,9 @@ pub struct Demo {
     /// Classify only so many images
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub images: Option<u32>,
-    /// What to run on
-    #[arg(long, value_enum, default_value = "verilator")]
+    /// What to run on: verilator (the RTL, cycle by cycle), golden (the functional simulator: the same bits, no cycles), serial:PORT (a board), or
+    /// sim-board:NAME (a whole board, simulated)
+    #[arg(long, value_name = "DEVICE", default_value = "verilator")]
     pub device: DeviceKind,
     #[command(flatten)]
     pub config: ConfigOptions,
@@ -624,7 +696,7 @@ pub struct BenchNetwork {
     /// What the random numbers begin with
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    #[arg(long, value_enum, default_value = "verilator", hide = true)]
+    #[arg(long, value_name = "DEVICE", default_value = "verilator", hide = true)]
     pub device: DeviceKind,
     #[command(flatten)]
     pub config: ConfigOptions,
@@ -663,7 +735,7 @@ pub struct BenchGeneration {
     /// Write the curves as a picture
     #[arg(long, value_name = "FILE.svg")]
     pub plot: Option<PathBuf>,
-    #[arg(long, value_enum, default_value = "verilator", hide = true)]
+    #[arg(long, value_name = "DEVICE", default_value = "verilator", hide = true)]
     pub device: DeviceKind,
     #[command(flatten)]
     pub config: ConfigOptions,
@@ -686,7 +758,7 @@ pub struct BenchAll {
     /// Only the work whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
-    #[arg(long, value_enum, default_value = "verilator", hide = true)]
+    #[arg(long, value_name = "DEVICE", default_value = "verilator", hide = true)]
     pub device: DeviceKind,
     #[command(flatten)]
     pub report: BenchReport,

@@ -1,13 +1,21 @@
 //! The device to run on, with progress on the terminal.
 
 use crate::arguments::{DeviceKind, SimulationArguments};
-use crate::text;
+use crate::{text, UsageError};
 use anyhow::Context;
+use frugal_device::link::serial::SerialLine;
+use frugal_device::link::{BoardDevice, Link, LinkOptions};
 use frugal_device::{Device, GoldenDevice, Progress, RunOptions, RunResult};
+use frugal_hdl::board::BoardOptions;
 use frugal_isa::{Config, Program};
+use frugal_synth::boards::BoardFacts;
 use frugal_testbench::accelerator::{verilated_device, VerilatedDevice};
 use frugal_testbench::axi::Stalls;
+#[cfg(target_os = "linux")]
+use frugal_testbench::board::SimulatedBoard;
 use frugal_testbench::device::{Recording, SimulationOptions};
+#[cfg(target_os = "linux")]
+use frugal_testbench::pty::BoardOnTerminal;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -22,6 +30,7 @@ pub struct Runner {
 enum Kind {
     Golden(Box<GoldenDevice>),
     Verilated(Box<VerilatedDevice>),
+    Board(Box<Board>),
 }
 
 impl Kind {
@@ -29,7 +38,68 @@ impl Kind {
         match self {
             Kind::Golden(device) => device.as_mut(),
             Kind::Verilated(device) => device.as_mut(),
+            Kind::Board(board) => &mut board.device,
         }
+    }
+}
+
+/// A board, and the simulation behind it if it is simulated.
+pub struct Board {
+    pub device: BoardDevice<SerialLine>,
+    #[cfg(target_os = "linux")]
+    _simulation: Option<BoardOnTerminal>,
+}
+
+/// Bits a second that boards are built for.
+const BAUD: u32 = 2_000_000;
+/// Cycles of a bit on the line of a simulated board: as fast as it can be, for what is simulated there is not the line.
+const SIMULATED_BIT_CYCLES: usize = 4;
+
+impl Board {
+    /// Opens the board that `kind` names; the first time, the simulator of a simulated one is compiled.
+    pub fn open(kind: DeviceKind, config: &Config, baud: Option<u32>) -> anyhow::Result<Board> {
+        match kind {
+            DeviceKind::Serial(port) => Board::on_port(port, config, baud),
+            DeviceKind::SimulatedBoard(facts) => Board::simulated(facts, config),
+            DeviceKind::Verilator | DeviceKind::Golden => {
+                let message = format!("{} is no board: take serial:PORT or sim-board:NAME", kind.name());
+                Err(UsageError(message).into())
+            }
+        }
+    }
+
+    fn on_port(port: &str, config: &Config, baud: Option<u32>) -> anyhow::Result<Board> {
+        let line = SerialLine::open(port, baud.unwrap_or(BAUD))?;
+        let device = BoardDevice::new(Link::open(line, LinkOptions::default())?, config, None)?;
+        Ok(Board {
+            device,
+            #[cfg(target_os = "linux")]
+            _simulation: None,
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn simulated(facts: &BoardFacts, config: &Config) -> anyhow::Result<Board> {
+        let message =
+            format!("building the simulator of {} with '{}' (the first time only)", facts.name, config.name);
+        let spinner = Spinner::start(&message);
+        let board =
+            SimulatedBoard::new(&BoardOptions { bit_cycles: SIMULATED_BIT_CYCLES, ..facts.options(config) })?;
+        drop(spinner);
+        let build = board.build();
+        let simulation =
+            BoardOnTerminal::start(board).context("no pseudo-terminal for the simulated board")?;
+        let line = SerialLine::open(simulation.path(), BAUD)?;
+        // Its clock is a hundred times slower than a real one.
+        let options =
+            LinkOptions { silence: Duration::from_secs(20), wait_cycles: 500_000, ..LinkOptions::default() };
+        let device = BoardDevice::new(Link::open(line, options)?, config, Some(build))?;
+        Ok(Board { device, _simulation: Some(simulation) })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn simulated(_: &BoardFacts, _: &Config) -> anyhow::Result<Board> {
+        Err(UsageError("simulated boards need Linux's pseudo-terminals".into()).into())
     }
 }
 
@@ -38,6 +108,8 @@ impl DeviceKind {
         match self {
             DeviceKind::Verilator => "verilator",
             DeviceKind::Golden => "golden",
+            DeviceKind::Serial(_) => "serial",
+            DeviceKind::SimulatedBoard(_) => "sim-board",
         }
     }
 }
@@ -92,6 +164,11 @@ pub fn open(
             let _spinner = Spinner::start(&message);
             Kind::Verilated(Box::new(verilated_device(config, &simulation.options(), trace)?))
         }
+        DeviceKind::Serial(_) | DeviceKind::SimulatedBoard(_) => {
+            simulation
+                .note_unused(&SimulationArguments::ALL[..2], "on a board, which has a memory of its own");
+            Kind::Board(Box::new(Board::open(kind, config, None)?))
+        }
     };
     Ok(Runner { device, max_cycles: simulation.max_cycles })
 }
@@ -144,7 +221,7 @@ impl Runner {
         let result = self.run(program, inputs, label)?;
         let recording = match &mut self.device {
             Kind::Verilated(device) => device.take_recording(),
-            Kind::Golden(_) => None,
+            Kind::Golden(_) | Kind::Board(_) => None,
         };
         Ok((result, recording))
     }

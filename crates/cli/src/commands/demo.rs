@@ -87,7 +87,7 @@ pub fn run(arguments: &Demo) -> anyhow::Result<()> {
 }
 
 /// The given folder, or the one of the checkout around the current folder, or of the checkout that this was built from.
-fn find_folder(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(super) fn find_folder(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(folder) = given {
         return Ok(folder.to_owned());
     }
@@ -108,7 +108,7 @@ fn read_labels(path: &Path, count: usize) -> anyhow::Result<Vec<i32>> {
 }
 
 /// What the plain executor says, which is TensorFlow Lite Micro's answer bit by bit.
-fn expected(graph: &Graph, image: &Elements) -> anyhow::Result<Elements> {
+pub(super) fn expected(graph: &Graph, image: &Elements) -> anyhow::Result<Elements> {
     let mut outputs = reference::run_all(graph, std::slice::from_ref(image))?;
     let writer = graph.operators.iter().position(|operator| operator.outputs.contains(&graph.outputs[0]));
     Ok(outputs.swap_remove(writer.context("no operator writes the output")?))

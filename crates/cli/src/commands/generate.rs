@@ -149,7 +149,7 @@ fn greedy(
     };
     // What the prompts alone take, so that the rest can be told from it.
     let prefill = match (arguments.device, generation.tokens) {
-        (DeviceKind::Verilator, 2..) => {
+        (kind, 2..) if kind != DeviceKind::Golden => {
             let alone = generation.prompts_alone(at_once)?;
             runner.run(&alone, inputs, "measuring the prompt alone")?.statistics
         }

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod all;
+mod bringup;
 mod compile;
 mod demo;
 mod disasm;
@@ -26,6 +27,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Verilog(arguments) => verilog::run(&arguments),
         Command::Synth(arguments) => synth::run(&arguments),
+        Command::Bringup(arguments) => bringup::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Quantise(arguments) => quantise::run(&arguments),

@@ -62,8 +62,8 @@ fn counters(images: &[Image]) -> Vec<Counter> {
 }
 
 pub fn run(arguments: &Run) -> anyhow::Result<()> {
-    if arguments.trace.is_some() && arguments.device == DeviceKind::Golden {
-        let message = "--trace needs --device verilator: the functional simulator has no signals";
+    if arguments.trace.is_some() && arguments.device != DeviceKind::Verilator {
+        let message = "--trace needs --device verilator: nothing else has signals to record";
         return Err(UsageError(message.into()).into());
     }
     // Everything that can be wrong with what was given comes before anything that takes long.

@@ -1,8 +1,9 @@
 //! `frugal synth`: resources and speed of a block on a chip.
 
 use crate::arguments::Synth;
-use crate::{config, text, UsageError};
+use crate::{config, text};
 use anyhow::Context;
+use frugal_synth::boards::BoardFacts;
 use frugal_synth::flow::block::Block;
 use frugal_synth::flow::device::{Device, Resource};
 use frugal_synth::flow::report::Report;
@@ -10,25 +11,36 @@ use frugal_synth::flow::{build, Design, Outcome, Progress};
 use serde_json::json;
 use std::io::{self, Write};
 
+/// The clock that blocks are to reach.
+const DEFAULT_MHZ: f64 = 75.0;
+
 pub fn run(arguments: &Synth) -> anyhow::Result<()> {
-    if let Some(board) = &arguments.board {
-        return Err(
-            UsageError(format!("no board is called '{board}': there are none yet; use --block")).into()
-        );
-    }
-    let block = arguments.block.as_deref().and_then(Block::from_name).context("--block")?;
-    let device = Device::from_name(&arguments.device).context("--device")?;
     let config = config::load(&arguments.config)?;
+    let (design, title, macs) = match &arguments.board {
+        Some(name) => {
+            let facts = BoardFacts::from_name(name).context("--board")?;
+            let (mut design, build) = facts.design(&config)?;
+            design.target_mhz = arguments.target_mhz.unwrap_or(design.target_mhz);
+            (design, format!("{}, build {build:08x}, {}", facts.title, text::config(&config)), None)
+        }
+        None => {
+            let block = arguments.block.as_deref().and_then(Block::from_name).context("--block")?;
+            let device = Device::from_name(&arguments.device).context("--device")?;
+            let design = Design {
+                name: block.name().to_owned(),
+                top: block.name().replace('-', "_"),
+                verilog: block.verilog(&config)?.text,
+                device,
+                constraints: None,
+                target_mhz: arguments.target_mhz.unwrap_or(DEFAULT_MHZ),
+            };
+            let title =
+                format!("{} of {} on {}, out of context", block.name(), text::config(&config), device.name);
+            (design, title, block.macs(&config))
+        }
+    };
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("the folder {} cannot be made", arguments.out.display()))?;
-    let design = Design {
-        name: block.name().to_owned(),
-        top: block.name().replace('-', "_"),
-        verilog: block.verilog(&config)?.text,
-        device,
-        constraints: None,
-        target_mhz: arguments.target_mhz,
-    };
     let outcome = build(&design, arguments.seed, &arguments.out, &mut |progress| {
         let _ = match progress {
             Progress::Begun(step) => write!(io::stderr(), "{step} ..."),
@@ -39,9 +51,7 @@ pub fn run(arguments: &Synth) -> anyhow::Result<()> {
     if arguments.json {
         writeln!(io::stdout(), "{}", to_json(&outcome, arguments.seed))?;
     } else {
-        let title =
-            format!("{} of {} on {}, out of context", block.name(), text::config(&config), device.name);
-        print(&title, &outcome, block.macs(&config))?;
+        print(&title, &outcome, macs)?;
     }
     let (fmax, target) = (outcome.report.fmax_mhz, outcome.target_mhz);
     anyhow::ensure!(

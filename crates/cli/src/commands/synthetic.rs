@@ -79,6 +79,12 @@ fn measure(model: &QuantisedModel, config: &Config, arguments: &Generate) -> any
     let predicted_cycles = estimate_cycles(&program, &CostModel::default());
     let measured = match arguments.device {
         DeviceKind::Golden => None,
+        DeviceKind::Serial(_) | DeviceKind::SimulatedBoard(_) => {
+            return Err(UsageError(
+                "--synthetic measures on verilator or golden: no board holds such a model".into(),
+            )
+            .into())
+        }
         DeviceKind::Verilator => {
             let mut runner = device::open(arguments.device, config, &arguments.simulation, None)?;
             let inputs = [id.to_le_bytes().to_vec()];

@@ -1,0 +1,67 @@
+//! A board's top: the pins, the clock, and what all boards hold.
+
+use super::{BoardFacts, EcpPll};
+use frugal_hdl::board::{Board, BoardOptions};
+use frugal_hdl::emit::describe;
+use rust_hdl_core::prelude::*;
+
+/// Pins of a board with an ECP5.
+#[derive(LogicBlock)]
+pub struct BoardTop {
+    pub oscillator: Signal<In, Clock>,
+    pub reset_button: Signal<In, Bit>,
+    /// From the host.
+    pub receive: Signal<In, Bit>,
+    /// To the host.
+    pub transmit: Signal<Out, Bit>,
+    pub led: Vec<Signal<Out, Bit>>,
+    pll: EcpPll,
+    board: Board,
+    pressed: Signal<Local, Bit>,
+    lights: Signal<Local, Bits<8>>,
+    leds_inverted: Constant<Bit>,
+    reset_inverted: Constant<Bit>,
+    _leds: usize,
+}
+
+impl BoardTop {
+    /// # Panics
+    /// If the facts ask for a clock that the chip cannot make: a test holds that they do not.
+    pub fn new(facts: &BoardFacts, options: &BoardOptions, build: u32) -> Self {
+        let pll = EcpPll::new(facts.oscillator_khz, facts.clock_khz).expect("a clock that the chip can make");
+        Self {
+            oscillator: Signal::default(),
+            reset_button: Signal::default(),
+            receive: Signal::default(),
+            transmit: Signal::default(),
+            led: (0..facts.leds).map(|_| Signal::default()).collect(),
+            pll,
+            board: Board::new(options, build),
+            pressed: Signal::default(),
+            lights: Signal::default(),
+            leds_inverted: Constant::new(facts.leds_inverted),
+            reset_inverted: Constant::new(facts.reset_inverted),
+            _leds: facts.leds,
+        }
+    }
+}
+
+impl Logic for BoardTop {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.pll.oscillator.next = self.oscillator.val();
+        self.board.clock.next = self.pll.clock.val();
+        self.pressed.next = self.reset_button.val() ^ self.reset_inverted.val();
+        // Until the clock is steady.
+        self.board.reset.next = self.pressed.val() | !self.pll.locked.val();
+        self.board.receive.next = self.receive.val();
+        self.transmit.next = self.board.transmit.val();
+        self.lights.next = self.board.leds.val();
+        for i in 0..self._leds {
+            self.led[i].next = self.lights.val().get_bit(i) ^ self.leds_inverted.val();
+        }
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("frugal_board", "The board's pins and clock around the accelerator.")
+    }
+}
