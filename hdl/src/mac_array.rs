@@ -55,7 +55,8 @@ impl Logic for PipelinedMultiplier {
              \x20   weight_operand <= weight;\n\
              \x20   product <= activation_operand * weight_operand;\n\
              end";
-        let instance = ecp5::multiplier("multiplier", "a", "b", "wide_product", Registers::InputsAndOutput);
+        let instance =
+            ecp5::multiplier("multiplier", ("a", "b"), "wide_product", Registers::InputsAndOutput, "1'b0");
         let ecp5 = format!(
             "wire [17:0] a = {{{{10{{activation[7]}}}}, activation}};\n\
              wire [17:0] b = {{{{10{{weight[7]}}}}, weight}};\n\

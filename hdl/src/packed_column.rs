@@ -21,7 +21,7 @@
 use crate::emit::describe;
 use crate::lanes::SplitBytes;
 use crate::leaves::ecp5::{self, Registers};
-use crate::leaves::{inputs, outputs, sign_extend, Accumulate, DelayLine, PairSum};
+use crate::leaves::{inputs, outputs, sign_extend, AccumulateEither, DelayLine, PairSum};
 use rust_hdl_core::prelude::*;
 use std::collections::VecDeque;
 
@@ -77,10 +77,10 @@ impl Logic for PackedMultiplier {
              end";
         let instance = ecp5::multiplier(
             "multiplier",
-            "factor",
-            "packed_weights",
+            ("factor", "packed_weights"),
             "packed_product",
             Registers::InputsAndOutput,
+            "1'b0",
         );
         let ecp5 = format!(
             "wire [17:0] factor = {{{{10{{activation[7]}}}}, activation}};\n\
@@ -266,19 +266,18 @@ pub struct PackedSums {
     // Unsigned.
     pub low_scale: Signal<In, Bits<8>>,
     pub high_scale: Signal<In, Bits<8>>,
-    // LATENCY_CYCLES later.
+    // LATENCY_CYCLES later: the sum of 8-bit weights, or those of 4-bit ones, and 0 in place of the other, so that no choice stands between the
+    // multipliers and the accumulators.
+    pub plain_sum: Signal<Out, Bits<32>>,
     pub low_sum: Signal<Out, Bits<32>>,
-    /// Means something with `four_bit` only.
     pub high_sum: Signal<Out, Bits<32>>,
     _rows: usize,
     /// Low sum, high sum, scales, mode.
     _operands: (i32, i32, u8, u8, bool),
-    /// Low and high sum as they go to the accumulators.
-    _sums: (i32, i32),
 }
 
 impl PackedSums {
-    pub const LATENCY_CYCLES: usize = 3;
+    pub const LATENCY_CYCLES: usize = 2;
     /// On ECP5, columns of more rows multiply by their scales in LUTs: the multipliers are all needed for the rows.
     const MOST_ROWS_WITH_MULTIPLIERS: usize = 8;
 
@@ -294,11 +293,11 @@ impl PackedSums {
             four_bit: Signal::default(),
             low_scale: Signal::default(),
             high_scale: Signal::default(),
+            plain_sum: Signal::default(),
             low_sum: Signal::default(),
             high_sum: Signal::default(),
             _rows: rows,
             _operands: (0, 0, 0, 0, false),
-            _sums: (0, 0),
         }
     }
 }
@@ -307,10 +306,13 @@ impl Logic for PackedSums {
     fn update(&mut self) {
         if self.clock.pos_edge() {
             let (low, high, low_scale, high_scale, four_bit) = self._operands;
-            let low_sum = if four_bit { low * i32::from(low_scale) } else { low + 16 * high };
-            self.low_sum.next = u64::from(self._sums.0 as u32).into();
-            self.high_sum.next = u64::from(self._sums.1 as u32).into();
-            self._sums = (low_sum, high * i32::from(high_scale));
+            let (plain, low_sum, high_sum) = match four_bit {
+                true => (0, low * i32::from(low_scale), high * i32::from(high_scale)),
+                false => (low + 16 * high, 0, 0),
+            };
+            self.plain_sum.next = u64::from(plain as u32).into();
+            self.low_sum.next = u64::from(low_sum as u32).into();
+            self.high_sum.next = u64::from(high_sum as u32).into();
             let [low_a, low_b, correction, high_a, high_b] =
                 [&self.low_a, &self.low_b, &self.correction, &self.high_a, &self.high_b]
                     .map(|port| port.val().to_u32() as i32);
@@ -328,6 +330,7 @@ impl Logic for PackedSums {
         }
     }
     fn connect(&mut self) {
+        self.plain_sum.connect();
         self.low_sum.connect();
         self.high_sum.connect();
     }
@@ -338,7 +341,7 @@ impl Logic for PackedSums {
             factors = String::new();
             products = ["low", "high"].map(|half| {
                 let product = ecp5::product_in_logic(half, bits, &format!("{half}_factor"), 9);
-                format!("always @(posedge clock) {half}_product <= {product};\n")
+                format!("always @(posedge clock) {half}_product <= scaled ? {product} : 0;\n")
             });
         } else {
             factors = ["low", "high"]
@@ -354,10 +357,10 @@ impl Logic for PackedSums {
             products = ["low", "high"].map(|half| {
                 let instance = ecp5::multiplier(
                     &format!("{half}_multiplier"),
-                    &format!("{half}_operand"),
-                    &format!("{half}_scale_operand"),
+                    (&format!("{half}_operand"), &format!("{half}_scale_operand")),
                     &format!("{half}_wide"),
                     Registers::Output,
+                    "!scaled",
                 );
                 format!(
                     "wire [35:0] {half}_wide;\n{instance}\nalways @(*) {half}_product = {half}_wide[{}:0];\n",
@@ -367,8 +370,8 @@ impl Logic for PackedSums {
         }
         let ecp5 = format!("{factors}{}", products.concat());
         let portable = "always @(posedge clock) begin\n\
-             \x20   low_product <= low * low_factor;\n\
-             \x20   high_product <= high * high_factor;\n\
+             \x20   low_product <= scaled ? low * low_factor : 0;\n\
+             \x20   high_product <= scaled ? high * high_factor : 0;\n\
              end";
         Verilog::Custom(format!(
             "reg signed [{top}:0] low;\n\
@@ -376,7 +379,6 @@ impl Logic for PackedSums {
              reg signed [8:0] low_factor;\n\
              reg signed [8:0] high_factor;\n\
              reg scaled;\n\
-             reg chosen;\n\
              reg [{sum_top}:0] plain;\n\
              reg signed [{product_top}:0] low_product;\n\
              reg signed [{product_top}:0] high_product;\n\
@@ -387,17 +389,12 @@ impl Logic for PackedSums {
              \x20   low_factor <= {{1'b0, low_scale}};\n\
              \x20   high_factor <= {{1'b0, high_scale}};\n\
              \x20   scaled <= four_bit;\n\
-             \x20   plain <= {{{{4{{low[{top}]}}}}, low}} + {{high, 4'd0}};\n\
-             \x20   chosen <= scaled;\n\
+             \x20   plain <= scaled ? 0 : {{{{4{{low[{top}]}}}}, low}} + {{high, 4'd0}};\n\
              end\n\
              {products}\n\
-             wire [31:0] low_extended = {{{{{product_extension}{{low_product[{product_top}]}}}}, low_product}};\n\
-             wire [31:0] plain_extended = {{{{{sum_extension}{{plain[{sum_top}]}}}}, plain}};\n\
-             wire [31:0] high_extended = {{{{{product_extension}{{high_product[{product_top}]}}}}, high_product}};\n\
-             always @(posedge clock) begin\n\
-             \x20   low_sum <= chosen ? low_extended : plain_extended;\n\
-             \x20   high_sum <= high_extended;\n\
-             end",
+             assign low_sum = {{{{{product_extension}{{low_product[{product_top}]}}}}, low_product}};\n\
+             assign high_sum = {{{{{product_extension}{{high_product[{product_top}]}}}}, high_product}};\n\
+             assign plain_sum = {{{{{sum_extension}{{plain[{sum_top}]}}}}, plain}};",
             products = ecp5::choose(&ecp5, portable),
             top = bits - 1,
             sum_top = bits + 3,
@@ -535,7 +532,7 @@ pub struct PackedColumn {
     /// Sums of parts, as late as the sums of all.
     part: Vec<NibbleSum>,
     part_delay: Vec<DelayLine<32>>,
-    accumulator: Vec<Accumulate>,
+    accumulator: Vec<AccumulateEither>,
     _rows: usize,
     _words: usize,
     _cols: usize,
@@ -593,7 +590,7 @@ impl PackedColumn {
             part_delay: (0..separate_parts)
                 .map(|_| DelayLine::new(parts.ilog2() as usize + PackedSums::LATENCY_CYCLES - 2))
                 .collect(),
-            accumulator: (0..Self::totals(rows, cols)).map(|_| Accumulate::default()).collect(),
+            accumulator: (0..Self::totals(rows, cols)).map(|_| AccumulateEither::default()).collect(),
             _rows: rows,
             _words: rows / 4,
             _cols: cols,
@@ -694,9 +691,11 @@ impl Logic for PackedColumn {
             self.accumulator[k].enable.next = self.enable.val();
             self.accumulator[k].first.next = self.first.val();
             self.accumulator[k].addend.next = self.sums.high_sum.val();
+            self.accumulator[k].other.next = 0.into();
             self.total[k].next = self.accumulator[k].total.val();
         }
         self.accumulator[0].addend.next = self.sums.low_sum.val();
+        self.accumulator[0].other.next = self.sums.plain_sum.val();
         for parts in self._parts..(self._parts + 1) {
             for s in 0..self._separate_parts {
                 self.part[s].clock.next = self.clock.val();
@@ -709,6 +708,7 @@ impl Logic for PackedColumn {
         if self.by_part.val() {
             for s in 0..self._separate_parts {
                 self.accumulator[s].addend.next = self.part_delay[s].delayed.val();
+                self.accumulator[s].other.next = 0.into();
             }
         }
     }

@@ -1,5 +1,5 @@
 //! The leaves' texts for ECP5, with models of the chip's cells: the same as the native models in every cycle.
-use frugal_hdl::leaves::{Accumulate, SignedProduct, WideMultiply};
+use frugal_hdl::leaves::{Accumulate, AccumulateEither, SignedProduct, WideMultiply};
 use frugal_hdl::mac_array::PipelinedMultiplier;
 use frugal_hdl::packed_column::{PackedMultiplier, PackedSums};
 use frugal_testbench::compare::{compare_native_and_ecp5, CompareError};
@@ -80,6 +80,25 @@ fn accumulate() -> Result<(), CompareError> {
             block.enable.next = random.one_in(2);
             block.first.next = random.one_in(5);
             block.addend.next = random.bits(32).into();
+        },
+        clock!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn accumulate_either() -> Result<(), CompareError> {
+    compare_native_and_ecp5(
+        AccumulateEither::default,
+        |block, random, _| {
+            block.enable.next = random.one_in(2);
+            block.first.next = random.one_in(5);
+            let addend = random.bits(32);
+            let is_other = random.one_in(2);
+            block.addend.next = if is_other { 0 } else { addend }.into();
+            block.other.next = if is_other { addend } else { 0 }.into();
         },
         clock!(),
         CYCLES,

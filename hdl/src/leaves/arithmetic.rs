@@ -140,13 +140,52 @@ impl Logic for Accumulate {
     }
     fn hdl(&self) -> Verilog {
         Verilog::Custom(ecp5::choose(
-            &ecp5::accumulator(),
+            &ecp5::accumulator(|_| "1'b0".into()),
             "wire [31:0] previous = first ? 32'd0 : total;\n\
              always @(posedge clock) if (enable) total <= previous + addend;",
         ))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe("accumulate", "A running 32 bit total: `first` starts a new one, `enable` takes the addend.")
+    }
+}
+
+/// A running total of two things that take turns: as [`Accumulate`], of `addend | other`, one of which is 0.
+#[derive(LogicBlock, Default)]
+pub struct AccumulateEither {
+    pub clock: Signal<In, Clock>,
+    /// Take this cycle's addend.
+    pub enable: Signal<In, Bit>,
+    /// Start a new total instead of adding to the old one.
+    pub first: Signal<In, Bit>,
+    pub addend: Signal<In, Bits<32>>,
+    pub other: Signal<In, Bits<32>>,
+    pub total: Signal<Out, Bits<32>>,
+}
+
+impl Logic for AccumulateEither {
+    fn update(&mut self) {
+        if self.clock.pos_edge() && self.enable.val() {
+            let addend = self.addend.val().to_u32() | self.other.val().to_u32();
+            let total = if self.first.val() { 0 } else { self.total.val().to_u32() };
+            self.total.next = u64::from(total.wrapping_add(addend)).into();
+        }
+    }
+    fn connect(&mut self) {
+        self.total.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(ecp5::choose(
+            &ecp5::accumulator(|bit| format!("other[{bit}]")),
+            "wire [31:0] previous = first ? 32'd0 : total;\n\
+             always @(posedge clock) if (enable) total <= previous + (addend | other);",
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            "accumulate_either",
+            "A running 32 bit total of two addends, one of which is 0: `first` starts a new one, `enable` takes them.",
+        )
     }
 }
 

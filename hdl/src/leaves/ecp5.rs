@@ -19,8 +19,14 @@ pub(crate) enum Registers {
 }
 
 /// A signed 18 x 18 bit multiplier with registers of its own, which Yosys does not put there by itself: `product` (36 bits) is `a` times `b`.
-/// All three are names of wires.
-pub(crate) fn multiplier(name: &str, a: &str, b: &str, product: &str, registers: Registers) -> String {
+/// All three are names of wires. While `zero` is 1, the registers become 0.
+pub(crate) fn multiplier(
+    name: &str,
+    (a, b): (&str, &str),
+    product: &str,
+    registers: Registers,
+    zero: &str,
+) -> String {
     let bits = |port: &str, wire: &str, count: usize| -> String {
         (0..count).map(|bit| format!(".{port}{bit}({wire}[{bit}]), ")).collect()
     };
@@ -31,7 +37,7 @@ pub(crate) fn multiplier(name: &str, a: &str, b: &str, product: &str, registers:
          \x20   {}\n\
          \x20   {}\n\
          \x20   .SIGNEDA(1'b1), .SIGNEDB(1'b1), .SOURCEA(1'b0), .SOURCEB(1'b0),\n\
-         \x20   .CLK0(clock), .CE0(1'b1), .RST0(1'b0)\n\
+         \x20   .CLK0(clock), .CE0(1'b1), .RST0({zero})\n\
          );",
         bits("A", a, 18).trim_end(),
         bits("B", b, 18).trim_end(),
@@ -62,25 +68,26 @@ pub(crate) fn product_in_logic(a: &str, a_bits: usize, b: &str, b_bits: usize) -
     terms.join("\n    ")
 }
 
-/// A 32-bit accumulator: `total <= (first ? 0 : total) + addend` when `enable`. The choice is in the LUTs of the carry chain.
-pub(crate) fn accumulator() -> String {
-    // Bit: (total and not first) xor addend; a carry comes from addend where they are equal.
+/// A 32-bit accumulator: `total <= (first ? 0 : total) + (addend | other)` when `enable`, where `other` is the name of a wire or a zero. Both choices
+/// are in the LUTs of the carry chain.
+pub(crate) fn accumulator(other: impl Fn(usize) -> String) -> String {
+    // A is addend, B other, C total, D first. Bit: (A or B) xor (C and not D). A carry comes from A or B where both sides are equal: that is the cell's
+    // two-input half, which sees A and B only, and it is bits 3..0 of the same table, where C and D are 0.
     let init = (0..16)
-        .filter(|lut| (lut & 1) ^ (lut >> 1 & 1 & !(lut >> 2)) & 1 == 1)
+        .filter(|lut| (lut & 1 | lut >> 1 & 1) ^ (lut >> 2 & 1 & !(lut >> 3) & 1) == 1)
         .fold(0_u32, |init, lut| init | 1 << lut);
-    // The two-input half of the cell, which gives the carry, sees A and B only, and must be A: it is bits 3..0 of the same table, where C
-    // and D are 0. D is tied to 1, so bits 7..0 are free.
-    let init = init & 0xff00 | 0xaaaa & 0xff;
     let mut text = String::from("wire [31:0] sum;\nwire [16:0] carry;\nassign carry[0] = 1'b0;\n");
     for slice in 0..16 {
         let (low, high) = (2 * slice, 2 * slice + 1);
         text += &format!(
             "CCU2C #(.INIT0(16'h{init:04x}), .INIT1(16'h{init:04x}), .INJECT1_0(\"NO\"), .INJECT1_1(\"NO\")) slice_{slice} (\n\
              \x20   .CIN(carry[{slice}]), .COUT(carry[{}]), .S0(sum[{low}]), .S1(sum[{high}]),\n\
-             \x20   .A0(addend[{low}]), .B0(total[{low}]), .C0(first), .D0(1'b1),\n\
-             \x20   .A1(addend[{high}]), .B1(total[{high}]), .C1(first), .D1(1'b1)\n\
+             \x20   .A0(addend[{low}]), .B0({}), .C0(total[{low}]), .D0(first),\n\
+             \x20   .A1(addend[{high}]), .B1({}), .C1(total[{high}]), .D1(first)\n\
              );\n",
-            slice + 1
+            slice + 1,
+            other(low),
+            other(high),
         );
     }
     text + "always @(posedge clock) if (enable) total <= sum;"

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | [`SignedProduct`] | 2 | int16 x int16 product |
 //! | [`PairSum`] | 1 | one node of an adder tree |
-//! | [`Accumulate`] | 1 | running int32 total |
+//! | [`Accumulate`], [`AccumulateEither`] | 1 | running int32 total |
 //! | [`SignExtend8`], [`SignExtend16to32`] | 0 | sign extension |
 //! | [`SimpleRam`] | 1 | dual-port RAM with byte enables |
 //! | [`Fifo`] | 1 | first-word fall-through queue |
@@ -31,7 +31,7 @@ mod patch;
 mod requantise;
 mod simple_ram;
 
-pub use arithmetic::{Accumulate, PairSum, SignExtend16to32, SignExtend8, SignedProduct};
+pub use arithmetic::{Accumulate, AccumulateEither, PairSum, SignExtend16to32, SignExtend8, SignedProduct};
 pub use delay_line::DelayLine;
 pub use delay_rows::DelayRows;
 pub use fifo::Fifo;

@@ -102,7 +102,7 @@ impl Logic for WideMultiply {
              end";
         // Three multipliers instead of four: the middle products are (high + low)(high + low) less the outer ones.
         let instance = |name: &str, a: &str, b: &str| {
-            ecp5::multiplier(name, a, b, &format!("{name}_product"), Registers::Output)
+            ecp5::multiplier(name, (a, b), &format!("{name}_product"), Registers::Output, "1'b0")
         };
         let ecp5 = format!(
             "wire [17:0] value_high = {{{{2{{value[31]}}}}, value[31:16]}};\n\
