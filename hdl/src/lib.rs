@@ -26,6 +26,7 @@ pub mod row_engine;
 pub mod row_lanes;
 pub mod row_reduce;
 pub mod scalar_memory;
+pub mod sdram;
 pub mod store_engine;
 pub mod table_lookup;
 pub mod token_counters;

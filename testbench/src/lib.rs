@@ -8,4 +8,5 @@ pub mod device;
 #[cfg(target_os = "linux")]
 pub mod pty;
 pub mod random;
+pub mod sdram;
 pub mod verilated;
