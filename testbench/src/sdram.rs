@@ -325,7 +325,7 @@ impl SdramModel {
         self.check(self.passed(Some(0), self.chip.power_up_ns), bank, Rule::PowerUp);
         self.check(self.passed(self.last_refresh, self.chip.refresh_cycle_ns), bank, Rule::RefreshCycle);
         let since_mode = self.mode_set.map_or(u64::MAX, |mode| now - mode);
-        self.check(since_mode >= self.chip.mode_cycles.into(), bank, Rule::ModeCycles);
+        self.check(since_mode >= u64::from(self.chip.mode_cycles), bank, Rule::ModeCycles);
         if usize::from(bank) >= self.banks.len() {
             return self.violate(bank, Rule::Address);
         }
@@ -415,7 +415,7 @@ impl SdramModel {
         let column = pins.address & !ALL_BANKS;
         self.check(u32::from(column) >> self.chip.column_bits == 0, bank, Rule::Address);
         let since = self.last_column.map_or(u64::MAX, |last| self.cycle - last);
-        self.check(since >= words.into(), bank, Rule::BurstCut);
+        self.check(since >= u64::from(words), bank, Rule::BurstCut);
         self.last_column = Some(self.cycle);
         let Some(row) = state.open_row else { return self.violate(bank, Rule::RowNotOpen) };
         self.check(self.passed(state.activated, self.chip.row_to_column_ns), bank, Rule::RowToColumn);
