@@ -92,6 +92,7 @@ impl Logic for Fifo {
     }
     fn hdl(&self) -> Verilog {
         let pointer_bits = clog2(self._depth).max(1);
+        let count_bits = clog2(self._depth + 1);
         let last = self._depth - 1;
         let top = 32 * self._words - 1;
         let concatenation = |name: &str| {
@@ -102,7 +103,7 @@ impl Logic for Fifo {
             "reg [{top}:0] entries [0:{last}];\n\
              reg [{pointer_top}:0] write_pointer;\n\
              reg [{pointer_top}:0] read_pointer;\n\
-             reg [15:0] count;\n\
+             reg [{count_top}:0] count;\n\
              initial begin\n\
              \x20   write_pointer = 0;\n\
              \x20   read_pointer = 0;\n\
@@ -110,9 +111,9 @@ impl Logic for Fifo {
              end\n\
              wire put = write_valid && write_ready;\n\
              wire take = read_valid && read_ready;\n\
-             assign write_ready = count != 16'd{depth};\n\
-             assign read_valid = count != 16'd0;\n\
-             assign level = count;\n\
+             assign write_ready = count != {count_bits}'d{depth};\n\
+             assign read_valid = count != {count_bits}'d0;\n\
+             assign level = {level};\n\
              assign {read_data} = entries[read_pointer];\n\
              always @(posedge clock) begin\n\
              \x20   if (put) begin\n\
@@ -120,14 +121,19 @@ impl Logic for Fifo {
              \x20       write_pointer <= write_pointer == {pointer_bits}'d{last} ? {pointer_bits}'d0 : write_pointer + {pointer_bits}'d1;\n\
              \x20   end\n\
              \x20   if (take) read_pointer <= read_pointer == {pointer_bits}'d{last} ? {pointer_bits}'d0 : read_pointer + {pointer_bits}'d1;\n\
-             \x20   count <= count + {{15'd0, put}} - {{15'd0, take}};\n\
+             \x20   count <= count + {{{count_top}'d0, put}} - {{{count_top}'d0, take}};\n\
              \x20   if (reset) begin\n\
              \x20       write_pointer <= {pointer_bits}'d0;\n\
              \x20       read_pointer <= {pointer_bits}'d0;\n\
-             \x20       count <= 16'd0;\n\
+             \x20       count <= {count_bits}'d0;\n\
              \x20   end\n\
              end",
             pointer_top = pointer_bits - 1,
+            count_top = count_bits - 1,
+            level = match 16 - count_bits {
+                0 => "count".to_owned(),
+                unused => format!("{{{unused}'d0, count}}"),
+            },
             depth = self._depth,
             read_data = concatenation("read_data"),
             write_data = concatenation("write_data"),
