@@ -71,8 +71,8 @@ pub enum PageState {
 
 /// Bursts of a direction that wait for their cutter.
 const QUEUED_BURSTS: usize = 4;
-/// Beats that wait for the chip, and for the bus: four segments.
-const BUFFERED_BEATS: usize = 64;
+/// Beats that wait for the chip, and for the bus: two segments.
+const BUFFERED_BEATS: usize = 32;
 /// Write bursts between the cutter and their answer's being taken.
 const UNANSWERED_BURSTS: usize = 8;
 /// Refreshes of the power-up sequence.
@@ -169,6 +169,8 @@ pub struct SdramController {
     ready_chip: DFF<Bit>,
     interval: DFF<Bits<16>>,
     refresh_due: DFF<Bit>,
+    /// Draining, and all banks may close.
+    quiet: DFF<Bit>,
     // Pins.
     pin_enable: DFF<Bit>,
     pin_cs_n: DFF<Bit>,
@@ -352,6 +354,7 @@ impl SdramController {
             ready_chip: DFF::default(),
             interval: DFF::default(),
             refresh_due: DFF::default(),
+            quiet: DFF::default(),
             pin_enable: DFF::default(),
             pin_cs_n: DFF::default(),
             pin_ras_n: DFF::default(),
@@ -474,6 +477,7 @@ impl Logic for SdramController {
             ready_chip,
             interval,
             refresh_due,
+            quiet,
             pin_enable,
             pin_cs_n,
             pin_ras_n,
@@ -738,7 +742,10 @@ impl Logic for SdramController {
                 }
             }
             ChipState::Draining => {
-                if !self.active.q.val() & self.all_may_precharge.val() {
+                // Nothing begins in this state, so what was true a cycle ago still is.
+                self.quiet.d.next = !self.active.q.val() & self.all_may_precharge.val();
+                if self.quiet.q.val() {
+                    self.quiet.d.next = false;
                     self.close_all.next = true;
                     self.refresh_due.d.next = false;
                     self.sequence_wait.start.next = true;
@@ -962,6 +969,7 @@ impl Logic for SdramController {
             self.chip.d.next = ChipState::Start;
             self.ready_chip.d.next = false;
             self.refresh_due.d.next = false;
+            self.quiet.d.next = false;
             self.drive.d.next = 0.into();
             self.pin_cs_n.d.next = true;
         }

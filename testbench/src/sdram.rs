@@ -258,16 +258,20 @@ impl SdramModel {
         (0..4).filter(|byte| self.masks[0] >> byte & 1 == 1).fold(0, |mask, byte| mask | 0xff << (8 * byte))
     }
 
+    fn row_bytes(&self) -> u64 {
+        u64::from(self.chip.data_bits / 8) << self.chip.column_bits
+    }
+
     /// Where the controller keeps a byte: bank, row, byte of the row.
     fn place(&self, address: u64) -> (u8, u16, usize) {
-        let row_bytes = u64::from(self.chip.data_bits / 8) << self.chip.column_bits;
+        let row_bytes = self.row_bytes();
         let (page, byte) = (address / row_bytes, address % row_bytes);
         let bank = page % (1 << self.chip.bank_bits);
         ((bank as u8), ((page >> self.chip.bank_bits) as u16), byte as usize)
     }
 
     fn row_mut(&mut self, bank: u8, row: u16) -> &mut Vec<u8> {
-        let bytes = (self.chip.data_bits / 8 << self.chip.column_bits) as usize;
+        let bytes = self.row_bytes() as usize;
         self.rows.entry((bank, row)).or_insert_with(|| vec![0; bytes])
     }
 
