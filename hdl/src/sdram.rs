@@ -131,9 +131,12 @@ pub struct SdramController {
     read_cutter: SegmentCutter,
     write_cutter: SegmentCutter,
     banks: Vec<SdramBank>,
-    read_places: DFF<Bits<8>>,
+    /// Beats of the read FIFO that nobody has been promised, and beats that have come and belong to no segment yet.
     read_room: DFF<Bits<8>>,
     write_room: DFF<Bits<8>>,
+    /// Beats of the segment that was taken a cycle ago.
+    read_reserved: DFF<Bits<8>>,
+    write_reserved: DFF<Bits<8>>,
     unanswered: DFF<Bits<4>>,
     // Choice between directions.
     writing: DFF<Bit>,
@@ -195,10 +198,8 @@ pub struct SdramController {
     write_taken: Signal<Local, Bit>,
     beat_left: Signal<Local, Bit>,
     beat_came: Signal<Local, Bit>,
-    read_reserved: Signal<Local, Bits<8>>,
-    write_reserved: Signal<Local, Bits<8>>,
-    places_after: Signal<Local, Bits<8>>,
     room_after: Signal<Local, Bits<8>>,
+    places_after: Signal<Local, Bits<8>>,
     burst_room: Signal<Local, Bit>,
     burst_begins: Signal<Local, Bit>,
     answer_taken: Signal<Local, Bit>,
@@ -321,9 +322,10 @@ impl SdramController {
             read_cutter: SegmentCutter::new(chip),
             write_cutter: SegmentCutter::new(chip),
             banks: (0..banks).map(|_| SdramBank::new(&timing, words)).collect(),
-            read_places: DFF::default(),
             read_room: DFF::default(),
             write_room: DFF::default(),
+            read_reserved: DFF::default(),
+            write_reserved: DFF::default(),
             unanswered: DFF::default(),
             writing: DFF::default(),
             repeated: DFF::default(),
@@ -375,10 +377,8 @@ impl SdramController {
             write_taken: Signal::default(),
             beat_left: Signal::default(),
             beat_came: Signal::default(),
-            read_reserved: Signal::default(),
-            write_reserved: Signal::default(),
-            places_after: Signal::default(),
             room_after: Signal::default(),
+            places_after: Signal::default(),
             burst_room: Signal::default(),
             burst_begins: Signal::default(),
             answer_taken: Signal::default(),
@@ -449,9 +449,10 @@ impl Logic for SdramController {
         dff_setup!(
             self,
             clock,
-            read_places,
             read_room,
             write_room,
+            read_reserved,
+            write_reserved,
             unanswered,
             writing,
             repeated,
@@ -867,13 +868,13 @@ impl Logic for SdramController {
         self.data_mask.next = self.mask.q.val().get_bits::<4>(0);
         self.data_out_enable.next = self.drive.q.val().get_bit(0);
 
-        // Beats that have come and belong to no segment yet.
+        // Beats that have come, less those of segments.
         self.beat_came.next = self.w_valid.val() & self.write_beats.write_ready.val();
-        self.write_reserved.next = 0.into();
+        self.write_reserved.d.next = 0.into();
         if self.write_taken.val() {
-            self.write_reserved.next = bit_cast::<8, 5>(self.write_cutter.beats.val());
+            self.write_reserved.d.next = bit_cast::<8, 5>(self.write_cutter.beats.val());
         }
-        self.room_after.next = self.write_room.q.val() - self.write_reserved.val();
+        self.room_after.next = self.write_room.q.val() - self.write_reserved.q.val();
         self.write_room.d.next = self.room_after.val();
         if self.beat_came.val() {
             self.write_room.d.next = self.room_after.val() + 1;
@@ -943,25 +944,27 @@ impl Logic for SdramController {
             self.r_response.next = self.error.val();
         }
 
-        // Places of the read FIFO that are taken or promised.
+        // Places of the read FIFO: the cutter checks two cycles after a segment was taken, when this is up to date.
         self.beat_left.next = self.read_beats.read_valid.val() & self.r_ready.val();
-        self.read_reserved.next = 0.into();
+        self.read_reserved.d.next = 0.into();
         if self.read_taken.val() {
-            self.read_reserved.next = bit_cast::<8, 5>(self.read_cutter.beats.val());
+            self.read_reserved.d.next = bit_cast::<8, 5>(self.read_cutter.beats.val());
         }
-        self.places_after.next = self.read_places.q.val() + self.read_reserved.val();
-        self.read_places.d.next = self.places_after.val();
+        self.places_after.next = self.read_room.q.val() - self.read_reserved.q.val();
+        self.read_room.d.next = self.places_after.val();
         if self.beat_left.val() {
-            self.read_places.d.next = self.places_after.val() - 1;
+            self.read_room.d.next = self.places_after.val() + 1;
         }
-        self.read_room.d.next = self.beats_buffered.val() - self.read_places.q.val();
+        if self.chip_state.val() == ChipState::Start {
+            self.read_room.d.next = self.beats_buffered.val();
+        }
 
         if !self.ready_chip.q.val() {
             self.mask.d.next = 0xff.into();
         }
         if self.reset.val() {
-            self.read_places.d.next = 0.into();
-            self.read_room.d.next = 0.into();
+            self.read_reserved.d.next = 0.into();
+            self.write_reserved.d.next = 0.into();
             self.write_room.d.next = 0.into();
             self.unanswered.d.next = 0.into();
             self.page.d.next = PageState::Empty;

@@ -28,7 +28,7 @@ pub struct SegmentCutter {
     /// Beats, minus one.
     pub burst_length: Signal<In, Bits<8>>,
     pub burst_id: Signal<In, Bit>,
-    /// Beats that have data, or room; what is taken is subtracted two cycles later.
+    /// Beats that have data, or room; what is taken must be subtracted two cycles later.
     pub available: Signal<In, Bits<8>>,
     // Segments.
     pub segment_valid: Signal<Out, Bit>,
