@@ -369,7 +369,10 @@ impl SdramModel {
         let state = self.banks[usize::from(bank)];
         if state.open_row.is_some() {
             self.check(self.passed(state.activated, self.chip.row_active_ns), bank, Rule::RowActive);
-            self.check(self.passed(state.written, self.chip.write_recovery_ns), bank, Rule::WriteRecovery);
+            let cycles = state.written.map_or(u64::MAX, |written| self.cycle - written);
+            let recovered = cycles >= u64::from(self.chip.write_recovery_cycles)
+                && self.passed(state.written, self.chip.write_recovery_ns);
+            self.check(recovered, bank, Rule::WriteRecovery);
             let words = u64::from(self.chip.beat_words());
             let reading = state.read.is_some_and(|read| self.cycle < read + words);
             let writing = self.writing.is_some_and(|writing| writing.bank == bank);

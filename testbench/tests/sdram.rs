@@ -3,7 +3,7 @@ use frugal_hdl::emit::{emit, VerilogFile};
 use frugal_hdl::sdram::{SdramChip, SdramController, SdramError};
 use frugal_testbench::axi::{MasterPins, ProtocolChecker, Response, SlavePins};
 use frugal_testbench::random::Random;
-use frugal_testbench::sdram::{SdramModel, SdramPins};
+use frugal_testbench::sdram::{Rule, SdramModel, SdramPins};
 use frugal_testbench::verilated::{lint_only, BuildOptions, PortHandle, VerilatedModel};
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
@@ -84,9 +84,18 @@ struct Bench {
 }
 
 impl Bench {
-    /// With registers of the outputs and of the inputs.
-    fn new(chip: &SdramChip, out_cycles: usize, in_cycles: usize) -> Result<Bench, Box<dyn Error>> {
-        let file = verilog(chip, CLOCK_KHZ, (out_cycles + in_cycles) as u32)?;
+    fn new(chip: &SdramChip) -> Result<Bench, Box<dyn Error>> {
+        Bench::with(chip, chip, CLOCK_KHZ, (0, 0))
+    }
+
+    /// A controller made for one chip in front of another, with registers of the outputs and of the inputs.
+    fn with(
+        made_for: &SdramChip,
+        chip: &SdramChip,
+        clock_khz: u32,
+        (out_cycles, in_cycles): (usize, usize),
+    ) -> Result<Bench, Box<dyn Error>> {
+        let file = verilog(made_for, clock_khz, (out_cycles + in_cycles) as u32)?;
         let model = VerilatedModel::new(&file, &BuildOptions::default())?;
         let ports = Ports {
             inputs: INPUTS.iter().map(|name| (*name, model.port(name))).collect(),
@@ -95,15 +104,19 @@ impl Bench {
         let mut bench = Bench {
             model,
             ports,
-            chip: SdramModel::new(chip, CLOCK_KHZ),
+            chip: SdramModel::new(chip, clock_khz),
             to_chip: vec![SdramPins { clock_enable: false, ..SdramPins::IDLE }; out_cycles].into(),
             from_chip: vec![0; in_cycles].into(),
             cycle: 0,
         };
-        bench.model.set(bench.ports.inputs["reset"], 1);
-        bench.cycle(&MasterPins::default());
-        bench.model.set(bench.ports.inputs["reset"], 0);
+        bench.reset();
         Ok(bench)
+    }
+
+    fn reset(&mut self) {
+        self.model.set(self.ports.inputs["reset"], 1);
+        self.cycle(&MasterPins::default());
+        self.model.set(self.ports.inputs["reset"], 0);
     }
 
     fn get(&self, name: &str) -> u64 {
@@ -408,7 +421,7 @@ fn impossible_controllers_are_refused() {
 
 #[test]
 fn power_up_keeps_its_wait() -> Result<(), Box<dyn Error>> {
-    let mut bench = Bench::new(&SdramChip::ULX3S_32_MIB, 0, 0)?;
+    let mut bench = Bench::new(&SdramChip::ULX3S_32_MIB)?;
     while !bench.flag("initialised") {
         assert!(bench.cycle < 21_000, "no end of the power-up sequence");
         bench.cycle(&MasterPins::default());
@@ -422,32 +435,35 @@ fn power_up_keeps_its_wait() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+const ALWAYS: u64 = 1;
+/// From always busy to hardly ever, and from a patient bus to a deaf one.
+const PACES: [Pace; 6] = [
+    Pace { reads: 1, writes: 1, data: ALWAYS, read_ready: ALWAYS, answer_ready: ALWAYS },
+    Pace { reads: 60, writes: 1, data: 3, read_ready: 2, answer_ready: 5 },
+    Pace { reads: 1, writes: 80, data: ALWAYS, read_ready: 9, answer_ready: 400 },
+    Pace { reads: 5, writes: 5, data: 12, read_ready: 3, answer_ready: 2 },
+    Pace { reads: 400, writes: 500, data: ALWAYS, read_ready: ALWAYS, answer_ready: ALWAYS },
+    Pace { reads: 1, writes: 1, data: 40, read_ready: 40, answer_ready: 90 },
+];
+
 /// Random traffic in phases of different pace; returns how many bursts there were.
 fn random_traffic(
     name: &str,
     chip: &SdramChip,
+    clock_khz: u32,
     pins: (usize, usize),
     cycles: u64,
 ) -> Result<u64, Box<dyn Error>> {
-    const ALWAYS: u64 = 1;
-    let paces = [
-        Pace { reads: 1, writes: 1, data: ALWAYS, read_ready: ALWAYS, answer_ready: ALWAYS },
-        Pace { reads: 60, writes: 1, data: 3, read_ready: 2, answer_ready: 5 },
-        Pace { reads: 1, writes: 80, data: ALWAYS, read_ready: 9, answer_ready: 400 },
-        Pace { reads: 5, writes: 5, data: 12, read_ready: 3, answer_ready: 2 },
-        Pace { reads: 400, writes: 500, data: ALWAYS, read_ready: ALWAYS, answer_ready: ALWAYS },
-        Pace { reads: 1, writes: 1, data: 40, read_ready: 40, answer_ready: 90 },
-    ];
-    let seed = SEED ^ u64::from(chip.data_bits) << 16 ^ (pins.0 as u64) << 24;
-    let mut bench = Bench::new(chip, pins.0, pins.1)?;
+    let seed = SEED ^ u64::from(chip.data_bits) << 16 ^ u64::from(clock_khz) << 24;
+    let mut bench = Bench::with(chip, chip, clock_khz, pins)?;
     let mut master = Master::new(seed, chip);
-    let mut pace = paces[0];
+    let mut pace = PACES[0];
     let mut idle_since = 0;
     let mut checker = ProtocolChecker::new(8);
     loop {
         let begins = bench.cycle < cycles;
         if bench.cycle % 3_000 == 0 {
-            pace = paces[master.random.below(paces.len() as u64) as usize];
+            pace = PACES[master.random.below(PACES.len() as u64) as usize];
             master.longest = [4, 16, 64, 64][master.random.below(4) as usize];
         }
         let slave = bench.slave();
@@ -486,7 +502,7 @@ fn random_traffic(
 #[test]
 fn random_traffic_arrives() -> Result<(), Box<dyn Error>> {
     for (name, chip) in chips() {
-        let bursts = random_traffic(name, &chip, (0, 0), 400_000)?;
+        let bursts = random_traffic(name, &chip, CLOCK_KHZ, (0, 0), 400_000)?;
         assert!(bursts > 4_000, "{bursts}");
     }
     Ok(())
@@ -496,9 +512,19 @@ fn random_traffic_arrives() -> Result<(), Box<dyn Error>> {
 fn other_latencies_and_sizes() -> Result<(), Box<dyn Error>> {
     let [(_, narrow), (_, wide)] = chips();
     let long_rows = SdramChip { column_bits: 10, cas_latency: 2, ..narrow };
-    random_traffic("16 bits, 64 MiB, latency 2, registered pins", &long_rows, (1, 1), 100_000)?;
+    random_traffic(
+        "16 bits, 64 MiB, latency 2, 80 MHz, registered pins",
+        &long_rows,
+        80_000,
+        (1, 1),
+        100_000,
+    )?;
     let two_banks = SdramChip { bank_bits: 1, row_cycle_ns: 90, ..wide };
-    random_traffic("32 bits, two banks, slow rows", &two_banks, (1, 0), 100_000)?;
+    random_traffic("32 bits, two banks, slow rows", &two_banks, CLOCK_KHZ, (1, 0), 100_000)?;
+    // Waits of one cycle, and long ones.
+    random_traffic("16 bits, 27 MHz", &narrow, 27_000, (0, 1), 100_000)?;
+    random_traffic("32 bits, 27 MHz", &wide, 27_000, (0, 0), 100_000)?;
+    random_traffic("32 bits, 166 MHz", &wide, 166_000, (1, 1), 100_000)?;
     Ok(())
 }
 
@@ -526,7 +552,7 @@ fn measure(
     next_address: &mut dyn FnMut(u64, bool) -> u64,
     cycles: u64,
 ) -> Result<Measured, Box<dyn Error>> {
-    let mut bench = Bench::new(chip, 0, 0)?;
+    let mut bench = Bench::new(chip)?;
     let mut pins = MasterPins { r_ready: true, b_ready: true, w_strobe: 0xff, ..MasterPins::default() };
     let (mut reads, mut writes, mut data_left) = (0, 0, 0);
     let mut moved = 0;
@@ -611,7 +637,7 @@ fn long_bursts_and_rows_off_the_beat() -> Result<(), Box<dyn Error>> {
 #[test]
 fn addresses_beyond_the_chip_are_answered() -> Result<(), Box<dyn Error>> {
     for (name, chip) in chips() {
-        let mut bench = Bench::new(&chip, 0, 0)?;
+        let mut bench = Bench::new(&chip)?;
         for address in [chip.bytes() as u32, 0x8000_0000, 0xffff_f000] {
             let (mut beats, mut answers, mut data) = (0, 0, 0);
             let (mut asks_read, mut asks_write) = (true, true);
@@ -653,6 +679,94 @@ fn addresses_beyond_the_chip_are_answered() -> Result<(), Box<dyn Error>> {
         bench.check();
         let statistics = bench.chip.statistics();
         assert_eq!((statistics.activates, statistics.reads, statistics.writes), (0, 0, 0), "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_controller_for_a_faster_chip_is_caught() -> Result<(), Box<dyn Error>> {
+    // The chip's own wait is longer than what the controller was told, one wait at a time. Short waits would hide behind the controller's own
+    // ways.
+    let chip = SdramChip {
+        row_to_column_ns: 40,
+        row_to_row_ns: 120,
+        row_active_ns: 80,
+        row_cycle_ns: 140,
+        mode_cycles: 6,
+        ..quick(SdramChip::TANG_NANO_20K)
+    };
+    for (made_for, rule) in [
+        (SdramChip { row_to_column_ns: 30, ..chip }, Rule::RowToColumn),
+        (SdramChip { precharge_ns: 10, ..chip }, Rule::Precharge),
+        (SdramChip { row_cycle_ns: 90, row_active_ns: 60, ..chip }, Rule::RowActive),
+        (SdramChip { row_cycle_ns: 100, ..chip }, Rule::RowCycle),
+        (SdramChip { row_to_row_ns: 10, ..chip }, Rule::RowToRow),
+        (SdramChip { refresh_cycle_ns: 50, ..chip }, Rule::RefreshCycle),
+        (SdramChip { write_recovery_cycles: 1, write_recovery_ns: 10, ..chip }, Rule::WriteRecovery),
+        (SdramChip { refresh_interval_ns: 20_000, ..chip }, Rule::RefreshInterval),
+        (SdramChip { power_up_ns: 900, ..chip }, Rule::PowerUp),
+        (SdramChip { mode_cycles: 1, ..chip }, Rule::ModeCycles),
+        (SdramChip { cas_latency: 2, ..chip }, Rule::Mode),
+    ] {
+        let mut bench = Bench::with(&made_for, &chip, CLOCK_KHZ, (0, 0))?;
+        let mut pins = MasterPins { r_ready: true, b_ready: true, w_strobe: 0xff, ..MasterPins::default() };
+        let mut random = Random::new(SEED);
+        while bench.cycle < 50_000 && bench.chip.violations().is_empty() {
+            let slave = bench.slave();
+            if slave.ar_ready || !pins.ar_valid {
+                pins.ar_valid = true;
+                pins.ar_address = random.below(chip.bytes() / 64) as u32 * 64;
+            }
+            if slave.aw_ready || !pins.aw_valid {
+                pins.aw_valid = true;
+                pins.aw_address = random.below(chip.bytes() / 64) as u32 * 64;
+                pins.aw_length = random.below(8) as u8;
+            }
+            pins.w_valid = true;
+            bench.cycle(&pins);
+        }
+        let found: Vec<Rule> = bench.chip.violations().iter().map(|violation| violation.rule).collect();
+        assert!(found.contains(&rule), "{rule:?}: {found:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reset_forgets_what_was_under_way() -> Result<(), Box<dyn Error>> {
+    for (name, chip) in chips() {
+        let mut bench = Bench::new(&chip)?;
+        let mut random = Random::new(SEED);
+        for round in 0..20 {
+            // Reads, each with its own data, until a reset somewhere among them.
+            let address = round * 4096;
+            for byte in 0..64 * BEAT_BYTES {
+                bench.chip.set_byte(address + byte, (round + byte / BEAT_BYTES) as u8);
+            }
+            let read = MasterPins {
+                ar_valid: true,
+                ar_address: address as u32,
+                ar_length: 63,
+                r_ready: true,
+                b_ready: true,
+                ..MasterPins::default()
+            };
+            let (mut beats, mut pins) = (0, read);
+            while beats < 64 {
+                let slave = bench.slave();
+                bench.cycle(&pins);
+                pins.ar_valid &= !slave.ar_ready;
+                if slave.r_valid {
+                    let value = slave.r_data as u64 & 0xff;
+                    assert_eq!(value, (round + beats) & 0xff, "{name}, round {round}, beat {beats}");
+                    beats += 1;
+                }
+            }
+            for _ in 0..random.below(100) {
+                bench.cycle(&read);
+            }
+            bench.reset();
+        }
+        bench.check();
     }
     Ok(())
 }

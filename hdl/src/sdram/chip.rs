@@ -28,8 +28,9 @@ pub struct SdramChip {
     pub row_to_row_ns: u32,
     /// tRFC: refresh to activate or refresh.
     pub refresh_cycle_ns: u32,
-    /// tWR: last word written to precharge.
+    /// tWR: last word written to precharge; no fewer cycles than `write_recovery_cycles`.
     pub write_recovery_ns: u32,
+    pub write_recovery_cycles: u32,
     /// tMRD: mode register to any command.
     pub mode_cycles: u32,
     /// tREFI, the greatest average from refresh to refresh.
@@ -41,8 +42,8 @@ pub struct SdramChip {
 impl SdramChip {
     /// 16 bits, 32 MiB: the chip of most ULX3S boards.
     ///
-    /// Figures: the slowest of the -7 grades of AS4C16M16SA, AS4C32M16SB (AC characteristics) and IS42S16160G. 100 us of power-up wait
-    /// are asked for; some makers say 200 us. CAS latency 3 is good up to 143 MHz, 2 up to 100 MHz.
+    /// Figures: the longest in the AC characteristics of the -7 grades of AS4C16M16SA, AS4C32M16SB and IS42S16160G. CAS latency 3 is good up to
+    /// 143 MHz, 2 up to 100 MHz. Power-up waits of 100 and 200 us are asked for. A row may be active for 100 us, which refreshes see to.
     pub const ULX3S_32_MIB: SdramChip = SdramChip {
         data_bits: 16,
         row_bits: 13,
@@ -56,6 +57,7 @@ impl SdramChip {
         row_to_row_ns: 14,
         refresh_cycle_ns: 63,
         write_recovery_ns: 14,
+        write_recovery_cycles: 2,
         mode_cycles: 2,
         refresh_interval_ns: 7_800,
         power_up_ns: 200_000,
@@ -66,13 +68,16 @@ impl SdramChip {
 
     /// 32 bits, 8 MiB: the chip in the package of GW2AR-18 (Tang Nano 20K).
     ///
-    /// Sizes from the GW2AR data sheet. Its maker publishes no timing of its own in ns, so these are the -7 figures of 64-Mbit chips of
-    /// the same organisation (M12L64322A, W9864G2); 4096 refreshes in 64 ms.
+    /// Sizes from the data sheet of the GW2AR family. Times are those of a 64-Mbit chip of the same organisation, W9864G2JH-7, or longer: 4096
+    /// refreshes in 64 ms.
     pub const TANG_NANO_20K: SdramChip = SdramChip {
         data_bits: 32,
         row_bits: 11,
         column_bits: 8,
         bank_bits: 2,
+        row_active_ns: 45,
+        row_cycle_ns: 66,
+        refresh_cycle_ns: 66,
         refresh_interval_ns: 15_600,
         ..SdramChip::ULX3S_32_MIB
     };
@@ -111,7 +116,7 @@ impl SdramChip {
                 .max(1),
             row_to_row: cycles(self.row_to_row_ns).max(1),
             refresh_cycle: cycles(self.refresh_cycle_ns).max(1),
-            write_recovery: cycles(self.write_recovery_ns).max(1),
+            write_recovery: cycles(self.write_recovery_ns).max(self.write_recovery_cycles).max(1),
             mode: self.mode_cycles.max(1),
             refresh_interval: (u64::from(self.refresh_interval_ns) * u64::from(clock_khz) / 1_000_000) as u32,
             power_up: cycles(self.power_up_ns).max(1),
