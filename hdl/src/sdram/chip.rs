@@ -1,5 +1,4 @@
 //! What is soldered to the board: sizes and timing of a chip, and the same timing in clock cycles.
-use std::fmt;
 
 /// Bits of a beat on the accelerator's side.
 pub(super) const BEAT_BITS: u32 = 64;
@@ -131,12 +130,12 @@ impl SdramChip {
             ("mode register", timing.mode),
         ] {
             if cycles > MOST_WAIT_CYCLES {
-                return Err(SdramError::TooLong { name: Wait(name), cycles, most: MOST_WAIT_CYCLES });
+                return Err(SdramError::TooLong { name, cycles, most: MOST_WAIT_CYCLES });
             }
         }
         if timing.power_up >= 1 << 24 {
             return Err(SdramError::TooLong {
-                name: Wait("power-up"),
+                name: "power-up",
                 cycles: timing.power_up,
                 most: (1 << 24) - 1,
             });
@@ -158,7 +157,7 @@ impl SdramChip {
         }
         if timing.refresh_interval >= 1 << 16 {
             return Err(SdramError::TooLong {
-                name: Wait("refresh interval"),
+                name: "refresh interval",
                 cycles: timing.refresh_interval,
                 most: (1 << 16) - 1,
             });
@@ -204,16 +203,6 @@ pub struct SdramTiming {
     pub power_up: u32,
 }
 
-/// The name of a wait, for messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wait(&'static str);
-
-impl fmt::Display for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
 /// Why there is no controller for a chip and clock.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SdramError {
@@ -224,7 +213,7 @@ pub enum SdramError {
     #[error("a clock of {clock_khz} kHz: SDRAM runs at 1,000 to {MOST_KHZ} kHz")]
     Clock { clock_khz: u32 },
     #[error("the chip's {name} wait is {cycles} cycles, the most is {most}: use a slower clock")]
-    TooLong { name: Wait, cycles: u32, most: u32 },
+    TooLong { name: &'static str, cycles: u32, most: u32 },
     #[error(
         "a refresh every {cycles} cycles leaves no time for data, which needs {least}: use a faster clock"
     )]
