@@ -8,7 +8,6 @@
 
 pub mod block;
 pub mod device;
-mod netlist;
 pub mod report;
 mod step;
 pub mod tools;
@@ -112,12 +111,6 @@ pub fn build(
         outputs: vec!["netlist.json"],
     })?
     .read("netlist.json")?;
-    let netlist = match family {
-        Family::Ecp5 => netlist::without_unread_carries(&netlist)
-            .map_err(|error| FlowError::Report { tool: "yosys", reason: error.to_string() })?,
-        Family::Ice40 | Family::Gowin => netlist,
-    };
-
     let placement =
         run(placement(design, seed, &netlist, tools[1].clone())).map_err(|error| match error {
             FlowError::Failed { ref text, .. } => match shortage(family, text) {

@@ -2,7 +2,7 @@
 
 use super::demo;
 use crate::arguments::Bringup;
-use crate::device::Board;
+use crate::device::{Board, Spinner};
 use crate::{config, model, text};
 use anyhow::{ensure, Context};
 use frugal_compiler::gemm::{self, GemmOptions};
@@ -30,19 +30,12 @@ impl Steps {
         look: &str,
         run: impl FnOnce() -> anyhow::Result<(String, Value)>,
     ) -> anyhow::Result<()> {
+        let spinner = Spinner::start(name);
+        let result = run();
+        drop(spinner);
+        let (said, mut measured) = result.with_context(|| format!("{name} failed. {look}"))?;
         if !self.is_json {
-            write!(io::stdout(), "{name:<18} ")?;
-            io::stdout().flush()?;
-        }
-        let (said, mut measured) = run()
-            .inspect_err(|_| {
-                if !self.is_json {
-                    let _ = writeln!(io::stdout(), "failed");
-                }
-            })
-            .with_context(|| format!("{name} failed. {look}"))?;
-        if !self.is_json {
-            writeln!(io::stdout(), "passed   {said}")?;
+            writeln!(io::stdout(), "{name:<18} passed   {said}")?;
         }
         self.results.push((name, std::mem::take(measured.as_object_mut().context("measurements")?)));
         Ok(())
