@@ -294,7 +294,7 @@ fn wrong_usage() {
         (&["frobnicate"][..], "unrecognized subcommand"),
         (&["run"], "required"),
         (&["run", &model], "--input"),
-        (&["run", &model, "--input", &images, "--device", "fpga"], "possible values: verilator, golden"),
+        (&["run", &model, "--input", &images, "--device", "fpga"], "devices are verilator"),
         (&["run", &model, "--input", &images, "--bus-bits", "32"], "possible values: 64, 128"),
         (&["run", &model, "--input", &images, "--memory-latency", "0"], "--memory-latency"),
         (
