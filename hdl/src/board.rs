@@ -15,7 +15,7 @@ use crate::emit::{describe, emit, VerilogFile};
 use crate::link::HostLink;
 use crate::memory_switch::MemorySwitch;
 use crate::VerilogError;
-use frugal_isa::{link, Config};
+use frugal_isa::{link, register, Config};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 use sha2::{Digest, Sha256};
@@ -69,6 +69,7 @@ pub struct Board {
     lights: DFF<Bits<8>>,
     light: Signal<Local, Bits<8>>,
     all_strobes: Constant<Bits<8>>,
+    control: Constant<Bits<12>>,
 }
 
 impl Board {
@@ -94,6 +95,7 @@ impl Board {
             lights: DFF::default(),
             light: Signal::default(),
             all_strobes: Constant::new(255_u64.into()),
+            control: Constant::new(u64::from(register::CONTROL).into()),
         }
     }
 
@@ -152,7 +154,7 @@ impl Logic for Board {
         if self.accelerator.irq.val() | self.in_reset.q.val() {
             self.running.d.next = false;
         }
-        if self.host.lite_aw_valid.val() & (self.host.lite_aw_address.val() == 0x20) {
+        if self.host.lite_aw_valid.val() & (self.host.lite_aw_address.val() == self.control.val()) {
             self.running.d.next = true;
         }
         self.light.next = bit_cast::<8, 1>(self.blink.q.val().get_bits::<1>(25));

@@ -210,7 +210,6 @@ pub struct SdramController {
     picks_write: Signal<Local, Bit>,
     picks_read: Signal<Local, Bit>,
     page_free: Signal<Local, Bit>,
-    chip_state: Signal<Local, ChipState>,
     running: Signal<Local, Bit>,
     bank_open: Signal<Local, Bit>,
     bank_row: Signal<Local, Bits<13>>,
@@ -389,7 +388,6 @@ impl SdramController {
             picks_write: Signal::default(),
             picks_read: Signal::default(),
             page_free: Signal::default(),
-            chip_state: Signal::default(),
             running: Signal::default(),
             bank_open: Signal::default(),
             bank_row: Signal::default(),
@@ -586,8 +584,7 @@ impl Logic for SdramController {
         self.bank_in_use.next = self.active.q.val() & (self.active_bank.q.val() == self.pending_bank.q.val());
 
         // Which command there is in this cycle: at most one.
-        self.chip_state.next = self.chip.q.val();
-        self.running.next = self.chip_state.val() == ChipState::Running;
+        self.running.next = self.chip.q.val() == ChipState::Running;
         self.column_now.next = self.active.q.val()
             & self.slot_wait.over.val()
             & (self.turn_wait.over.val() | !self.active_write.q.val());
@@ -697,7 +694,7 @@ impl Logic for SdramController {
             self.interval.d.next = self.interval_more.val();
             self.refresh_due.d.next = true;
         }
-        match self.chip_state.val() {
+        match self.chip.q.val() {
             ChipState::Start => {
                 self.sequence_wait.start.next = true;
                 self.sequence_wait.more.next = self.power_up_more.val();
@@ -955,7 +952,7 @@ impl Logic for SdramController {
         if self.beat_left.val() {
             self.read_room.d.next = self.places_after.val() + 1;
         }
-        if self.chip_state.val() == ChipState::Start {
+        if self.chip.q.val() == ChipState::Start {
             self.read_room.d.next = self.beats_buffered.val();
         }
 

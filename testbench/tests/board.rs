@@ -2,7 +2,7 @@
 
 use frugal_compiler::gemm::{self, GemmOptions};
 use frugal_device::link::{BoardDevice, BoardError, Link, LinkError, LinkOptions, Transport};
-use frugal_device::{Device, GoldenDevice, RunOptions};
+use frugal_device::{Device, GoldenDevice, MemoryImage, RunOptions};
 use frugal_hdl::board::BoardOptions;
 use frugal_isa::link::{Operation, Status};
 use frugal_isa::{register, Config, Program};
@@ -29,8 +29,12 @@ fn open() -> Link<SimulatedBoard> {
 
 /// A product that runs for so many repetitions.
 fn product(repeat: usize) -> (Program, Vec<Vec<u8>>) {
-    let options = GemmOptions { m: 24, k: 32, n: 16, repeat, resident: false };
-    let program = gemm::build(&options, &Config::preset("nano").unwrap()).unwrap().program;
+    product_of(&GemmOptions { m: 24, k: 32, n: 16, repeat, resident: false })
+}
+
+/// A product, and random operands.
+fn product_of(options: &GemmOptions) -> (Program, Vec<Vec<u8>>) {
+    let program = gemm::build(options, &Config::preset("nano").unwrap()).unwrap().program;
     let mut random = Random::new(SEED);
     let inputs = program
         .inputs
@@ -123,6 +127,47 @@ fn programs_give_the_bits_of_the_functional_simulator() {
     assert_eq!(first.statistics.cycles, again.statistics.cycles);
     assert_eq!(first.statistics.commands as usize, program.commands.len());
     assert_eq!(board.link_mut().transport_mut().errors(), 0);
+}
+
+/// The host reads and writes memory while the accelerator does: each gets its own bytes.
+#[test]
+fn the_host_shares_the_memory_with_a_program_that_runs() {
+    // Long enough for several requests.
+    let options = GemmOptions { m: 64, k: 128, n: 64, repeat: 12, resident: false };
+    let (program, inputs) = product_of(&options);
+    let mut device = BoardDevice::new(open(), &program.config, None).unwrap();
+    let wanted = golden(&program, &inputs);
+    let first =
+        device.run(&program, &inputs, &RunOptions { keep_workspace: true, ..RunOptions::default() }).unwrap();
+    assert!(first.outputs == wanted);
+    let image = MemoryImage::place(&program, 0).unwrap();
+    assert!(image.end() + 4096 <= RAM_BYTES);
+    // The program is there still; what it writes, it writes again.
+    let output = &program.outputs[0];
+    let workspace = first.workspace.unwrap();
+    let link = device.link_mut();
+    link.write_memory((image.workspace.start + output.offset / 8 * 8) as u32, &[0; 64]).unwrap();
+    let mut random = Random::new(SEED);
+    let (mut rounds, mut running) = (0, true);
+    link.start().unwrap();
+    while running {
+        let length = 8 * (1 + random.below(10)) as usize;
+        let bytes: Vec<u8> = (0..length).map(|_| random.bits(8) as u8).collect();
+        link.write_memory(RAM_BYTES as u32 - 4096, &bytes).unwrap();
+        let mut found = vec![0; length];
+        link.read_memory(RAM_BYTES as u32 - 4096, &mut found).unwrap();
+        assert_eq!(found, bytes, "seed {SEED:#x}");
+        let mut constants = vec![0; 64];
+        link.read_memory(image.constants.start as u32, &mut constants).unwrap();
+        assert_eq!(constants, program.constants[..64]);
+        running = link.read_register(register::STATUS).unwrap() & register::STATUS_BUSY != 0;
+        rounds += 1;
+    }
+    assert!(rounds > 3, "the program ended after {rounds} rounds");
+    let mut after = vec![0; workspace.len().next_multiple_of(8)];
+    link.read_memory(image.workspace.start as u32, &mut after).unwrap();
+    assert!(after[..workspace.len()] == workspace, "seed {SEED:#x}");
+    assert_eq!(link.transport_mut().errors(), 0);
 }
 
 /// A line that damages, loses and adds bytes.

@@ -84,14 +84,6 @@ pub struct SimulationArguments {
     pub max_cycles: Option<u64>,
 }
 
-/// The line to a board.
-#[derive(Args, Clone, Copy, Debug, Default)]
-pub struct LineArguments {
-    /// Speed of the serial line in bits a second [default: 2000000]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(300..=12_000_000))]
-    pub baud: Option<u32>,
-}
-
 /// What a program runs on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum DeviceKind {
@@ -190,8 +182,6 @@ pub struct Bringup {
     pub device: DeviceKind,
     #[command(flatten)]
     pub config: ConfigOptions,
-    #[command(flatten)]
-    pub line: LineArguments,
     /// Bytes of the memory to test, from its start and its end
     #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..))]
     pub memory_bytes: u32,

@@ -7,6 +7,7 @@ use frugal_device::link::serial::SerialLine;
 use frugal_device::link::{BoardDevice, Link, LinkOptions};
 use frugal_device::{Device, GoldenDevice, Progress, RunOptions, RunResult};
 use frugal_hdl::board::BoardOptions;
+use frugal_isa::link::BAUD;
 use frugal_isa::{Config, Program};
 use frugal_synth::boards::BoardFacts;
 use frugal_testbench::accelerator::{verilated_device, VerilatedDevice};
@@ -50,16 +51,14 @@ pub struct Board {
     _simulation: Option<BoardOnTerminal>,
 }
 
-/// Bits a second that boards are built for.
-const BAUD: u32 = 2_000_000;
 /// Cycles of a bit on the line of a simulated board: as fast as it can be, for what is simulated there is not the line.
 const SIMULATED_BIT_CYCLES: usize = 4;
 
 impl Board {
     /// Opens the board that `kind` names; the first time, the simulator of a simulated one is compiled.
-    pub fn open(kind: DeviceKind, config: &Config, baud: Option<u32>) -> anyhow::Result<Board> {
+    pub fn open(kind: DeviceKind, config: &Config) -> anyhow::Result<Board> {
         match kind {
-            DeviceKind::Serial(port) => Board::on_port(port, config, baud),
+            DeviceKind::Serial(port) => Board::on_port(port, config),
             DeviceKind::SimulatedBoard(facts) => Board::simulated(facts, config),
             DeviceKind::Verilator | DeviceKind::Golden => {
                 let message = format!("{} is no board: take serial:PORT or sim-board:NAME", kind.name());
@@ -68,8 +67,8 @@ impl Board {
         }
     }
 
-    fn on_port(port: &str, config: &Config, baud: Option<u32>) -> anyhow::Result<Board> {
-        let line = SerialLine::open(port, baud.unwrap_or(BAUD))?;
+    fn on_port(port: &str, config: &Config) -> anyhow::Result<Board> {
+        let line = SerialLine::open(port, BAUD)?;
         let device = BoardDevice::new(Link::open(line, LinkOptions::default())?, config, None)?;
         Ok(Board {
             device,
@@ -167,7 +166,7 @@ pub fn open(
         DeviceKind::Serial(_) | DeviceKind::SimulatedBoard(_) => {
             simulation
                 .note_unused(&SimulationArguments::ALL[..2], "on a board, which has a memory of its own");
-            Kind::Board(Box::new(Board::open(kind, config, None)?))
+            Kind::Board(Box::new(Board::open(kind, config)?))
         }
     };
     Ok(Runner { device, max_cycles: simulation.max_cycles })

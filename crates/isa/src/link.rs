@@ -13,6 +13,9 @@
 /// Version of the protocol.
 pub const VERSION: u32 = 1;
 
+/// Bits a second on the lines of all boards.
+pub const BAUD: u32 = 2_000_000;
+
 /// Begins and ends a packet.
 pub const END: u8 = 0xc0;
 /// Stands before the two below.

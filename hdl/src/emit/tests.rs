@@ -474,3 +474,45 @@ fn a_leaf_keeps_its_text_under_new_names() {
         assert!(text.contains(expected), "no `{expected}` in\n{text}");
     }
 }
+
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum Light {
+    Red,
+    Green,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum Door {
+    Open,
+    Shut,
+}
+
+/// Registers of two enumerations, which are the same Verilog.
+#[derive(LogicBlock, Default)]
+struct Crossing {
+    clock: Signal<In, Clock>,
+    train: Signal<In, Bit>,
+    passes: Signal<Out, Bit>,
+    light: DFF<Light>,
+    door: DFF<Door>,
+}
+
+impl Logic for Crossing {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, light, door);
+        self.light.d.next = Light::Green;
+        self.door.d.next = Door::Open;
+        if self.train.val() {
+            self.light.d.next = Light::Red;
+            self.door.d.next = Door::Shut;
+        }
+        self.passes.next = (self.light.q.val() == Light::Green) & (self.door.q.val() == Door::Open);
+    }
+}
+
+#[test]
+fn enumerations_of_registers_that_share_a_module_are_known() {
+    let found = problems::<Crossing>();
+    assert!(found.is_empty(), "{found:?}");
+}

@@ -598,3 +598,28 @@ impl Logic for LinkExecutor {
         describe("link_executor", "Does what the host's packets ask for, and answers.")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::link::{Operation, Status, ANSWER, HEADER_BYTES, IDENTITY_WORDS, MEMORY_QUANTUM};
+
+    /// The numbers that stand in the block above are those of the protocol.
+    #[test]
+    fn numbers_are_those_of_the_protocol() {
+        let operations = [
+            (Operation::Identify, 1),
+            (Operation::ReadRegister, 2),
+            (Operation::WriteRegister, 3),
+            (Operation::ReadMemory, 4),
+            (Operation::WriteMemory, 5),
+            (Operation::Wait, 6),
+            (Operation::Start, 7),
+        ];
+        assert_eq!(operations.map(|(operation, _)| operation), Operation::ALL);
+        assert!(operations.iter().all(|(operation, number)| *operation as u8 == *number));
+        let statuses =
+            [Status::Ok, Status::Operation, Status::Length, Status::Address, Status::Bus].map(|s| s as u8);
+        assert_eq!(statuses, [0, 1, 2, 3, 4]);
+        assert_eq!((ANSWER, HEADER_BYTES, 4 * IDENTITY_WORDS.len(), MEMORY_QUANTUM), (0x80, 8, 16, 8));
+    }
+}

@@ -12,13 +12,13 @@ mod top;
 pub use pll::{EcpPll, PllError};
 pub use top::BoardTop;
 
-use crate::flow::device::{Device, Family};
+use crate::flow::device::Device;
 use crate::flow::Design;
 use frugal_hdl::board::{self, BoardError, BoardOptions};
 use frugal_hdl::emit::emit;
 use frugal_hdl::VerilogError;
+use frugal_isa::link::BAUD;
 use frugal_isa::Config;
-use std::fmt::Write;
 
 /// A pin, and what has to be said about it in the constraint file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +42,6 @@ pub struct BoardFacts {
     pub oscillator_khz: u32,
     /// That the accelerator runs at.
     pub clock_khz: u32,
-    /// Of the host link.
-    pub baud: u32,
     pub pins: &'static [Pin],
     pub leds: usize,
     pub leds_inverted: bool,
@@ -52,8 +50,6 @@ pub struct BoardFacts {
     pub ram_bytes: usize,
     /// The preset that it is meant for.
     pub config: &'static str,
-    /// The port on the host, for people.
-    pub port_hint: &'static str,
 }
 
 const ULX3S_PINS: &[Pin] = &[
@@ -79,14 +75,12 @@ impl BoardFacts {
         device: "ecp5-85f",
         oscillator_khz: 25_000,
         clock_khz: 80_000,
-        baud: 2_000_000,
         pins: ULX3S_PINS,
         leds: 8,
         leds_inverted: false,
         reset_inverted: false,
         ram_bytes: 256 << 10,
         config: "nano",
-        port_hint: "the FT231X's port, such as /dev/ttyUSB0",
     }];
 
     /// The board with this name.
@@ -104,7 +98,7 @@ impl BoardFacts {
 
     /// Cycles of a bit on the host link.
     pub fn bit_cycles(&self) -> usize {
-        (1000.0 * f64::from(self.clock_khz) / f64::from(self.baud)).round() as usize
+        (1000.0 * f64::from(self.clock_khz) / f64::from(BAUD)).round() as usize
     }
 
     /// What its board is made of, for an accelerator of `config`.
@@ -119,43 +113,20 @@ impl BoardFacts {
 
     /// File name of its constraints in `constraints/`.
     pub fn constraint_file(&self) -> String {
-        let extension = match self.device().family {
-            Family::Ecp5 => "lpf",
-            Family::Ice40 => "pcf",
-            Family::Gowin => "cst",
-        };
-        format!("{}.{extension}", self.name)
+        format!("{}.lpf", self.name)
     }
 
     /// The constraint file's text.
     pub fn constraints(&self) -> String {
-        let mut text = String::new();
-        let mut line = |line: String| writeln!(text, "{line}").expect("strings take all that is written");
-        line(format!("# {}. Made from the table of boards in synth/src/boards.", self.title));
-        match self.device().family {
-            Family::Ecp5 => {
-                line(format!(
-                    "FREQUENCY PORT \"oscillator\" {} MHZ;",
-                    f64::from(self.oscillator_khz) / 1000.0
-                ));
-                for pin in self.pins {
-                    line(format!("LOCATE COMP \"{}\" SITE \"{}\";", pin.port, pin.location));
-                    line(format!("IOBUF PORT \"{}\" {};", pin.port, pin.attributes));
-                }
-            }
-            Family::Ice40 => {
-                for pin in self.pins {
-                    line(format!("set_io {} {} {}", pin.attributes, pin.port, pin.location));
-                }
-            }
-            Family::Gowin => {
-                for pin in self.pins {
-                    line(format!("IO_LOC \"{}\" {};", pin.port, pin.location));
-                    line(format!("IO_PORT \"{}\" {};", pin.port, pin.attributes));
-                }
-            }
+        let mut lines = vec![
+            format!("# {}. Made from the table of boards in synth/src/boards.", self.title),
+            format!("FREQUENCY PORT \"oscillator\" {} MHZ;", f64::from(self.oscillator_khz) / 1000.0),
+        ];
+        for pin in self.pins {
+            lines.push(format!("LOCATE COMP \"{}\" SITE \"{}\";", pin.port, pin.location));
+            lines.push(format!("IOBUF PORT \"{}\" {};", pin.port, pin.attributes));
         }
-        text
+        lines.join("\n") + "\n"
     }
 
     /// The whole board as a design for the flow, and the build that it calls itself.
@@ -168,7 +139,7 @@ impl BoardFacts {
         let build = board::verilog(&options)?.build;
         let header = format!(
             "Frugal on {}: configuration '{}', {} kHz, {} baud, build {build:08x}.",
-            self.title, config.name, self.clock_khz, self.baud
+            self.title, config.name, self.clock_khz, BAUD
         );
         let top = BoardTop::new(self, &options, build);
         let file = emit(&top, "frugal_board", &header).map_err(VerilogError::from)?;
@@ -196,7 +167,7 @@ mod tests {
             board.design(&config).expect("a design");
             // Half a per cent of the baud rate, of the two that a line may be off.
             let baud = 1000.0 * f64::from(board.clock_khz) / board.bit_cycles() as f64;
-            assert!((baud / f64::from(board.baud) - 1.0).abs() < 0.005, "{}: {baud} baud", board.name);
+            assert!((baud / f64::from(BAUD) - 1.0).abs() < 0.005, "{}: {baud} baud", board.name);
             let mut ports: Vec<&str> = board.pins.iter().map(|pin| pin.port).collect();
             ports.sort_unstable();
             ports.dedup();

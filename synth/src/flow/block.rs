@@ -4,6 +4,7 @@ use frugal_hdl::accelerator::Accelerator;
 use frugal_hdl::emit::{describe, emit, VerilogFile};
 use frugal_hdl::leaves::{Requantise, SimpleRam};
 use frugal_hdl::mac_array::MacArray;
+use frugal_hdl::sdram::{SdramChip, SdramController};
 use frugal_hdl::VerilogError;
 use frugal_isa::Config;
 use rust_hdl_core::prelude::*;
@@ -17,10 +18,12 @@ pub enum Block {
     Requantise,
     /// All of it, without a board around.
     Accelerator,
+    /// The SDRAM controller of the ULX3S, whose chip has 16 bits, at 100 MHz.
+    Sdram,
 }
 
 impl Block {
-    pub const ALL: [Block; 3] = [Block::MacArray, Block::Requantise, Block::Accelerator];
+    pub const ALL: [Block; 4] = [Block::MacArray, Block::Requantise, Block::Accelerator, Block::Sdram];
 
     /// As on the command line.
     pub fn name(self) -> &'static str {
@@ -28,6 +31,7 @@ impl Block {
             Block::MacArray => "mac-array",
             Block::Requantise => "requantise",
             Block::Accelerator => "accelerator",
+            Block::Sdram => "sdram",
         }
     }
 
@@ -38,7 +42,7 @@ impl Block {
 
     /// Multiply-accumulates a cycle, of blocks that are there for them. 4-bit weights double them.
     pub fn macs(self, config: &Config) -> Option<usize> {
-        (self != Block::Requantise).then(|| config.peak())
+        matches!(self, Block::MacArray | Block::Accelerator).then(|| config.peak())
     }
 
     /// Its Verilog; the top module has the block's name, with an underscore.
@@ -48,6 +52,11 @@ impl Block {
         let name = self.name().replace('-', "_");
         Ok(match self {
             Block::MacArray => emit(&ArrayWithWeights::new(config), &name, &header)?,
+            Block::Sdram => {
+                let controller = SdramController::new(&SdramChip::ULX3S_32_MIB, 100_000, 0)
+                    .expect("a chip and a clock that fit");
+                emit(&controller, &name, &header)?
+            }
             Block::Requantise => emit(&Requantise::default(), &name, &header)?,
             Block::Accelerator if config.bus_bits == 128 => {
                 emit(&Accelerator::<128, 16>::new(config), &name, &header)?

@@ -48,10 +48,10 @@ pub fn run(arguments: &Bringup) -> anyhow::Result<()> {
     let mut opened = None;
     steps.step(
         "identify",
-        "Without an answer: cable, power, the right port, a bitstream that is loaded, --baud. With another configuration or build: load \
+        "Without an answer: cable, power, the right port, a bitstream that is loaded. With another configuration or build: load \
          the bitstream that frugal synth wrote last.",
         || {
-            let mut board = Board::open(arguments.device, &config, arguments.line.baud)?;
+            let mut board = Board::open(arguments.device, &config)?;
             let (identity, port) = (board.device.link_mut().identity(), board.device.link_mut().port());
             opened = Some(board);
             let said = format!(

@@ -129,28 +129,32 @@ impl<T: Transport> BoardDevice<T> {
         self.link.write_register(register::PROGRAM_ADDRESS, image.program_address())?;
         self.link.write_register(register::PROGRAM_COMMANDS, program.commands.len() as u32)?;
         self.link.start()?;
-        let mut last = (0, 0);
+        let mut last = [0; 4];
         loop {
             if self.link.wait()? {
                 break;
             }
-            let steps = self.link.read_register(register::MATRIX_STEPS)?;
-            let commands = self.link.read_register(register::COMMANDS)?;
+            let mut now = [0; 4];
+            let moving =
+                [register::COMMANDS, register::MATRIX_STEPS, register::READ_BEATS, register::WRITE_BEATS];
+            for (value, offset) in now.iter_mut().zip(moving) {
+                *value = self.link.read_register(offset)?;
+            }
             let cycles = self.cycles()?;
             if let Some(progress) = options.progress {
                 progress(Progress {
-                    commands: u64::from(commands),
+                    commands: u64::from(now[0]),
                     total_commands: program.commands.len() as u64,
                     cycles: Some(cycles),
                 });
             }
             // Nothing has moved while the board waited.
-            if last == (steps, commands) || options.max_cycles.is_some_and(|most| cycles > most) {
+            if last == now || options.max_cycles.is_some_and(|most| cycles > most) {
                 let states = self.link.read_register(register::DEBUG_STATES)?;
                 let queues = self.link.read_register(register::DEBUG_QUEUES)?;
                 return Err(BoardError::Stuck { cycles, states, queues });
             }
-            last = (steps, commands);
+            last = now;
             if let Some(watch) = options.watch {
                 let mut workspace = vec![0; image.workspace.len().next_multiple_of(MEMORY_QUANTUM)];
                 self.link.read_memory(image.workspace.start as u32, &mut workspace)?;

@@ -121,10 +121,6 @@ impl<T: Transport> Link<T> {
         self.transport.name()
     }
 
-    pub fn options(&self) -> LinkOptions {
-        self.options
-    }
-
     /// The line itself.
     pub fn transport_mut(&mut self) -> &mut T {
         &mut self.transport

@@ -14,15 +14,3 @@ pub trait Transport {
     /// Reads what has come, or waits for something until `timeout` is over; then 0.
     fn read(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize>;
 }
-
-impl<T: Transport + ?Sized> Transport for Box<T> {
-    fn name(&self) -> String {
-        (**self).name()
-    }
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        (**self).write(bytes)
-    }
-    fn read(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
-        (**self).read(buffer, timeout)
-    }
-}
