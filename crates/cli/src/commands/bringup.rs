@@ -143,7 +143,7 @@ fn memory(board: &mut Board, arguments: &Bringup) -> anyhow::Result<(String, Val
     let rate = |seconds: f64| written as f64 / seconds / 1000.0;
     let (write_rate, read_rate) = (rate(write_seconds), rate(read_seconds));
     let said = format!(
-        "{} bytes at both ends, three patterns; {write_rate:.0} KB/s there, {read_rate:.0} KB/s back",
+        "{} bytes, half at each end, three patterns; {write_rate:.0} KB/s there, {read_rate:.0} KB/s back",
         text::thousands(2 * length as u64)
     );
     Ok((
