@@ -1,8 +1,9 @@
-//! A Verilated board behind its serial line: what a driver says to it goes over the line bit by bit.
+//! A Verilated board behind its serial line, with the chips around it: what a driver says to it goes over the line bit by bit.
 
+use crate::sdram::{SdramModel, SdramPins, SdramViolation};
 use crate::verilated::{BuildOptions, PortHandle, VerilateError, VerilatedModel};
 use frugal_device::link::Transport;
-use frugal_hdl::board::{self, BoardError, BoardOptions};
+use frugal_hdl::board::{self, BoardError, BoardMemory, BoardOptions};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -16,9 +17,66 @@ pub enum SimulatedBoardError {
     Verilate(#[from] VerilateError),
 }
 
+/// The chip, and the board's pins that go to it.
+struct Sdram {
+    chip: SdramModel,
+    clock_enable: PortHandle,
+    cs_n: PortHandle,
+    ras_n: PortHandle,
+    cas_n: PortHandle,
+    we_n: PortHandle,
+    address: PortHandle,
+    bank: PortHandle,
+    data_mask: PortHandle,
+    data_out: PortHandle,
+    data_out_enable: PortHandle,
+    data_in: PortHandle,
+}
+
+impl Sdram {
+    fn new(model: &VerilatedModel, chip: SdramModel) -> Sdram {
+        Sdram {
+            chip,
+            clock_enable: model.port("sdram_clock_enable"),
+            cs_n: model.port("sdram_cs_n"),
+            ras_n: model.port("sdram_ras_n"),
+            cas_n: model.port("sdram_cas_n"),
+            we_n: model.port("sdram_we_n"),
+            address: model.port("sdram_address"),
+            bank: model.port("sdram_bank"),
+            data_mask: model.port("sdram_data_mask"),
+            data_out: model.port("sdram_data_out"),
+            data_out_enable: model.port("sdram_data_out_enable"),
+            data_in: model.port("sdram_data_in"),
+        }
+    }
+
+    /// The chip's side of a cycle; the board's comes after it.
+    fn cycle(&mut self, model: &mut VerilatedModel) {
+        let get = |port| model.get(port);
+        let flag = |port| model.get(port) != 0;
+        let pins = SdramPins {
+            clock_enable: flag(self.clock_enable),
+            cs_n: flag(self.cs_n),
+            ras_n: flag(self.ras_n),
+            cas_n: flag(self.cas_n),
+            we_n: flag(self.we_n),
+            address: get(self.address) as u16,
+            bank: get(self.bank) as u8,
+            data_mask: get(self.data_mask) as u8,
+            data_out: get(self.data_out) as u32,
+            data_out_enable: flag(self.data_out_enable),
+        };
+        let data = self.chip.data();
+        self.chip.cycle(&pins);
+        model.set(self.data_in, data.into());
+    }
+}
+
 /// A board that is simulated cycle by cycle while somebody waits for its bytes.
 pub struct SimulatedBoard {
     model: VerilatedModel,
+    sdram: Option<Sdram>,
     reset: PortHandle,
     receive: PortHandle,
     transmit: PortHandle,
@@ -50,6 +108,12 @@ impl SimulatedBoard {
             receive: model.port("receive"),
             transmit: model.port("transmit"),
             leds: model.port("leds"),
+            sdram: match options.memory {
+                BoardMemory::OnChip(_) => None,
+                BoardMemory::Sdram(chip) => {
+                    Some(Sdram::new(&model, SdramModel::new(&chip, options.clock_khz)))
+                }
+            },
             model,
             build: verilog.build,
             bit_cycles: options.bit_cycles as u32,
@@ -79,9 +143,14 @@ impl SimulatedBoard {
         self.cycles
     }
 
-    /// Assertions in the Verilog that failed so far.
+    /// Assertions in the Verilog that failed so far, and rules of the SDRAM chip that were broken.
     pub fn errors(&self) -> u64 {
-        self.model.errors()
+        self.model.errors() + self.sdram_violations().len() as u64
+    }
+
+    /// Rules of the SDRAM chip that were broken; none without such a chip.
+    pub fn sdram_violations(&self) -> &[SdramViolation] {
+        self.sdram.as_ref().map_or(&[], |sdram| sdram.chip.violations())
     }
 
     /// What the LEDs show.
@@ -141,6 +210,9 @@ impl SimulatedBoard {
             self.sending = u32::from(byte) | 0x100;
             self.bits_left = 9;
             self.send_countdown = self.bit_cycles - 1;
+        }
+        if let Some(sdram) = &mut self.sdram {
+            sdram.cycle(&mut self.model);
         }
         self.model.cycle();
         self.cycles += 1;

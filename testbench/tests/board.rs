@@ -1,22 +1,40 @@
 //! A whole board, simulated: the driver's bytes go over its serial line bit by bit.
 
 use frugal_compiler::gemm::{self, GemmOptions};
+use frugal_compiler::language;
 use frugal_device::link::{BoardDevice, BoardError, Link, LinkError, LinkOptions, Transport};
 use frugal_device::{Device, GoldenDevice, MemoryImage, RunOptions};
-use frugal_hdl::board::BoardOptions;
+use frugal_hdl::board::{BoardMemory, BoardOptions};
+use frugal_hdl::sdram::SdramChip;
 use frugal_isa::link::{Operation, Status};
 use frugal_isa::{register, Config, Program};
+use frugal_language::quantise::{quantise, Calibration};
+use frugal_language::{Checkpoint, Precision, Reference};
 use frugal_testbench::board::SimulatedBoard;
 use frugal_testbench::random::Random;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 const SEED: u64 = 0xb0a2d;
 const RAM_BYTES: usize = 64 << 10;
 
 fn options() -> BoardOptions {
+    with_memory(BoardMemory::OnChip(RAM_BYTES))
+}
+
+fn with_memory(memory: BoardMemory) -> BoardOptions {
     let config = Config::preset("nano").unwrap();
-    BoardOptions { config, clock_khz: 80_000, bit_cycles: 4, ram_bytes: RAM_BYTES }
+    BoardOptions { config, clock_khz: 80_000, bit_cycles: 4, memory }
+}
+
+/// A board with memory of its own, and one for each way an SDRAM chip is connected.
+fn all_options() -> [BoardOptions; 3] {
+    [
+        options(),
+        with_memory(BoardMemory::Sdram(SdramChip::ULX3S_32_MIB)),
+        with_memory(BoardMemory::Sdram(SdramChip::TANG_NANO_20K)),
+    ]
 }
 
 fn link_options() -> LinkOptions {
@@ -24,7 +42,11 @@ fn link_options() -> LinkOptions {
 }
 
 fn open() -> Link<SimulatedBoard> {
-    Link::open(SimulatedBoard::new(&options()).unwrap(), link_options()).unwrap()
+    open_board(&options())
+}
+
+fn open_board(options: &BoardOptions) -> Link<SimulatedBoard> {
+    Link::open(SimulatedBoard::new(options).unwrap(), link_options()).unwrap()
 }
 
 /// A product that runs for so many repetitions.
@@ -111,9 +133,15 @@ fn what_the_board_cannot_do_is_refused() {
 
 #[test]
 fn programs_give_the_bits_of_the_functional_simulator() {
+    all_options().iter().for_each(runs_a_product);
+}
+
+fn runs_a_product(options: &BoardOptions) {
     let (program, inputs) = product(3);
-    let build = Some(SimulatedBoard::new(&options()).unwrap().build());
-    let mut board = BoardDevice::new(open(), &program.config, build).unwrap();
+    let link = open_board(options);
+    assert_eq!(u64::from(link.identity().memory_bytes), options.memory.bytes());
+    let build = Some(link.identity().build);
+    let mut board = BoardDevice::new(link, &program.config, build).unwrap();
     let wanted = golden(&program, &inputs);
     let first = board.run(&program, &inputs, &RunOptions::default()).unwrap();
     assert!(first.outputs == wanted);
@@ -124,7 +152,12 @@ fn programs_give_the_bits_of_the_functional_simulator() {
     assert_eq!(again.workspace.unwrap().len(), program.workspace_bytes);
     // Constants and commands are there already.
     assert!(board.link_mut().statistics().bytes_sent - sent < sent);
-    assert_eq!(first.statistics.cycles, again.statistics.cycles);
+    let (first_cycles, again_cycles) = (first.statistics.cycles.unwrap(), again.statistics.cycles.unwrap());
+    match options.memory {
+        BoardMemory::OnChip(_) => assert_eq!(first_cycles, again_cycles),
+        // Refreshes come where they come.
+        BoardMemory::Sdram(_) => assert!(first_cycles.abs_diff(again_cycles) < first_cycles / 10),
+    }
     assert_eq!(first.statistics.commands as usize, program.commands.len());
     assert_eq!(board.link_mut().transport_mut().errors(), 0);
 }
@@ -132,10 +165,14 @@ fn programs_give_the_bits_of_the_functional_simulator() {
 /// The host reads and writes memory while the accelerator does: each gets its own bytes.
 #[test]
 fn the_host_shares_the_memory_with_a_program_that_runs() {
+    all_options().iter().for_each(shares_the_memory);
+}
+
+fn shares_the_memory(board: &BoardOptions) {
     // Long enough for several requests.
     let options = GemmOptions { m: 64, k: 128, n: 64, repeat: 12, resident: false };
     let (program, inputs) = product_of(&options);
-    let mut device = BoardDevice::new(open(), &program.config, None).unwrap();
+    let mut device = BoardDevice::new(open_board(board), &program.config, None).unwrap();
     let wanted = golden(&program, &inputs);
     let first =
         device.run(&program, &inputs, &RunOptions { keep_workspace: true, ..RunOptions::default() }).unwrap();
@@ -168,6 +205,25 @@ fn the_host_shares_the_memory_with_a_program_that_runs() {
     link.read_memory(image.workspace.start as u32, &mut after).unwrap();
     assert!(after[..workspace.len()] == workspace, "seed {SEED:#x}");
     assert_eq!(link.transport_mut().errors(), 0);
+}
+
+/// A language model whose weights are in the SDRAM chip.
+#[test]
+fn a_language_model_generates() {
+    let options = with_memory(BoardMemory::Sdram(SdramChip::ULX3S_32_MIB));
+    let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-qwen3"));
+    let checkpoint = Checkpoint::open(directory).unwrap();
+    let ids: Vec<u32> = (0..128).map(|i| i * 37 % 512).collect();
+    let calibration = Calibration::run(&Reference::new(&checkpoint).unwrap(), &[&ids]);
+    let model = quantise(&checkpoint, &calibration, Precision::W4A8).unwrap();
+    let program = language::generate(&model, &options.config, &[4], 4, 3).unwrap();
+    assert!(program.workspace_bytes + program.constants.len() > 256 << 10);
+    let inputs = vec![[7u32, 98, 189, 280].iter().flat_map(|id| id.to_le_bytes()).collect()];
+    let mut device = BoardDevice::new(open_board(&options), &options.config, None).unwrap();
+    let found = device.run(&program, &inputs, &RunOptions::default()).unwrap();
+    assert!(found.outputs == golden(&program, &inputs));
+    assert_eq!(device.link_mut().transport_mut().errors(), 0);
+    println!("{:?} cycles, {:?}", found.statistics.cycles, device.link_mut().statistics());
 }
 
 /// A line that damages, loses and adds bytes.
@@ -287,8 +343,12 @@ fn what_is_asked_again_is_done_once() {
 
 #[test]
 fn a_reset_in_the_middle_is_noticed() {
+    all_options().iter().for_each(is_reset);
+}
+
+fn is_reset(options: &BoardOptions) {
     let (program, inputs) = product(40);
-    let mut device = BoardDevice::new(open(), &program.config, None).unwrap();
+    let mut device = BoardDevice::new(open_board(options), &program.config, None).unwrap();
     let wanted = golden(&program, &inputs);
     assert!(device.run(&program, &inputs, &RunOptions::default()).unwrap().outputs == wanted);
     device.link_mut().start().unwrap();

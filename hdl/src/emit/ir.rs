@@ -425,12 +425,8 @@ impl<'a> Resolver<'a> {
             VerilogLink::Forward(details) => {
                 (name(details, &details.other_name), name(details, &details.owner_name))
             }
-            VerilogLink::Backward(details) => {
+            VerilogLink::Backward(details) | VerilogLink::Bidirectional(details) => {
                 (name(details, &details.owner_name), name(details, &details.other_name))
-            }
-            VerilogLink::Bidirectional(_) => {
-                self.problems.push(Problem::Bidirectional);
-                return;
             }
         };
         let value = self.expression(&VerilogExpression::Signal(source));

@@ -45,8 +45,10 @@ pub enum Problem {
     NoWidth(String),
     #[error("the bits of a signal can be assigned at fixed positions only")]
     DynamicSliceAssignment,
-    #[error("inout links are not supported")]
-    Bidirectional,
+    #[error(
+        "`{0}` is an inout port of a child: link it, as a whole and alone, to an inout port of the block"
+    )]
+    Bidirectional(String),
     #[error("`{0}` is an input and is driven here")]
     DrivesInput(String),
     #[error("`{0}` is a child's output and is driven here")]

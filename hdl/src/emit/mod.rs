@@ -91,6 +91,8 @@ pub struct Port {
 pub enum PortDirection {
     Input,
     Output,
+    /// Driven from both sides: a pin of a chip. A block hands it to one child, down to the leaf whose text drives it.
+    InOut,
 }
 
 /// One thing wrong with one block.

@@ -150,6 +150,7 @@ pub(super) fn ports_of(atoms: &[AtomInfo]) -> Vec<Port> {
         .filter_map(|atom| {
             let direction = match atom.kind {
                 AtomKind::InputParameter => PortDirection::Input,
+                AtomKind::InOutParameter => PortDirection::InOut,
                 AtomKind::OutputParameter | AtomKind::OutputPassthrough => PortDirection::Output,
                 _ => return None,
             };
@@ -169,8 +170,10 @@ fn symbols(atoms: &[AtomInfo], enumerations: &[Enumeration], instances: &[Instan
     let mut symbols = Symbols::default();
     for atom in atoms {
         let role = match atom.kind {
-            AtomKind::InputParameter | AtomKind::InOutParameter => Role::Input,
+            AtomKind::InputParameter => Role::Input,
             AtomKind::OutputParameter | AtomKind::OutputPassthrough => Role::Output,
+            // Its link is an output that is just the child's, which joins the two nets into one.
+            AtomKind::InOutParameter => Role::Output,
             AtomKind::Constant => Role::Constant(atom.value.clone().unwrap_or_else(|| 0.into())),
             AtomKind::LocalSignal | AtomKind::StubInputSignal | AtomKind::StubOutputSignal => Role::Local,
         };
@@ -180,7 +183,7 @@ fn symbols(atoms: &[AtomInfo], enumerations: &[Enumeration], instances: &[Instan
         for port in instance.ports {
             let role = match port.direction {
                 PortDirection::Input => Role::ChildInput,
-                PortDirection::Output => Role::ChildOutput,
+                PortDirection::Output | PortDirection::InOut => Role::ChildOutput,
             };
             let name = format!("{}${}", instance.name, port.original_name);
             symbols.add(Symbol { name, width: port.width, signed: port.is_signed, role });
@@ -307,6 +310,10 @@ impl Module<'_> {
             .collect();
         self.drivers.extend(self.registers.iter().map(|register| (register.q, Driver::Procedure)));
         self.alias_outputs(&statements, &assigns);
+        let loose = self.loose_pins();
+        if !loose.is_empty() {
+            return Err(loose);
+        }
         self.connect_inputs(&statements, &assigns, &is_read);
         for numbers in members.values() {
             let group: Vec<&Statement> = numbers.iter().map(|number| &statements[*number]).collect();
@@ -332,6 +339,16 @@ impl Module<'_> {
                 self.connections.insert(*target, String::new());
             }
         }
+    }
+
+    /// Inout ports of children that are not one net with a port of this block.
+    fn loose_pins(&self) -> Vec<Problem> {
+        let pins = self.instances.iter().flat_map(|instance| {
+            let ports = instance.ports.iter().filter(|port| port.direction == PortDirection::InOut);
+            ports.map(move |port| format!("{}${}", instance.name, port.original_name))
+        });
+        let is_loose = |name: &String| self.symbols.find(name).is_some_and(|id| self.declared[id]);
+        pins.filter(is_loose).map(Problem::Bidirectional).collect()
     }
 
     /// A child's input that is just a signal, a number or part of a signal is connected to it directly.
@@ -492,6 +509,7 @@ impl Module<'_> {
             let kind = match port.direction {
                 PortDirection::Input => "input wire".to_owned(),
                 PortDirection::Output => format!("output {}", self.net_or_register(id)),
+                PortDirection::InOut => "inout wire".to_owned(),
             };
             let kind = self.kind(id, &kind);
             let array = array_of(&port.original_name);

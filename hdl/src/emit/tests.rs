@@ -516,3 +516,66 @@ fn enumerations_of_registers_that_share_a_module_are_known() {
     let found = problems::<Crossing>();
     assert!(found.is_empty(), "{found:?}");
 }
+
+/// A pin that is driven while `enable`.
+#[derive(LogicBlock, Default)]
+struct Pad {
+    enable: Signal<In, Bit>,
+    pin: Signal<InOut, Bits<2>>,
+}
+
+impl Logic for Pad {
+    fn update(&mut self) {}
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("assign pin = enable ? 2'd1 : 2'bz;".into())
+    }
+}
+
+#[derive(LogicBlock, Default)]
+struct PadUser {
+    enable: Signal<In, Bit>,
+    pin: Signal<InOut, Bits<2>>,
+    pad: Pad,
+}
+
+impl Logic for PadUser {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.pad.enable.next = self.enable.val();
+        Signal::<InOut, Bits<2>>::link(&mut self.pin, &mut self.pad.pin);
+    }
+}
+
+#[test]
+fn inout_ports_are_one_net_down_to_the_leaf() {
+    let file = emit(&PadUser::default(), "pad_user", "").unwrap();
+    assert_eq!(file.top().ports[1].direction, PortDirection::InOut);
+    assert_eq!(file.text.matches("inout wire [1:0] pin").count(), 2, "{}", file.text);
+    assert!(file.text.contains(".pin(pin)"), "{}", file.text);
+    assert!(!file.text.contains("assign pin = pad"), "{}", file.text);
+}
+
+/// Two children on one pin: one of them would be left out.
+#[derive(LogicBlock, Default)]
+struct TwoPads {
+    enable: Signal<In, Bit>,
+    pin: Signal<InOut, Bits<2>>,
+    first: Pad,
+    second: Pad,
+}
+
+impl Logic for TwoPads {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.first.enable.next = self.enable.val();
+        self.second.enable.next = self.enable.val();
+        Signal::<InOut, Bits<2>>::link(&mut self.pin, &mut self.first.pin);
+        Signal::<InOut, Bits<2>>::link(&mut self.pin, &mut self.second.pin);
+    }
+}
+
+#[test]
+fn an_inout_port_of_a_child_that_is_not_linked_is_reported() {
+    let error = emit(&TwoPads::default(), "two_pads", "").unwrap_err();
+    assert!(error.to_string().contains("inout port"), "{error}");
+}

@@ -11,17 +11,20 @@ pub struct PllError {
     pub output_khz: u32,
 }
 
-/// `EHXPLLL`: the oscillator times `feedback`, divided by `input`.
+/// `EHXPLLL`: the oscillator times `feedback`, divided by `input`; and the same clock later, for a chip outside.
 #[derive(LogicBlock)]
 pub struct EcpPll {
     pub oscillator: Signal<In, Clock>,
     pub clock: Signal<Out, Clock>,
+    /// The clock, so many eighths of its period later; still if there is no delay.
+    pub delayed: Signal<Out, Clock>,
     /// The clock is steady.
     pub locked: Signal<Out, Bit>,
     _input: u32,
     _feedback: u32,
     _output: u32,
     _output_khz: u32,
+    _delay_eighths: u32,
 }
 
 impl EcpPll {
@@ -42,12 +45,35 @@ impl EcpPll {
         Ok(EcpPll {
             oscillator: Signal::default(),
             clock: Signal::default(),
+            delayed: Signal::default(),
             locked: Signal::default(),
             _input: input,
             _feedback: feedback,
             _output: output,
             _output_khz: output_khz,
+            _delay_eighths: 0,
         })
+    }
+
+    /// With a delayed clock, 1 to 7 eighths of a period later.
+    pub fn with_delayed(mut self, eighths: u32) -> EcpPll {
+        self._delay_eighths = eighths;
+        self
+    }
+
+    /// What the Verilog says of the delayed clock. Phases are cycles of the VCO, and eighths of such a cycle.
+    fn delayed_clock(&self) -> (String, &'static str) {
+        if self._delay_eighths == 0 {
+            return (String::new(), "CLKOS()");
+        }
+        let eighths = self._output * self._delay_eighths;
+        let parameters = format!(
+            ", .CLKOS_ENABLE(\"ENABLED\"), .CLKOS_DIV({}), .CLKOS_CPHASE({}), .CLKOS_FPHASE({})",
+            self._output,
+            self._output / 2 + eighths / 8,
+            eighths % 8
+        );
+        (parameters, "CLKOS(delayed)")
     }
 }
 
@@ -55,22 +81,27 @@ impl Logic for EcpPll {
     fn update(&mut self) {
         // The simulation has one clock.
         self.clock.next = self.oscillator.val();
+        self.delayed.next = self.oscillator.val();
         self.locked.next = true;
     }
     fn connect(&mut self) {
         self.clock.connect();
+        self.delayed.connect();
         self.locked.connect();
     }
     fn hdl(&self) -> Verilog {
+        let (parameters, port) = self.delayed_clock();
+        let still = if self._delay_eighths == 0 { "assign delayed = 1'b0;\n" } else { "" };
         Verilog::Custom(format!(
-            "(* FREQUENCY_PIN_CLKOP=\"{mhz}\" *) (* ICP_CURRENT=\"12\" *) (* LPF_RESISTOR=\"8\" *)\n\
+            "{still}\
+             (* FREQUENCY_PIN_CLKOP=\"{mhz}\" *) (* ICP_CURRENT=\"12\" *) (* LPF_RESISTOR=\"8\" *)\n\
              EHXPLLL #(\n\
              \x20   .PLLRST_ENA(\"DISABLED\"), .INTFB_WAKE(\"DISABLED\"), .STDBY_ENABLE(\"DISABLED\"), .DPHASE_SOURCE(\"DISABLED\"),\n\
              \x20   .OUTDIVIDER_MUXA(\"DIVA\"), .OUTDIVIDER_MUXB(\"DIVB\"), .OUTDIVIDER_MUXC(\"DIVC\"), .OUTDIVIDER_MUXD(\"DIVD\"),\n\
              \x20   .CLKI_DIV({input}), .CLKFB_DIV({feedback}), .CLKOP_ENABLE(\"ENABLED\"), .CLKOP_DIV({output}), .CLKOP_CPHASE({phase}),\n\
-             \x20   .CLKOP_FPHASE(0), .FEEDBK_PATH(\"CLKOP\")\n\
+             \x20   .CLKOP_FPHASE(0), .FEEDBK_PATH(\"CLKOP\"){parameters}\n\
              ) pll (\n\
-             \x20   .RST(1'b0), .STDBY(1'b0), .CLKI(oscillator), .CLKOP(clock), .CLKFB(clock), .CLKINTFB(),\n\
+             \x20   .RST(1'b0), .STDBY(1'b0), .CLKI(oscillator), .CLKOP(clock), .{port}, .CLKFB(clock), .CLKINTFB(),\n\
              \x20   .PHASESEL0(1'b0), .PHASESEL1(1'b0), .PHASEDIR(1'b1), .PHASESTEP(1'b1), .PHASELOADREG(1'b1), .PLLWAKESYNC(1'b0),\n\
              \x20   .ENCLKOP(1'b0), .LOCK(locked)\n\
              );",
@@ -102,5 +133,17 @@ mod tests {
             EcpPll::new(25_000, 80_001).err(),
             Some(PllError { input_khz: 25_000, output_khz: 80_001 })
         );
+    }
+    #[test]
+    fn a_delay_is_cycles_of_the_vco_and_eighths() {
+        // The VCO makes 640 MHz, eight cycles of it a clock.
+        let pll = EcpPll::new(25_000, 80_000).expect("dividers").with_delayed(5);
+        assert_eq!(pll._output, 8);
+        assert!(pll.delayed_clock().0.contains(".CLKOS_CPHASE(9), .CLKOS_FPHASE(0)"));
+        // 12 cycles of 600 MHz: five eighths of them are seven and a half.
+        let pll = EcpPll::new(25_000, 50_000).expect("dividers").with_delayed(5);
+        assert_eq!(pll._output, 12);
+        assert!(pll.delayed_clock().0.contains(".CLKOS_CPHASE(13), .CLKOS_FPHASE(4)"));
+        assert!(EcpPll::new(25_000, 80_000).expect("dividers").delayed_clock().0.is_empty());
     }
 }

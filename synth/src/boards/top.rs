@@ -1,7 +1,7 @@
-//! A board's top: the pins, the clock, and what all boards hold.
+//! The top of a board with an ECP5 and no memory chip.
 
 use super::{BoardFacts, EcpPll};
-use frugal_hdl::board::{Board, BoardOptions};
+use frugal_hdl::board::OnChipBoard;
 use frugal_hdl::emit::describe;
 use rust_hdl_core::prelude::*;
 
@@ -16,7 +16,7 @@ pub struct BoardTop {
     pub transmit: Signal<Out, Bit>,
     pub led: Vec<Signal<Out, Bit>>,
     pll: EcpPll,
-    board: Board,
+    board: OnChipBoard,
     pressed: Signal<Local, Bit>,
     lights: Signal<Local, Bits<8>>,
     leds_inverted: Constant<Bit>,
@@ -27,8 +27,8 @@ pub struct BoardTop {
 impl BoardTop {
     /// # Panics
     /// If the facts ask for a clock that the chip cannot make: a test holds that they do not.
-    pub fn new(facts: &BoardFacts, options: &BoardOptions, build: u32) -> Self {
-        let pll = EcpPll::new(facts.oscillator_khz, facts.clock_khz).expect("a clock that the chip can make");
+    pub fn new(facts: &BoardFacts, clock_khz: u32, board: OnChipBoard) -> Self {
+        let pll = EcpPll::new(facts.oscillator_khz, clock_khz).expect("a clock that the chip can make");
         Self {
             oscillator: Signal::default(),
             reset_button: Signal::default(),
@@ -36,7 +36,7 @@ impl BoardTop {
             transmit: Signal::default(),
             led: (0..facts.leds).map(|_| Signal::default()).collect(),
             pll,
-            board: Board::new(options, build),
+            board,
             pressed: Signal::default(),
             lights: Signal::default(),
             leds_inverted: Constant::new(facts.leds_inverted),

@@ -145,7 +145,7 @@ impl VerilatedModel {
         let mut ports = HashMap::new();
         let mut sizes = [0, 0];
         let mut has_clock = false;
-        for port in &top.ports {
+        for port in top.ports.iter().filter(|port| port.direction != PortDirection::InOut) {
             let is_input = port.direction == PortDirection::Input;
             let size = &mut sizes[usize::from(!is_input)];
             let handle = PortHandle { first_word: *size, width: port.width, is_input };

@@ -39,6 +39,8 @@ pub(super) fn source(top: &ModuleInfo, trace: Trace) -> String {
     for port in &top.ports {
         let member = format!("m->{}", port.name.replace("__", "___05F"));
         let (side, buffer) = match port.direction {
+            // Models have pins of chips around them apart, in and out; what is left of these is never driven from outside.
+            PortDirection::InOut => continue,
             PortDirection::Input => (0, "in"),
             PortDirection::Output => (1, "out"),
         };
@@ -62,6 +64,7 @@ pub(super) fn source(top: &ModuleInfo, trace: Trace) -> String {
                 "    out[{at}] = static_cast<uint32_t>({member});\n    out[{}] = static_cast<uint32_t>({member} >> 32);",
                 at + 1
             ),
+            (PortDirection::InOut, _) => Ok(()),
             (PortDirection::Output, _) => {
                 writeln!(copy_out, "    std::memcpy(out + {at}, {member}.data(), {});", 4 * count)
             }
