@@ -770,6 +770,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.row.write_reserved.next = self.matrix.row_write_reserved.val();
         self.scalars.row_read_address.next = self.row.scalar_read_address.val();
         self.row.scalar_read_data.next = self.scalars.row_read_data.val();
+        self.scalars.row_may_write.next = self.row.scalar_may_write.val();
         self.scalars.row_write_valid.next = self.row.scalar_write_valid.val();
         self.scalars.row_write_address.next = self.row.scalar_write_address.val();
         self.scalars.row_write_data.next = self.row.scalar_write_data.val();

@@ -725,6 +725,46 @@ impl Logic for UnitSelect {
     }
 }
 
+/// Word `index` of many, or 0 beyond the last.
+#[derive(LogicBlock)]
+pub struct WordSelect {
+    pub words: Vec<Signal<In, Bits<32>>>,
+    pub index: Signal<In, Bits<10>>,
+    pub word: Signal<Out, Bits<32>>,
+}
+
+impl WordSelect {
+    pub fn new(words: usize) -> Self {
+        Self { words: inputs(words), index: Signal::default(), word: Signal::default() }
+    }
+}
+
+impl Logic for WordSelect {
+    fn update(&mut self) {
+        let word = self.words.get(self.index.val().index()).map_or(0, |word| word.val().to_u32());
+        self.word.next = u64::from(word).into();
+    }
+    fn connect(&mut self) {
+        self.word.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        // A power of two of words makes a tree of two-way choices, without comparisons.
+        let (count, places) = (self.words.len(), self.words.len().next_power_of_two());
+        let zeros = if places > count { format!("{}'d0, ", 32 * (places - count)) } else { String::new() };
+        let bits = places.ilog2();
+        Verilog::Custom(format!(
+            "wire [{}:0] whole = {{{zeros}{}}};\nassign word = index[9:{bits}] == {}'d0 ? whole[32 * index[{}:0] +: 32] : 32'd0;",
+            32 * places - 1,
+            concatenation("words", count)[1..].trim_end_matches('}'),
+            10 - bits,
+            bits - 1
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("word_select", "A word of many, chosen by its position.")
+    }
+}
+
 /// The bus beat at `position` of a vector; a vector narrower than the bus fills the low words.
 #[derive(LogicBlock)]
 pub struct VectorPart {

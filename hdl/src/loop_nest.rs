@@ -75,13 +75,21 @@ pub struct LoopNest {
     pub last_of_row: Signal<Out, Bit>,
     /// Iteration of the loop over x.
     pub x_index: Signal<Out, Bits<16>>,
-    // Iteration of each loop.
-    channel: DFF<Bits<16>>,
-    kernel_x: DFF<Bits<16>>,
-    kernel_y: DFF<Bits<16>>,
+    // Iterations of each loop that are still to come after this one, and whether there are none: comparing them when they are needed would be
+    // the longest path of the chip.
+    channel_left: DFF<Bits<16>>,
+    kernel_x_left: DFF<Bits<16>>,
+    kernel_y_left: DFF<Bits<16>>,
+    x_left: DFF<Bits<16>>,
+    y_left: DFF<Bits<16>>,
+    tile_left: DFF<Bits<16>>,
+    end_channel: DFF<Bit>,
+    end_kernel_x: DFF<Bit>,
+    end_kernel_y: DFF<Bit>,
+    end_x: DFF<Bit>,
+    end_y: DFF<Bit>,
+    end_tile: DFF<Bit>,
     x: DFF<Bits<16>>,
-    y: DFF<Bits<16>>,
-    tile: DFF<Bits<16>>,
     first_step: DFF<Bit>,
     // Source address at which each loop's current iteration began.
     address_channel: DFF<Bits<16>>,
@@ -100,13 +108,7 @@ pub struct LoopNest {
     result_y: DFF<Bits<16>>,
     result_tile: DFF<Bits<16>>,
     lane: DFF<Bits<8>>,
-    // Which loops are at their last iteration, alone and together with all inside them.
-    end_channel: Signal<Local, Bit>,
-    end_kernel_x: Signal<Local, Bit>,
-    end_kernel_y: Signal<Local, Bit>,
-    end_x: Signal<Local, Bit>,
-    end_y: Signal<Local, Bit>,
-    end_tile: Signal<Local, Bit>,
+    // Which loops advance, or end: all inside them are at their last iteration.
     step_kernel_x: Signal<Local, Bit>,
     step_kernel_y: Signal<Local, Bit>,
     step_output_x: Signal<Local, Bit>,
@@ -136,12 +138,19 @@ impl Logic for LoopNest {
         dff_setup!(
             self,
             clock,
-            channel,
-            kernel_x,
-            kernel_y,
+            channel_left,
+            kernel_x_left,
+            kernel_y_left,
+            x_left,
+            y_left,
+            tile_left,
+            end_channel,
+            end_kernel_x,
+            end_kernel_y,
+            end_x,
+            end_y,
+            end_tile,
             x,
-            y,
-            tile,
             first_step,
             address_channel,
             address_kernel_x,
@@ -159,17 +168,11 @@ impl Logic for LoopNest {
             lane
         );
         // Which loops end with this step.
-        self.end_channel.next = self.channel.q.val() == self.last_channel.val();
-        self.end_kernel_x.next = self.kernel_x.q.val() == self.last_kernel_x.val();
-        self.end_kernel_y.next = self.kernel_y.q.val() == self.last_kernel_y.val();
-        self.end_x.next = self.x.q.val() == self.last_x.val();
-        self.end_y.next = self.y.q.val() == self.last_y.val();
-        self.end_tile.next = self.tile.q.val() == self.last_tile.val();
-        self.step_kernel_x.next = self.end_channel.val();
-        self.step_kernel_y.next = self.step_kernel_x.val() & self.end_kernel_x.val();
-        self.step_output_x.next = self.step_kernel_y.val() & self.end_kernel_y.val();
-        self.step_output_y.next = self.step_output_x.val() & self.end_x.val();
-        self.step_tile.next = self.step_output_y.val() & self.end_y.val();
+        self.step_kernel_x.next = self.end_channel.q.val();
+        self.step_kernel_y.next = self.step_kernel_x.val() & self.end_kernel_x.q.val();
+        self.step_output_x.next = self.step_kernel_y.val() & self.end_kernel_y.q.val();
+        self.step_output_y.next = self.step_output_x.val() & self.end_x.q.val();
+        self.step_tile.next = self.step_output_y.val() & self.end_y.q.val();
         self.lane_sum.next = self.lane.q.val() + self.lane_step.val();
         self.lane_next.next = self.lane_sum.val() & self.lane_mask.val();
         self.lane_wraps.next = self.lane_next.val() == 0;
@@ -213,24 +216,32 @@ impl Logic for LoopNest {
         if self.advance.val() {
             self.first_step.d.next = self.step_output_x.val();
             self.address_channel.d.next = self.next_address.val();
-            self.channel.d.next = self.channel.q.val() + 1;
+            self.channel_left.d.next = self.channel_left.q.val() - 1;
+            self.end_channel.d.next = self.channel_left.q.val() == 1;
             if self.step_kernel_x.val() {
-                self.channel.d.next = 0.into();
+                self.channel_left.d.next = self.last_channel.val();
+                self.end_channel.d.next = self.last_channel.val() == 0;
                 self.address_kernel_x.d.next = self.next_address.val();
-                self.kernel_x.d.next = self.kernel_x.q.val() + 1;
+                self.kernel_x_left.d.next = self.kernel_x_left.q.val() - 1;
+                self.end_kernel_x.d.next = self.kernel_x_left.q.val() == 1;
                 self.tap_x.d.next = self.next_tap_x.val();
             }
             if self.step_kernel_y.val() {
-                self.kernel_x.d.next = 0.into();
+                self.kernel_x_left.d.next = self.last_kernel_x.val();
+                self.end_kernel_x.d.next = self.last_kernel_x.val() == 0;
                 self.address_kernel_y.d.next = self.next_address.val();
-                self.kernel_y.d.next = self.kernel_y.q.val() + 1;
+                self.kernel_y_left.d.next = self.kernel_y_left.q.val() - 1;
+                self.end_kernel_y.d.next = self.kernel_y_left.q.val() == 1;
                 self.tap_x.d.next = self.window_x.q.val();
                 self.tap_y.d.next = self.next_tap_y.val();
             }
             if self.step_output_x.val() {
-                self.kernel_y.d.next = 0.into();
+                self.kernel_y_left.d.next = self.last_kernel_y.val();
+                self.end_kernel_y.d.next = self.last_kernel_y.val() == 0;
                 self.address_x.d.next = self.next_address.val();
                 self.x.d.next = self.x.q.val() + 1;
+                self.x_left.d.next = self.x_left.q.val() - 1;
+                self.end_x.d.next = self.x_left.q.val() == 1;
                 self.window_x.d.next = self.next_window_x.val();
                 self.tap_x.d.next = self.next_window_x.val();
                 self.tap_y.d.next = self.window_y.q.val();
@@ -238,8 +249,11 @@ impl Logic for LoopNest {
             }
             if self.step_output_y.val() {
                 self.x.d.next = 0.into();
+                self.x_left.d.next = self.last_x.val();
+                self.end_x.d.next = self.last_x.val() == 0;
                 self.address_y.d.next = self.next_address.val();
-                self.y.d.next = self.y.q.val() + 1;
+                self.y_left.d.next = self.y_left.q.val() - 1;
+                self.end_y.d.next = self.y_left.q.val() == 1;
                 self.window_x.d.next = self.start_x.val();
                 self.tap_x.d.next = self.start_x.val();
                 self.window_y.d.next = self.next_window_y.val();
@@ -247,9 +261,11 @@ impl Logic for LoopNest {
                 self.result_y.d.next = self.next_result.val();
             }
             if self.step_tile.val() {
-                self.y.d.next = 0.into();
+                self.y_left.d.next = self.last_y.val();
+                self.end_y.d.next = self.last_y.val() == 0;
                 self.address_tile.d.next = self.next_address.val();
-                self.tile.d.next = self.tile.q.val() + 1;
+                self.tile_left.d.next = self.tile_left.q.val() - 1;
+                self.end_tile.d.next = self.tile_left.q.val() == 1;
                 self.window_y.d.next = self.start_y.val();
                 self.tap_y.d.next = self.start_y.val();
                 self.result_tile.d.next = self.next_result.val();
@@ -258,12 +274,19 @@ impl Logic for LoopNest {
         }
         if self.start.val() {
             self.first_step.d.next = true;
-            self.channel.d.next = 0.into();
-            self.kernel_x.d.next = 0.into();
-            self.kernel_y.d.next = 0.into();
+            self.channel_left.d.next = self.last_channel.val();
+            self.end_channel.d.next = self.last_channel.val() == 0;
+            self.kernel_x_left.d.next = self.last_kernel_x.val();
+            self.end_kernel_x.d.next = self.last_kernel_x.val() == 0;
+            self.kernel_y_left.d.next = self.last_kernel_y.val();
+            self.end_kernel_y.d.next = self.last_kernel_y.val() == 0;
             self.x.d.next = 0.into();
-            self.y.d.next = 0.into();
-            self.tile.d.next = 0.into();
+            self.x_left.d.next = self.last_x.val();
+            self.end_x.d.next = self.last_x.val() == 0;
+            self.y_left.d.next = self.last_y.val();
+            self.end_y.d.next = self.last_y.val() == 0;
+            self.tile_left.d.next = self.last_tile.val();
+            self.end_tile.d.next = self.last_tile.val() == 0;
             self.address_channel.d.next = self.source_address.val();
             self.address_kernel_x.d.next = self.source_address.val();
             self.address_kernel_y.d.next = self.source_address.val();
@@ -288,7 +311,7 @@ impl Logic for LoopNest {
         self.first.next = self.first_step.q.val();
         self.last.next = self.step_output_x.val();
         self.last_of_tile.next = self.step_tile.val();
-        self.last_of_all.next = self.step_tile.val() & self.end_tile.val();
+        self.last_of_all.next = self.step_tile.val() & self.end_tile.q.val();
         self.result_address.next = self.result_x.q.val();
         self.result_lane.next = self.lane.q.val();
         self.position_x.next = self.tap_x.q.val();

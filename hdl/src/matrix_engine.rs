@@ -173,6 +173,8 @@ pub const VECTOR_SLOT_CYCLES: usize = 3;
 /// The same when it is multiplied by an operand first.
 pub const PRODUCT_SLOT_CYCLES: usize =
     VECTOR_SLOT_CYCLES + crate::leaves::SignedProduct::LATENCY_CYCLES as usize;
+// The bits of `reserved` that are looked at below.
+const _: () = assert!(VECTOR_SLOT_CYCLES == 3 && PRODUCT_SLOT_CYCLES == 6);
 
 impl MatrixEngine {
     /// The engine of a machine that `config` describes.
@@ -441,7 +443,7 @@ impl Logic for MatrixEngine {
             self.reserved.d.next = self.shifted.val() | self.result_reservation.val();
         }
         self.slot_reserved.next = self.reserved.q.val().get_bit(3);
-        self.late_slot_reserved.next = self.reserved.q.val().get_bit(5);
+        self.late_slot_reserved.next = self.reserved.q.val().get_bit(6);
         self.row_slot_reserved.next = self.reserved.q.val().get_bit(1);
         self.row_write_reserved.next = self.reserved.q.val().get_bit(8);
 

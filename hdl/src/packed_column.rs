@@ -20,7 +20,7 @@
 
 use crate::emit::describe;
 use crate::lanes::SplitBytes;
-use crate::leaves::ecp5::{self, Registers};
+use crate::leaves::ecp5::{self, Registers, Term};
 use crate::leaves::{inputs, outputs, sign_extend, AccumulateEither, DelayLine, PairSum};
 use rust_hdl_core::prelude::*;
 use std::collections::VecDeque;
@@ -340,8 +340,17 @@ impl Logic for PackedSums {
         if self._rows > PackedSums::MOST_ROWS_WITH_MULTIPLIERS {
             factors = String::new();
             products = ["low", "high"].map(|half| {
-                let product = ecp5::product_in_logic(half, bits, &format!("{half}_factor"), 9);
-                format!("always @(posedge clock) {half}_product <= scaled ? {product} : 0;\n")
+                // The factor's ninth bit is a sign that is never set.
+                let operands =
+                    (Term { wire: half.into(), bits }, Term { wire: format!("{half}_factor"), bits: 8 });
+                let (rows, groups) =
+                    ecp5::product_rows(&format!("{half}_rows"), &operands.0, &operands.1, false);
+                let (sum, total) = ecp5::spaced_sum(&format!("{half}_total"), &groups, ecp5::GROUP_ROWS);
+                format!(
+                    "{rows}{sum}always @(posedge clock) {half}_product <= scaled ? {}[{}:0] : 0;\n",
+                    total.wire,
+                    bits + 8
+                )
             });
         } else {
             factors = ["low", "high"]

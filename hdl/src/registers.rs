@@ -4,6 +4,7 @@
 //! cycle after its address; answers wait for the host. All outputs come from registers. Addresses outside the map read as zero and ignore writes.
 
 use crate::emit::describe;
+use crate::lanes::WordSelect;
 use crate::leaves::{inputs, outputs};
 use frugal_isa::{register, Config};
 use rust_hdl_core::prelude::*;
@@ -67,6 +68,7 @@ pub struct Registers {
     counters: Vec<DFF<Bits<32>>>,
     starting: Signal<Local, Bit>,
     window: Vec<Signal<Local, Bits<32>>>,
+    select: WordSelect,
     write_index: Signal<Local, Bits<10>>,
     read_index: Signal<Local, Bits<10>>,
     writes: Signal<Local, Bit>,
@@ -136,6 +138,7 @@ impl Registers {
             counters: (0..register::COUNTERS).map(|_| DFF::default()).collect(),
             starting: Signal::default(),
             window: (0..WINDOW_WORDS).map(|_| Signal::default()).collect(),
+            select: WordSelect::new(WINDOW_WORDS),
             write_index: Signal::default(),
             read_index: Signal::default(),
             writes: Signal::default(),
@@ -286,12 +289,11 @@ impl Logic for Registers {
         }
         if self.taking_read.q.val() {
             self.answer_read.d.next = true;
-            self.read_word.d.next = 0.into();
-            for i in 0..self._words {
-                if self.read_index.val().index() == i {
-                    self.read_word.d.next = self.window[i].val();
-                }
-            }
+            self.read_word.d.next = self.select.word.val();
+        }
+        self.select.index.next = self.read_index.val();
+        for i in 0..self._words {
+            self.select.words[i].next = self.window[i].val();
         }
         self.r_valid.next = self.answer_read.q.val();
         self.r_data.next = self.read_word.q.val();

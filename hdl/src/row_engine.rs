@@ -42,6 +42,8 @@ pub struct RowEngine {
     // Scalar memory.
     pub scalar_read_address: Signal<Out, Bits<8>>,
     pub scalar_read_data: Signal<In, Bits<32>>,
+    /// High whenever `scalar_write_valid` is, and early in the cycle.
+    pub scalar_may_write: Signal<Out, Bit>,
     pub scalar_write_valid: Signal<Out, Bit>,
     pub scalar_write_address: Signal<Out, Bits<8>>,
     pub scalar_write_data: Signal<Out, Bits<32>>,
@@ -85,9 +87,14 @@ pub struct RowEngine {
     // Loops.
     with_source: DFF<Bit>,
     second_tap: DFF<Bit>,
-    group: DFF<Bits<16>>,
-    x: DFF<Bits<16>>,
-    y: DFF<Bits<16>>,
+    // What is still to come of a row, of the rows of a y, of the ys; and whether that is nothing, known early.
+    group_left: DFF<Bits<16>>,
+    first_group: DFF<Bit>,
+    last_group: DFF<Bit>,
+    x_left: DFF<Bits<16>>,
+    last_x: DFF<Bit>,
+    y_left: DFF<Bits<16>>,
+    last_y: DFF<Bit>,
     pad: DFF<Bit>,
     source: DFF<Bits<16>>,
     source_x: DFF<Bits<16>>,
@@ -155,10 +162,6 @@ pub struct RowEngine {
     cooling: Signal<Local, Bit>,
     reads_source: Signal<Local, Bit>,
     last_tap: Signal<Local, Bit>,
-    first_group: Signal<Local, Bit>,
-    last_group: Signal<Local, Bit>,
-    last_x: Signal<Local, Bit>,
-    last_y: Signal<Local, Bit>,
     completes: Signal<Local, Bit>,
     go: Signal<Local, Bit>,
     issue: Signal<Local, Bit>,
@@ -259,6 +262,7 @@ impl RowEngine {
             accumulator_data: inputs(lanes),
             scalar_read_address: Signal::default(),
             scalar_read_data: Signal::default(),
+            scalar_may_write: Signal::default(),
             scalar_write_valid: Signal::default(),
             scalar_write_address: Signal::default(),
             scalar_write_data: Signal::default(),
@@ -292,9 +296,13 @@ impl RowEngine {
             searched: DFF::default(),
             with_source: DFF::default(),
             second_tap: DFF::default(),
-            group: DFF::default(),
-            x: DFF::default(),
-            y: DFF::default(),
+            group_left: DFF::default(),
+            first_group: DFF::default(),
+            last_group: DFF::default(),
+            x_left: DFF::default(),
+            last_x: DFF::default(),
+            y_left: DFF::default(),
+            last_y: DFF::default(),
             pad: DFF::default(),
             source: DFF::default(),
             source_x: DFF::default(),
@@ -360,10 +368,6 @@ impl RowEngine {
             cooling: Signal::default(),
             reads_source: Signal::default(),
             last_tap: Signal::default(),
-            first_group: Signal::default(),
-            last_group: Signal::default(),
-            last_x: Signal::default(),
-            last_y: Signal::default(),
             completes: Signal::default(),
             go: Signal::default(),
             issue: Signal::default(),
@@ -444,9 +448,13 @@ impl Logic for RowEngine {
             searched,
             with_source,
             second_tap,
-            group,
-            x,
-            y,
+            group_left,
+            first_group,
+            last_group,
+            x_left,
+            last_x,
+            y_left,
+            last_y,
             pad,
             source,
             source_x,
@@ -517,18 +525,14 @@ impl Logic for RowEngine {
         // Issue.
         self.reads_source.next = !self.uses_operand.val() | self.with_source.q.val();
         self.last_tap.next = !self.two_taps.val() | self.second_tap.q.val();
-        self.first_group.next = self.group.q.val() == 0;
-        self.last_group.next = self.group.q.val() == self.fields.groups.val();
-        self.last_x.next = self.x.q.val() == self.fields.rows_x.val();
-        self.last_y.next = self.y.q.val() == self.fields.rows_y.val();
         self.completes.next = self.reads_source.val() & self.last_tap.val();
         self.go.next = self.running.q.val() & !self.pad.q.val() & !self.slot_reserved.val();
         self.issue.next = self.go.val() & (!self.completes.val() | !self.write_reserved.val());
         self.term.next = self.issue.val() & self.reads_source.val();
         self.value_done.next = self.issue.val() & self.completes.val();
-        self.row_done.next = self.value_done.val() & self.last_group.val();
-        self.y_done.next = self.row_done.val() & self.last_x.val();
-        self.finishing.next = self.y_done.val() & self.last_y.val();
+        self.row_done.next = self.value_done.val() & self.last_group.q.val();
+        self.y_done.next = self.row_done.val() & self.last_x.q.val();
+        self.finishing.next = self.y_done.val() & self.last_y.q.val();
         self.tap_source.next = self.source.q.val();
         self.tap_operand.next = self.operand.q.val();
         if self.second_tap.q.val() {
@@ -576,7 +580,9 @@ impl Logic for RowEngine {
             self.second_tap.d.next = !self.last_tap.val();
         }
         if self.value_done.val() {
-            self.group.d.next = self.group.q.val() + 1;
+            self.group_left.d.next = self.group_left.q.val() - 1;
+            self.first_group.d.next = false;
+            self.last_group.d.next = self.group_left.q.val() == 1;
             self.source.d.next = self.source.q.val() + 1;
             self.operand.d.next = self.operand.q.val() + 1;
             self.lane.d.next = self.next_lane.val();
@@ -587,8 +593,11 @@ impl Logic for RowEngine {
             self.base.d.next = self.base.q.val() + self.wide_lanes.val();
         }
         if self.row_done.val() {
-            self.group.d.next = 0.into();
-            self.x.d.next = self.x.q.val() + 1;
+            self.group_left.d.next = self.fields.groups.val();
+            self.first_group.d.next = true;
+            self.last_group.d.next = self.fields.groups.val() == 0;
+            self.x_left.d.next = self.x_left.q.val() - 1;
+            self.last_x.d.next = self.x_left.q.val() == 1;
             self.source.d.next = self.next_source_x.val();
             self.source_x.d.next = self.next_source_x.val();
             self.operand.d.next = self.next_operand_x.val();
@@ -605,8 +614,10 @@ impl Logic for RowEngine {
             self.pad.d.next = self.searches.val();
         }
         if self.y_done.val() {
-            self.x.d.next = 0.into();
-            self.y.d.next = self.y.q.val() + 1;
+            self.x_left.d.next = self.fields.rows_x.val();
+            self.last_x.d.next = self.fields.rows_x.val() == 0;
+            self.y_left.d.next = self.y_left.q.val() - 1;
+            self.last_y.d.next = self.y_left.q.val() == 1;
             self.source.d.next = self.next_source_y.val();
             self.source_x.d.next = self.next_source_y.val();
             self.source_y.d.next = self.next_source_y.val();
@@ -636,9 +647,13 @@ impl Logic for RowEngine {
             self.running.d.next = true;
             self.with_source.d.next = false;
             self.second_tap.d.next = false;
-            self.group.d.next = 0.into();
-            self.x.d.next = 0.into();
-            self.y.d.next = 0.into();
+            self.group_left.d.next = self.fields.groups.val();
+            self.first_group.d.next = true;
+            self.last_group.d.next = self.fields.groups.val() == 0;
+            self.x_left.d.next = self.fields.rows_x.val();
+            self.last_x.d.next = self.fields.rows_x.val() == 0;
+            self.y_left.d.next = self.fields.rows_y.val();
+            self.last_y.d.next = self.fields.rows_y.val() == 0;
             self.source.d.next = self.fields.source_address.val();
             self.source_x.d.next = self.fields.source_address.val();
             self.source_y.d.next = self.fields.source_address.val();
@@ -661,8 +676,8 @@ impl Logic for RowEngine {
         self.term_1.d.next = self.term.val();
         self.first_tap_1.d.next = !self.second_tap.q.val();
         self.last_tap_1.d.next = self.last_tap.val();
-        self.first_group_1.d.next = self.first_group.val();
-        self.last_group_1.d.next = self.last_group.val();
+        self.first_group_1.d.next = self.first_group.q.val();
+        self.last_group_1.d.next = self.last_group.q.val();
         self.last_1.d.next = self.finishing.val();
         self.destination_1.d.next = self.destination.q.val();
         self.lane_1.d.next = self.lane.q.val();
@@ -834,6 +849,7 @@ impl Logic for RowEngine {
             self.better.next = true;
         }
         self.write_now.next = self.done_written.delayed.val() & self.better.val();
+        self.scalar_may_write.next = self.done_written.delayed.val() | self.index_write.q.val();
         self.scalar_write_valid.next = self.write_now.val() | self.index_write.q.val();
         self.scalar_write_address.next = self.index_address.q.val();
         self.scalar_write_data.next = self.index_word.q.val();

@@ -1,7 +1,8 @@
 //! Scalar memory: 256 words that row commands, loads and dispatch share.
 //!
 //! Two copies of the words, written together: one is read by the row engine, the other by dispatch. Both reads are there in the next cycle.
-//! Writes: the row engine goes first and never waits, then loads, then dispatch. When a program starts, a walk over all words clears them
+//! Writes: the row engine goes first and never waits, then loads, then dispatch. Whether the row engine writes is known late, so the others wait when
+//! it may. When a program starts, a walk over all words clears them
 //! (`clearing`, some 256 cycles); until it is done nothing else may be written or read, and loads and dispatch wait.
 
 use crate::emit::describe;
@@ -20,6 +21,8 @@ pub struct ScalarMemory {
     // Row engine.
     pub row_read_address: Signal<In, Bits<8>>,
     pub row_read_data: Signal<Out, Bits<32>>,
+    /// High whenever `row_write_valid` is, and early in the cycle.
+    pub row_may_write: Signal<In, Bit>,
     pub row_write_valid: Signal<In, Bit>,
     pub row_write_address: Signal<In, Bits<8>>,
     pub row_write_data: Signal<In, Bits<32>>,
@@ -59,6 +62,7 @@ impl Default for ScalarMemory {
             clearing: Signal::default(),
             row_read_address: Signal::default(),
             row_read_data: Signal::default(),
+            row_may_write: Signal::default(),
             row_write_valid: Signal::default(),
             row_write_address: Signal::default(),
             row_write_data: Signal::default(),
@@ -102,16 +106,17 @@ impl Logic for ScalarMemory {
             self.write_address.next = self.row_write_address.val();
             self.write_data.next = self.row_write_data.val();
         }
+        // What does not write now writes the same again later.
         self.writes.next = self.walking.q.val()
             | self.row_write_valid.val()
             | self.load_valid.val()
             | self.control_write_valid.val();
-        self.load_ready.next = !self.walking.q.val() & !self.row_write_valid.val();
+        self.load_ready.next = !self.walking.q.val() & !self.row_may_write.val();
         self.control_write_ready.next =
-            !self.walking.q.val() & !self.row_write_valid.val() & !self.load_valid.val();
+            !self.walking.q.val() & !self.row_may_write.val() & !self.load_valid.val();
         // The walk.
         self.clearing.next = self.walking.q.val();
-        if self.walking.q.val() & !self.row_write_valid.val() {
+        if self.walking.q.val() & !self.row_may_write.val() {
             self.position.d.next = self.position.q.val() + 1;
             if self.position.q.val() == 255 {
                 self.walking.d.next = false;

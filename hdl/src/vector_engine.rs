@@ -137,6 +137,8 @@ pub struct VectorEngine {
 impl VectorEngine {
     pub fn new(rows: usize, lanes: usize) -> Self {
         let words = rows / 4;
+        // Wide engines are of wide arrays, which have use for all multipliers of a cheap chip.
+        let in_logic = lanes > 4;
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
@@ -183,7 +185,7 @@ impl VectorEngine {
             fields: Default::default(),
             move_fields: Default::default(),
             mover: ByteMover::new(rows),
-            product: (0..lanes).map(|_| SignedProduct::default()).collect(),
+            product: (0..lanes).map(|_| SignedProduct::new(in_logic)).collect(),
             product_route: DelayLine::new(SignedProduct::LATENCY_CYCLES as usize),
             product_last: DelayBit::new(SignedProduct::LATENCY_CYCLES as usize),
             nest: Default::default(),
@@ -333,8 +335,10 @@ impl Logic for VectorEngine {
             self.running.d.next = false;
             // The command's fields are used until its last value is in the output stage.
             self.draining.d.next = 2.into();
-            if self.is_move.val() | self.multiply.val() {
+            if self.is_move.val() {
                 self.draining.d.next = 4.into();
+            } else if self.multiply.val() {
+                self.draining.d.next = 5.into();
             }
         }
         if self.load_now.val() {

@@ -109,16 +109,25 @@ fn accumulate_either() -> Result<(), CompareError> {
 
 #[test]
 fn signed_product() -> Result<(), CompareError> {
-    compare_native_and_ecp5(
-        SignedProduct::default,
-        |block, random, _| {
-            block.a.next = random.bits(16).into();
-            block.b.next = random.bits(16).into();
-        },
-        clock!(),
-        CYCLES,
-        SEED,
-    )?;
+    for in_logic in [false, true] {
+        compare_native_and_ecp5(
+            || SignedProduct::new(in_logic),
+            |block, random, _| {
+                // Extremes come often.
+                let mut operand = || match random.below(8) {
+                    0 => 0x8000,
+                    1 => 0x7fff,
+                    2 => 0xffff,
+                    _ => random.bits(16),
+                };
+                block.a.next = operand().into();
+                block.b.next = operand().into();
+            },
+            clock!(),
+            4 * CYCLES,
+            SEED,
+        )?;
+    }
     Ok(())
 }
 

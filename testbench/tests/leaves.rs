@@ -18,7 +18,7 @@ macro_rules! clock {
 #[test]
 fn signed_product() -> Result<(), CompareError> {
     compare_native_and_verilated(
-        SignedProduct::default,
+        || SignedProduct::new(false),
         |block, random, _| {
             block.a.next = random.bits(16).into();
             block.b.next = random.bits(16).into();
@@ -136,13 +136,14 @@ fn simple_ram_reports_a_collision() {
 
 #[test]
 fn fifo() -> Result<(), CompareError> {
-    for (depth, words) in [(2, 1), (5, 3), (16, 2)] {
+    // The last two are in block RAM.
+    for (depth, words) in [(2, 1), (5, 3), (16, 2), (64, 2), (100, 1)] {
         compare_native_and_verilated(
             || Fifo::new(depth, words),
             |block, random, cycle| {
                 // Phases that fill, empty and balance the queue.
-                let phase = cycle / 100 % 3;
-                block.reset.next = random.one_in(97);
+                let phase = cycle / 300 % 3;
+                block.reset.next = random.one_in(397);
                 block.write_valid.next = random.one_in([2, 5, 1][phase as usize]);
                 block.read_ready.next = random.one_in([5, 2, 1][phase as usize]);
                 for word in 0..words {

@@ -1,5 +1,5 @@
 //! Signed arithmetic of the MAC array: products, adder-tree nodes, running totals, sign extension.
-use super::ecp5;
+use super::ecp5::{self, Registers, Term};
 use super::prelude::*;
 use super::sign_extend;
 
@@ -11,17 +11,52 @@ pub struct SignedProduct {
     pub b: Signal<In, Bits<16>>,
     pub product: Signal<Out, Bits<32>>,
     _operands: (i16, i16),
+    _middle: i32,
+    _in_logic: bool,
 }
 
 impl SignedProduct {
-    pub const LATENCY_CYCLES: u32 = 2;
+    pub const LATENCY_CYCLES: u32 = 3;
+
+    /// `in_logic` where the chip's multipliers have other work.
+    pub fn new(in_logic: bool) -> Self {
+        Self {
+            clock: Signal::default(),
+            a: Signal::default(),
+            b: Signal::default(),
+            product: Signal::default(),
+            _operands: (0, 0),
+            _middle: 0,
+            _in_logic: in_logic,
+        }
+    }
+
+    /// The middle registers hold sums of four rows each.
+    fn rows_and_sum() -> String {
+        let operand = |wire: &str| Term { wire: wire.into(), bits: 16 };
+        let (rows, groups) = ecp5::product_rows("rows", &operand("a_operand"), &operand("b_operand"), true);
+        let mut text = rows;
+        let mut held = Vec::new();
+        let mut updates = String::new();
+        for (number, group) in groups.iter().enumerate() {
+            let wire = format!("middle_{number}");
+            text += &format!("reg [{}:0] {wire};\n", group.bits - 1);
+            updates += &format!("    {wire} <= {};\n", group.wire);
+            held.push(Term { wire, bits: group.bits });
+        }
+        let (sum, total) = ecp5::spaced_sum("sum", &held, ecp5::GROUP_ROWS);
+        format!(
+            "{text}{sum}always @(posedge clock) begin\n{updates}    product <= {}[31:0];\nend",
+            total.wire
+        )
+    }
 }
 
 impl Logic for SignedProduct {
     fn update(&mut self) {
         if self.clock.pos_edge() {
-            let product = i32::from(self._operands.0) * i32::from(self._operands.1);
-            self.product.next = u64::from(product as u32).into();
+            self.product.next = u64::from(self._middle as u32).into();
+            self._middle = i32::from(self._operands.0) * i32::from(self._operands.1);
             self._operands = (self.a.val().to_u16() as i16, self.b.val().to_u16() as i16);
         }
     }
@@ -29,22 +64,44 @@ impl Logic for SignedProduct {
         self.product.connect();
     }
     fn hdl(&self) -> Verilog {
-        let product = |expression: &str| {
+        let operands = "reg signed [15:0] a_operand;\n\
+                        reg signed [15:0] b_operand;\n\
+                        always @(posedge clock) begin\n\
+                        \x20   a_operand <= a;\n\
+                        \x20   b_operand <= b;\n\
+                        end\n";
+        let portable = format!(
+            "{operands}reg signed [31:0] middle;\n\
+             always @(posedge clock) begin\n\
+             \x20   middle <= a_operand * b_operand;\n\
+             \x20   product <= middle;\n\
+             end"
+        );
+        let ecp5 = if self._in_logic {
+            format!("{operands}{}", SignedProduct::rows_and_sum())
+        } else {
+            let operand =
+                |port: &str| format!("wire [17:0] {port}_operand = {{{{2{{{port}[15]}}}}, {port}}};\n");
+            let names = ("a_operand", "b_operand");
             format!(
-                "reg signed [15:0] a_operand;\n\
-                 reg signed [15:0] b_operand;\n\
-                 always @(posedge clock) begin\n\
-                 \x20   a_operand <= a;\n\
-                 \x20   b_operand <= b;\n\
-                 \x20   product <= {expression};\n\
-                 end"
+                "{}{}wire [35:0] wide;\n{}\nalways @(*) product = wide[31:0];",
+                operand("a"),
+                operand("b"),
+                ecp5::multiplier("multiplier", names, "wide", Registers::All, "1'b0")
             )
         };
-        let in_logic = ecp5::product_in_logic("a_operand", 16, "b_operand", 16);
-        Verilog::Custom(ecp5::choose(&product(&in_logic), &product("a_operand * b_operand")))
+        Verilog::Custom(ecp5::choose(&ecp5, &portable))
     }
     fn timing(&self) -> Vec<TimingInfo> {
-        describe("signed_product", "Signed 16 x 16 bit product; registers at the inputs and at the output.")
+        let (name, what) = if self._in_logic {
+            ("signed_product_in_logic", "Signed 16 x 16 bit product built from LUTs; registers at the inputs, in the middle and at the output.")
+        } else {
+            (
+                "signed_product",
+                "Signed 16 x 16 bit product; registers at the inputs, in the middle and at the output.",
+            )
+        };
+        describe(name, what)
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) fn choose(ecp5: &str, portable: &str) -> String {
 /// Where a multiplier has registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Registers {
+    /// At the inputs, in the middle and at the output.
+    All,
     InputsAndOutput,
     Output,
 }
@@ -30,9 +32,10 @@ pub(crate) fn multiplier(
     let bits = |port: &str, wire: &str, count: usize| -> String {
         (0..count).map(|bit| format!(".{port}{bit}({wire}[{bit}]), ")).collect()
     };
-    let inputs = if registers == Registers::InputsAndOutput { "CLK0" } else { "NONE" };
+    let clock = |has| if has { "CLK0" } else { "NONE" };
+    let (inputs, middle) = (clock(registers != Registers::Output), clock(registers == Registers::All));
     format!(
-        "MULT18X18D #(.REG_INPUTA_CLK(\"{inputs}\"), .REG_INPUTB_CLK(\"{inputs}\"), .REG_OUTPUT_CLK(\"CLK0\")) {name} (\n\
+        "MULT18X18D #(.REG_INPUTA_CLK(\"{inputs}\"), .REG_INPUTB_CLK(\"{inputs}\"), .REG_PIPELINE_CLK(\"{middle}\"), .REG_OUTPUT_CLK(\"CLK0\")) {name} (\n\
          \x20   {}\n\
          \x20   {}\n\
          \x20   {}\n\
@@ -45,27 +48,146 @@ pub(crate) fn multiplier(
     )
 }
 
-/// The expression `a * b` as a sum of shifted copies of `a`, which Yosys builds from LUTs: multipliers are the scarcer of the two.
-///
-/// `a` has `a_bits` and `b` has `b_bits`, of which the top one is the sign; the sum has the bits of both.
-pub(crate) fn product_in_logic(a: &str, a_bits: usize, b: &str, b_bits: usize) -> String {
-    let width = a_bits + b_bits;
-    let terms: Vec<String> = (0..b_bits)
-        .map(|bit| {
-            let sign = match bit {
-                0 => "",
-                _ if bit == b_bits - 1 => "- ",
-                _ => "+ ",
-            };
-            let zeros = if bit == 0 { String::new() } else { format!(", {bit}'d0") };
-            let extension = width - a_bits - bit;
+/// `sum = a + b` or `sum = a - b` where `b` counts while `gate` is 1: one carry chain, with the gate in the chain's own LUTs, which Yosys does not do by
+/// itself. `a` and `b` are names of wires of `width` bits, and so is `sum`, which is declared here.
+fn gated_sum(sum: &str, width: usize, (a, b): (&str, &str), gate: &str, is_negative: bool) -> String {
+    // A is a, B is b, C the gate, and D is 1. A carry comes from a where both sides are equal: that is the cell's two-input half, which is bits 3..0 of
+    // the same table, where D would be 0.
+    let bit = |lut: u32| match lut & 8 {
+        0 => lut & 1,
+        _ => (lut & 1) ^ (lut >> 1 & lut >> 2 & 1) ^ u32::from(is_negative),
+    };
+    let init = (0..16).filter(|lut| bit(*lut) == 1).fold(0_u32, |init, lut| init | 1 << lut);
+    let slices = width.div_ceil(2);
+    let mut text = format!(
+        "wire [{}:0] {sum}_s;\nwire [{slices}:0] {sum}_c;\nassign {sum}_c[0] = 1'b{};\nwire [{}:0] {sum} = {sum}_s[{}:0];\n",
+        2 * slices - 1,
+        u32::from(is_negative),
+        width - 1,
+        width - 1
+    );
+    for slice in 0..slices {
+        let pins = |half: usize| {
+            let at = 2 * slice + half;
+            // Beyond the top there is nothing to add.
+            let of = |wire: &str| if at < width { format!("{wire}[{at}]") } else { "1'b0".into() };
             format!(
-                "{sign}({{{width}{{{b}[{bit}]}}}} & {{{{{extension}{{{a}[{}]}}}}, {a}{zeros}}})",
-                a_bits - 1
+                ".S{half}({sum}_s[{at}]), .A{half}({}), .B{half}({}), .C{half}({gate}), .D{half}(1'b1)",
+                of(a),
+                of(b)
             )
-        })
-        .collect();
-    terms.join("\n    ")
+        };
+        text += &format!(
+            "CCU2C #(.INIT0(16'h{init:04x}), .INIT1(16'h{init:04x}), .INJECT1_0(\"NO\"), .INJECT1_1(\"NO\")) {sum}_{slice} (\n\
+             \x20   .CIN({sum}_c[{slice}]), .COUT({sum}_c[{}]),\n\x20   {},\n\x20   {}\n);\n",
+            slice + 1,
+            pins(0),
+            pins(1)
+        );
+    }
+    text
+}
+
+/// `{count}` copies of a wire's top bit, and the wire's bits from `from` on.
+fn extended(wire: &str, wire_bits: usize, from: usize, width: usize) -> String {
+    let own = wire_bits - from;
+    format!("{{{{{}{{{wire}[{}]}}}}, {wire}[{}:{from}]}}", width - own, wire_bits - 1, wire_bits - 1)
+}
+
+/// A wire with a signed value.
+#[derive(Clone)]
+pub(crate) struct Term {
+    pub(crate) wire: String,
+    pub(crate) bits: usize,
+}
+
+/// Rows of a product that are added up one after the other.
+pub(crate) const GROUP_ROWS: usize = 4;
+
+/// The sums of [`GROUP_ROWS`] neighbouring rows each of the product of two wires, built from LUTs: multipliers are the scarcer of the two. `a` is signed; of
+/// `b`, the top bit is a sign if `b_is_signed`. The text declares what the terms name.
+pub(crate) fn product_rows(name: &str, a: &Term, b: &Term, b_is_signed: bool) -> (String, Vec<Term>) {
+    let mut text = String::new();
+    let mut groups = Vec::new();
+    let width = a.bits + 1;
+    text += &format!("wire [{}:0] {name}_a = {};\n", width - 1, extended(&a.wire, a.bits, 0, width));
+    for first in (0..b.bits).step_by(GROUP_ROWS) {
+        let mut sum = Term { wire: format!("{name}_g{first}"), bits: width };
+        // A group that began with the sign would have to be negated here.
+        assert!(first + 1 < b.bits || !b_is_signed, "the sign of {} is in a group of its own", b.wire);
+        text += &format!(
+            "wire [{}:0] {} = {name}_a & {{{width}{{{}[{first}]}}}};\n",
+            width - 1,
+            sum.wire,
+            b.wire
+        );
+        for row in first + 1..(first + GROUP_ROWS).min(b.bits) {
+            let shift = row - first;
+            let next = format!("{name}_g{first}_{shift}");
+            text += &format!(
+                "wire [{}:0] {next}_h = {};\n",
+                width - 1,
+                extended(&sum.wire, sum.bits, shift, width)
+            );
+            let is_negative = b_is_signed && row == b.bits - 1;
+            let operands = (format!("{next}_h"), format!("{name}_a"));
+            let gate = format!("{}[{row}]", b.wire);
+            text += &gated_sum(&format!("{next}_t"), width, (&operands.0, &operands.1), &gate, is_negative);
+            text += &format!(
+                "wire [{}:0] {next} = {{{next}_t, {}[{}:0]}};\n",
+                width + shift - 1,
+                sum.wire,
+                shift - 1
+            );
+            sum = Term { wire: next, bits: width + shift };
+        }
+        groups.push(sum);
+    }
+    (text, groups)
+}
+
+/// The sum of terms that are each `spacing` bits left of the one before.
+pub(crate) fn spaced_sum(name: &str, terms: &[Term], spacing: usize) -> (String, Term) {
+    let mut text = String::new();
+    let mut terms = terms.to_vec();
+    let mut spacing = spacing;
+    let mut level = 0;
+    while terms.len() > 1 {
+        let pairs: Vec<Term> = terms
+            .chunks(2)
+            .enumerate()
+            .map(|(number, pair)| {
+                let [low, high] = pair else { return pair[0].clone() };
+                let sum = format!("{name}_l{level}_{number}");
+                // Both fit, and their sum.
+                let width = (low.bits - spacing).max(high.bits) + 1;
+                text += &format!(
+                    "wire [{top}:0] {sum}_a = {};\nwire [{top}:0] {sum}_b = {};\n",
+                    extended(&low.wire, low.bits, spacing, width),
+                    extended(&high.wire, high.bits, 0, width),
+                    top = width - 1
+                );
+                text += &gated_sum(
+                    &format!("{sum}_t"),
+                    width,
+                    (&format!("{sum}_a"), &format!("{sum}_b")),
+                    "1'b1",
+                    false,
+                );
+                text += &format!(
+                    "wire [{}:0] {sum} = {{{sum}_t, {}[{}:0]}};\n",
+                    width + spacing - 1,
+                    low.wire,
+                    spacing - 1
+                );
+                Term { wire: sum, bits: width + spacing }
+            })
+            .collect();
+        terms = pairs;
+        spacing *= 2;
+        level += 1;
+    }
+    (text, terms.remove(0))
 }
 
 /// A 32-bit accumulator: `total <= (first ? 0 : total) + (addend | other)` when `enable`, where `other` is the name of a wire or a zero. Both choices

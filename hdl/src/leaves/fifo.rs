@@ -6,7 +6,8 @@ use super::{inputs, outputs};
 /// at the clock edge. An entry written in one cycle can be read in the next. `write_ready` and `read_valid` depend on
 /// registers only, so queues chain without a combinational path between the two sides.
 ///
-/// The storage is read asynchronously (distributed RAM): meant for short queues, up to some 64 entries.
+/// The storage of short queues is read asynchronously (distributed RAM). From [`Fifo::BLOCK_RAM_DEPTH`] entries on it is block RAM, which is read a cycle
+/// ahead; an entry that is written in that very cycle goes around it.
 #[derive(LogicBlock)]
 pub struct Fifo {
     pub clock: Signal<In, Clock>,
@@ -31,6 +32,9 @@ pub struct Fifo {
 }
 
 impl Fifo {
+    /// Entries from which on the storage is block RAM: with fewer, LUTs are cheaper than the port's bypass.
+    pub const BLOCK_RAM_DEPTH: usize = 64;
+
     /// # Panics
     /// If `depth` is not in 2..=32768 or `words` is 0.
     pub fn new(depth: usize, words: usize) -> Self {
@@ -99,8 +103,38 @@ impl Logic for Fifo {
             let parts: Vec<String> = (0..self._words).rev().map(|word| format!("{name}${word}")).collect();
             format!("{{{}}}", parts.join(", "))
         };
+        // Pointers of a power of two turn over by themselves.
+        let step = |pointer: &str| {
+            if self._depth.is_power_of_two() {
+                format!("{pointer} + {pointer_bits}'d1")
+            } else {
+                format!(
+                    "{pointer} == {pointer_bits}'d{last} ? {pointer_bits}'d0 : {pointer} + {pointer_bits}'d1"
+                )
+            }
+        };
+        let in_block_ram = self._depth >= Fifo::BLOCK_RAM_DEPTH;
+        let (attribute, head, read) = if in_block_ram {
+            let head = format!(
+                "reg [{top}:0] fetched;\n\
+                 reg [{top}:0] newest;\n\
+                 reg is_newest;\n\
+                 wire [{pointer_top}:0] next_read = reset ? {pointer_bits}'d0 : take ? {read_step} : read_pointer;\n\
+                 always @(posedge clock) begin\n\
+                 \x20   fetched <= entries[next_read];\n\
+                 \x20   newest <= {write_data};\n\
+                 \x20   is_newest <= put && write_pointer == next_read;\n\
+                 end\n",
+                pointer_top = pointer_bits - 1,
+                read_step = step("read_pointer"),
+                write_data = concatenation("write_data"),
+            );
+            ("(* no_rw_check *) ", head, "is_newest ? newest : fetched")
+        } else {
+            ("", String::new(), "entries[read_pointer]")
+        };
         Verilog::Custom(format!(
-            "reg [{top}:0] entries [0:{last}];\n\
+            "{attribute}reg [{top}:0] entries [0:{last}];\n\
              reg [{pointer_top}:0] write_pointer;\n\
              reg [{pointer_top}:0] read_pointer;\n\
              reg [{count_top}:0] count;\n\
@@ -114,13 +148,13 @@ impl Logic for Fifo {
              assign write_ready = count != {count_bits}'d{depth};\n\
              assign read_valid = count != {count_bits}'d0;\n\
              assign level = {level};\n\
-             assign {read_data} = entries[read_pointer];\n\
+             {head}assign {read_data} = {read};\n\
              always @(posedge clock) begin\n\
              \x20   if (put) begin\n\
              \x20       entries[write_pointer] <= {write_data};\n\
-             \x20       write_pointer <= write_pointer == {pointer_bits}'d{last} ? {pointer_bits}'d0 : write_pointer + {pointer_bits}'d1;\n\
+             \x20       write_pointer <= {write_step};\n\
              \x20   end\n\
-             \x20   if (take) read_pointer <= read_pointer == {pointer_bits}'d{last} ? {pointer_bits}'d0 : read_pointer + {pointer_bits}'d1;\n\
+             \x20   if (take) read_pointer <= {read_step};\n\
              \x20   count <= count + {{{count_top}'d0, put}} - {{{count_top}'d0, take}};\n\
              \x20   if (reset) begin\n\
              \x20       write_pointer <= {pointer_bits}'d0;\n\
@@ -136,6 +170,8 @@ impl Logic for Fifo {
             },
             depth = self._depth,
             read_data = concatenation("read_data"),
+            read_step = step("read_pointer"),
+            write_step = step("write_pointer"),
             write_data = concatenation("write_data"),
         ))
     }

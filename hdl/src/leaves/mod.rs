@@ -7,7 +7,7 @@
 //!
 //! | leaf | latency (cycles) | purpose |
 //! |---|---|---|
-//! | [`SignedProduct`] | 2 | int16 x int16 product |
+//! | [`SignedProduct`] | 3 | int16 x int16 product |
 //! | [`PairSum`] | 1 | one node of an adder tree |
 //! | [`Accumulate`], [`AccumulateEither`] | 1 | running int32 total |
 //! | [`SignExtend8`], [`SignExtend16to32`] | 0 | sign extension |
