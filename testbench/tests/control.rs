@@ -140,7 +140,6 @@ fn scalar_memory() -> Result<(), CompareError> {
             block.control_write_address.next = addresses[4].into();
             block.control_write_data.next = u64::from(data[2]).into();
             settle_before_edge!(block);
-            let loads = load && block.load_ready.val();
             let sets = set && block.control_write_ready.val();
             assert_eq!(block.load_ready.val(), !clearing && !row_may, "{context}");
             assert!(!sets || !(clearing || row_may || load), "{context}");

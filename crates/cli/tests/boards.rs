@@ -42,7 +42,7 @@ fn boards_and_ports_that_are_none_are_named() {
     fail(1, &["bringup", "--device", "serial:file.txt"], &["file.txt"]);
     fail(2, &["synth", "--board", "arty", "--out", "x"], &["arty", "ulx3s-85f"]);
     assert!(!sandbox.path("x").exists());
-    // Two megabytes of weights are no network for 256 KiB.
-    let large = ["bench", "gemm", "--m", "64", "--k", "512", "--n", "1024", "--config", "nano"];
-    fail(1, &[&large[..], &["--device", "sim-board:ulx3s-85f"]].concat(), &["the board has 262144"]);
+    // 64 megabytes of weights are no network for 32.
+    let large = ["bench", "gemm", "--m", "8", "--k", "8192", "--n", "8192", "--config", "nano"];
+    fail(1, &[&large[..], &["--device", "sim-board:ulx3s-85f"]].concat(), &["the board has 33554432"]);
 }

@@ -6,6 +6,7 @@ use crate::device::{Board, Spinner};
 use crate::{config, model, text};
 use anyhow::{ensure, Context};
 use frugal_compiler::gemm::{self, GemmOptions};
+use frugal_device::link::{Link, Transport};
 use frugal_device::{Device, GoldenDevice, RunOptions};
 use frugal_graph::npy::Elements;
 use frugal_isa::command::{function, layout, row_destination, space, Barrier, End, Load, Row, Store, Vector};
@@ -114,6 +115,7 @@ fn memory(board: &mut Board, arguments: &Bringup) -> anyhow::Result<(String, Val
         ("addresses in themselves", windows.map(addresses)),
         ("random bytes", [noise(), noise()]),
     ];
+    address_lines(link, available)?;
     let (mut written, mut write_seconds, mut read_seconds) = (0, 0.0, 0.0);
     for (pattern, contents) in &patterns {
         let start = Instant::now();
@@ -143,13 +145,37 @@ fn memory(board: &mut Board, arguments: &Bringup) -> anyhow::Result<(String, Val
     let rate = |seconds: f64| written as f64 / seconds / 1000.0;
     let (write_rate, read_rate) = (rate(write_seconds), rate(read_seconds));
     let said = format!(
-        "{} bytes, half at each end, three patterns; {write_rate:.0} KB/s there, {read_rate:.0} KB/s back",
+        "every address line; {} bytes, half at each end, three patterns; {write_rate:.0} KB/s there, {read_rate:.0} KB/s back",
         text::thousands(2 * length as u64)
     );
     Ok((
         said,
         json!({ "bytes": 2 * length, "write_kilobytes_per_second": write_rate, "read_kilobytes_per_second": read_rate }),
     ))
+}
+
+/// A word at 0 and one at every power of two: a line that is stuck, or two that are one, put two of them in the same place.
+fn address_lines<T: Transport>(link: &mut Link<T>, available: usize) -> anyhow::Result<()> {
+    let places: Vec<usize> = std::iter::once(0)
+        .chain((3..32).map(|line| 1 << line))
+        .take_while(|at| at + 8 <= available)
+        .collect();
+    let word = |at: usize| (at as u64 ^ 0x5a5a_5a5a_0000_0000).to_le_bytes();
+    for at in &places {
+        link.write_memory(*at as u32, &word(*at))?;
+    }
+    for at in &places {
+        let mut found = [0; 8];
+        link.read_memory(*at as u32, &mut found)?;
+        if found == word(*at) {
+            continue;
+        }
+        let (found, expected) = (u64::from_le_bytes(found), u64::from_le_bytes(word(*at)));
+        let other = places.iter().find(|other| u64::from_le_bytes(word(**other)) == found);
+        let shows = other.map_or(String::new(), |other| format!(", which was written to 0x{other:x}"));
+        anyhow::bail!("address lines: 0x{found:x} instead of 0x{expected:x} at address 0x{at:x}{shows}");
+    }
+    Ok(())
 }
 
 /// A program that loads `count` rows, does something with them, and stores as many.
