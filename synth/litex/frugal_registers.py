@@ -1,0 +1,60 @@
+"""Registers of the accelerator: byte offsets, and the bits that software needs.
+
+Generated from the table in crates/isa/src/table.rs; do not edit. To make it anew after a change:
+UPDATE_EXPECT=1 cargo test -p frugal-synth --test litex
+"""
+
+REGISTERS = {
+    "IDENTITY": 0x00,
+    "VERSION": 0x04,
+    "SHAPE": 0x08,
+    "ACTIVATION_DEPTH": 0x0c,
+    "WEIGHT_DEPTH": 0x10,
+    "PARAMETER_DEPTH": 0x14,
+    "ACCUMULATOR_DEPTH": 0x18,
+    "CONTROL": 0x20,
+    "STATUS": 0x24,
+    "COMMAND_INDEX": 0x28,
+    "PROGRAM_ADDRESS": 0x2c,
+    "PROGRAM_COMMANDS": 0x30,
+    "CYCLES_LOW": 0x34,
+    "CYCLES_HIGH": 0x38,
+    "MATRIX_STEPS": 0x3c,
+    "DEBUG_STATES": 0x40,
+    "DEBUG_QUEUES": 0x44,
+    "DEBUG_TOKENS_LOAD": 0x48,
+    "DEBUG_TOKENS_MATRIX": 0x4c,
+    "DEBUG_TOKENS_VECTOR": 0x50,
+    "DEBUG_TOKENS_STORE": 0x54,
+    "COMMANDS": 0x58,
+    "BASE_0": 0x60,
+    "BASE_1": 0x64,
+    "BASE_2": 0x68,
+    "BASE_3": 0x6c,
+    "BASE_4": 0x70,
+    "BASE_5": 0x74,
+    "BASE_6": 0x78,
+    "BASE_7": 0x7c,
+    "MATRIX_BUSY": 0x80,
+    "MATRIX_WAITS_OUTPUT": 0x84,
+    "MATRIX_WAITS_LOAD": 0x88,
+    "MATRIX_WAITS_VECTOR": 0x8c,
+    "MATRIX_WAITS_STORE": 0x90,
+    "MATRIX_WAITS_MATRIX": 0x94,
+    "MATRIX_WAITS_COMMAND": 0x98,
+    "VECTOR_BUSY": 0x9c,
+    "LOAD_BUSY": 0xa0,
+    "STORE_BUSY": 0xa4,
+    "READ_BEATS": 0xa8,
+    "WRITE_BEATS": 0xac,
+    "BUS_WAITS": 0xb0,
+}
+
+CONSTANTS = {
+    "IDENTITY_VALUE": 0x46525547,
+    "CONTROL_START": 0x1,
+    "CONTROL_RESET": 0x2,
+    "STATUS_BUSY": 0x1,
+    "STATUS_DONE": 0x2,
+    "STATUS_ERROR": 0x4,
+}
