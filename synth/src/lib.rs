@@ -1,3 +1,4 @@
-//! Board tops and synthesis recipes.
+//! Board tops, synthesis recipes and proofs.
 pub mod boards;
 pub mod flow;
+pub mod formal;

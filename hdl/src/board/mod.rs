@@ -68,8 +68,8 @@ pub enum BoardError {
 
 /// A board of either kind.
 pub enum Board {
-    OnChip(OnChipBoard),
-    Sdram(SdramBoard),
+    OnChip(Box<OnChipBoard>),
+    Sdram(Box<SdramBoard>),
 }
 
 impl BoardOptions {
@@ -101,10 +101,12 @@ impl BoardOptions {
         let identity = [link::VERSION, build, self.clock_khz, self.memory.bytes() as u32];
         let core = BoardCore::new(&self.config, self.bit_cycles, identity);
         Ok(match &self.memory {
-            BoardMemory::OnChip(bytes) => Board::OnChip(OnChipBoard::new(core, AxiRam::new(bytes / 8))),
+            BoardMemory::OnChip(bytes) => {
+                Board::OnChip(Box::new(OnChipBoard::new(core, AxiRam::new(bytes / 8))))
+            }
             BoardMemory::Sdram(chip) => {
                 let controller = SdramController::new(chip, self.clock_khz, SDRAM_PIN_CYCLES)?;
-                Board::Sdram(SdramBoard::new(core, controller))
+                Board::Sdram(Box::new(SdramBoard::new(core, controller)))
             }
         })
     }
@@ -135,8 +137,8 @@ pub fn verilog(options: &BoardOptions) -> Result<BoardVerilog, BoardError> {
     );
     let file = |build| -> Result<VerilogFile, BoardError> {
         let file = match options.board(build)? {
-            Board::OnChip(board) => emit(&board, "board", &header),
-            Board::Sdram(board) => emit(&board, "board", &header),
+            Board::OnChip(board) => emit(&*board, "board", &header),
+            Board::Sdram(board) => emit(&*board, "board", &header),
         };
         Ok(file.map_err(VerilogError::from)?)
     };

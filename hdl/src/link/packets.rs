@@ -339,8 +339,8 @@ impl Logic for PacketTransmitter {
                     } else {
                         self.word_ready.next = true;
                         self.bytes.d.next = self.word.val();
-                        self.last.d.next = self.word_last.val();
                         if self.word_valid.val() {
+                            self.last.d.next = self.word_last.val();
                             self.left.d.next = 4.into();
                         }
                     }

@@ -193,10 +193,10 @@ impl BoardFacts {
         );
         let file = match options.board(build)? {
             Board::OnChip(board) => {
-                emit(&BoardTop::new(self, options.clock_khz, board), "frugal_board", &header)
+                emit(&BoardTop::new(self, options.clock_khz, *board), "frugal_board", &header)
             }
             Board::Sdram(board) => {
-                emit(&EcpSdramTop::new(self, options.clock_khz, board), "frugal_board", &header)
+                emit(&EcpSdramTop::new(self, options.clock_khz, *board), "frugal_board", &header)
             }
         };
         let file = file.map_err(VerilogError::from)?;

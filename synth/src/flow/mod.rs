@@ -9,7 +9,7 @@
 pub mod block;
 pub mod device;
 pub mod report;
-mod step;
+pub(crate) mod step;
 pub mod tools;
 
 use device::{Device, Family, Resource};

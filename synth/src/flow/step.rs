@@ -10,31 +10,31 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What to run.
-pub(super) struct Step<'a> {
-    pub(super) name: &'static str,
-    pub(super) tool: Tool,
-    pub(super) arguments: Vec<String>,
+pub(crate) struct Step<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) tool: Tool,
+    pub(crate) arguments: Vec<String>,
     /// File name and contents.
-    pub(super) inputs: Vec<(&'static str, &'a [u8])>,
+    pub(crate) inputs: Vec<(&'static str, &'a [u8])>,
     /// Files that must be there when the program has ended.
-    pub(super) outputs: Vec<&'static str>,
+    pub(crate) outputs: Vec<&'static str>,
 }
 
 /// Where the results are.
-pub(super) struct Finished {
-    pub(super) folder: PathBuf,
-    pub(super) reused: bool,
+pub(crate) struct Finished {
+    pub(crate) folder: PathBuf,
+    pub(crate) reused: bool,
 }
 
 impl Finished {
-    pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, FlowError> {
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, FlowError> {
         let path = self.folder.join(name);
         fs::read(&path).map_err(|source| FlowError::File { path, source })
     }
 }
 
 /// The name of the log in a step's folder.
-pub(super) const LOG: &str = "log.txt";
+pub(crate) const LOG: &str = "log.txt";
 
 impl Step<'_> {
     fn key(&self) -> String {
@@ -54,7 +54,7 @@ impl Step<'_> {
     }
 
     /// Runs the step unless it has been run. What the program says goes to `log` while it runs.
-    pub(super) fn run(&self, log: &Path) -> Result<Finished, FlowError> {
+    pub(crate) fn run(&self, log: &Path) -> Result<Finished, FlowError> {
         let cache = cache_dir();
         let entry = cache.join(self.key());
         if entry.is_dir() {
@@ -121,13 +121,13 @@ fn first_error(log: &str) -> String {
 }
 
 /// Copies a file whole or not at all.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<(), FlowError> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), FlowError> {
     let bytes = fs::read(from).map_err(|source| FlowError::File { path: from.into(), source })?;
     write(to, &bytes)
 }
 
 /// Writes a file whole or not at all.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), FlowError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FlowError> {
     use std::io::Write;
     let error = |source| FlowError::File { path: path.into(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -44,6 +44,12 @@ impl Tool {
     pub(super) fn command(&self, folder: &Path) -> Command {
         let mut command = Command::new(&self.path);
         command.current_dir(folder);
+        // SymbiYosys looks for its solver there.
+        let on_path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(environment().join("bin")).chain(std::env::split_paths(&on_path));
+        if let Ok(path) = std::env::join_paths(folders) {
+            command.env("PATH", path);
+        }
         if std::env::var_os("YOWASP_CACHE_DIR").is_none() {
             command.env("YOWASP_CACHE_DIR", environment().join("yowasp-cache"));
         }

@@ -1,0 +1,66 @@
+// Token counters, for any one pair of engines.
+//
+// Surroundings: an engine takes a token only when one is available. A token is sent by a command that has started before, and one that will send
+// does not start while `blocked`. At most 16 commands of an engine have started and not yet finished.
+// T1  The counter is the number of tokens sent and not yet taken: none is lost, none counted twice.
+// T2  It never overflows.
+// T3  A token is available exactly while there is one, from the cycle in which it is sent.
+// T4  `blocked` says exactly whether 240 are there, and `counts` shows them.
+module harness (
+    input wire clock,
+    input wire reset,
+    input wire [3:0] send_0, send_1, send_2, send_3,
+    input wire [3:0] take_0, take_1, take_2, take_3,
+    // A command that will send a token starts.
+    input wire start
+);
+    wire [3:0] available_0, available_1, available_2, available_3;
+    wire [3:0] blocked_0, blocked_1, blocked_2, blocked_3;
+    wire [31:0] counts_0, counts_1, counts_2, counts_3;
+
+    token_counters dut (
+        .clock(clock), .reset(reset),
+        .send_0(send_0), .send_1(send_1), .send_2(send_2), .send_3(send_3),
+        .take_0(take_0), .take_1(take_1), .take_2(take_2), .take_3(take_3),
+        .available_0(available_0), .available_1(available_1), .available_2(available_2), .available_3(available_3),
+        .blocked_0(blocked_0), .blocked_1(blocked_1), .blocked_2(blocked_2), .blocked_3(blocked_3),
+        .counts_0(counts_0), .counts_1(counts_1), .counts_2(counts_2), .counts_3(counts_3)
+    );
+
+    // The pair.
+    (* anyconst *) wire [1:0] from;
+    (* anyconst *) wire [1:0] to;
+    wire [3:0] sends = from == 0 ? send_0 : from == 1 ? send_1 : from == 2 ? send_2 : send_3;
+    wire [3:0] blocks = from == 0 ? blocked_0 : from == 1 ? blocked_1 : from == 2 ? blocked_2 : blocked_3;
+    wire [3:0] takes = to == 0 ? take_0 : to == 1 ? take_1 : to == 2 ? take_2 : take_3;
+    wire [3:0] availables = to == 0 ? available_0 : to == 1 ? available_1 : to == 2 ? available_2 : available_3;
+    wire [31:0] counts = to == 0 ? counts_0 : to == 1 ? counts_1 : to == 2 ? counts_2 : counts_3;
+    wire sent = sends[to];
+    wire taken = takes[from];
+    wire blocked = blocks[to];
+    wire available = availables[from];
+    wire [7:0] count = counts >> (8 * from);
+
+    reg [8:0] tokens = 0;
+    reg [4:0] started = 0;
+    always @(posedge clock) begin
+        tokens <= reset ? 0 : tokens + sent - taken;
+        started <= reset ? 0 : started + start - sent;
+    end
+
+    always @(*) begin
+        if (taken) assume (available);
+        if (start) assume (!blocked && started < 16);
+        if (sent) assume (started > 0);
+        assert (tokens == count);                           // T1, T4
+        assert (tokens <= 255);                             // T2
+        assert (available == (tokens != 0 || sent));        // T3
+        assert (blocked == (tokens >= 240));                // T4
+`ifdef INDUCTION
+        // What makes the induction close.
+        assert (tokens + started <= 255);
+`endif
+        cover (tokens == 3 && started == 16);
+        cover (tokens == 0 && sent && taken);
+    end
+endmodule
