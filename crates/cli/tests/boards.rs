@@ -43,6 +43,6 @@ fn boards_and_ports_that_are_none_are_named() {
     fail(2, &["synth", "--board", "arty", "--out", "x"], &["arty", "ulx3s-85f"]);
     assert!(!sandbox.path("x").exists());
     // 64 megabytes of weights are no network for 32.
-    let large = ["bench", "gemm", "--m", "8", "--k", "8192", "--n", "8192", "--config", "nano"];
+    let large = ["bench", "gemm", "--m", "1", "--k", "8192", "--n", "8192", "--config", "nano"];
     fail(1, &[&large[..], &["--device", "sim-board:ulx3s-85f"]].concat(), &["the board has 33554432"]);
 }

@@ -136,10 +136,10 @@ mod tests {
     }
     #[test]
     fn a_delay_is_cycles_of_the_vco_and_eighths() {
-        // The VCO makes 640 MHz, eight cycles of it a clock.
+        // The VCO makes 560 MHz, seven cycles of it a clock: five eighths of them are four and three eighths.
         let pll = EcpPll::new(25_000, 80_000).expect("dividers").with_delayed(5);
-        assert_eq!(pll._output, 8);
-        assert!(pll.delayed_clock().0.contains(".CLKOS_CPHASE(9), .CLKOS_FPHASE(0)"));
+        assert_eq!(pll._output, 7);
+        assert!(pll.delayed_clock().0.contains(".CLKOS_CPHASE(7), .CLKOS_FPHASE(3)"));
         // 12 cycles of 600 MHz: five eighths of them are seven and a half.
         let pll = EcpPll::new(25_000, 50_000).expect("dividers").with_delayed(5);
         assert_eq!(pll._output, 12);
