@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use frugal_synth::flow::tools::Tool;
-use frugal_synth::formal::{FormalError, Proof, Run, Verdict, PROOFS};
+use frugal_synth::formal::{FormalError, Proof, Reach, Run, Verdict, PROOFS};
 use std::collections::BTreeSet;
 
 /// Every run of a proof: the block holds, the states are reached, the faults are found.
@@ -79,7 +79,7 @@ fn what_does_not_hold_is_said() {
     }
     let out = tempfile::tempdir().unwrap();
     let known = Proof::from_name("uart-states").unwrap();
-    let with = |text: &'static str| Proof { harness: ("mine.v", text), ..*known };
+    let with = |text: &'static str| Proof { harness: ("mine.v", text), reach: Reach::Induction(5), ..*known };
     let run = |proof: &Proof| proof.run(Run::Promises, out.path());
 
     const HEAD: &str = "module harness (input wire clock);\n    reg [7:0] n = 0;\n    always @(posedge clock) n <= n == 2 ? 0 : n + 1;\n";
@@ -111,6 +111,6 @@ fn what_does_not_hold_is_said() {
     let error = broken.run(Run::Fault(0), out.path()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "fault 1 of proof 'uart-states': 'this is not there' is 0 times in the block's Verilog, not once"
+        "fault 0 of proof 'uart-states': 'this is not there' is 0 times in the block's Verilog, not once"
     );
 }
