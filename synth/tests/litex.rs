@@ -60,7 +60,8 @@ fn python() -> Command {
 
 /// Whether the Python package is there.
 fn has(package: &str) -> bool {
-    let found = python().args(["-c", &format!("import {package}")]).output();
+    // -I: or the folder `litex` here would be taken for the package.
+    let found = python().args(["-I", "-c", &format!("import {package}")]).output();
     let found = found.is_ok_and(|output| output.status.success());
     if !found {
         eprintln!("SKIPPED: there is no {package} in .venv; run scripts/setup litex");
