@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bursts:  BurstGenerator --> read address channel
-//! data:    read data beat --> beat register --> unit of the beat --> unit register --> memory row position
+//! data:    read data beat --> beat register --> unit of the beat --> two unit registers --> memory row position
 //! ```
 //! A *unit* is what one write takes: a whole beat where the destination is wide enough, a part of it otherwise (then a beat takes several cycles).
 //! Tables and scalars are filled a word at a time.
@@ -11,13 +11,13 @@
 //! advances after a unit, after a vector or row of columns, and after a memory row.
 //!
 //! The two sides work on different commands: when all bursts of a command are asked for, the next command is taken, and what its data need to
-//! know waits in a queue of descriptors until they come. `finished` comes with the write of a command's last unit.
+//! know waits in a queue of descriptors until they come. `finished` comes a cycle after the write of a command's last unit.
 
 use crate::burst_generator::BurstGenerator;
 use crate::emit::describe;
 use crate::fields;
 use crate::lanes::PackFlags;
-use crate::leaves::{inputs, outputs, Fifo, PackBytes};
+use crate::leaves::{inputs, outputs, Fifo, PackBytes, SkidBuffer};
 use frugal_isa::Config;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
@@ -78,15 +78,14 @@ pub struct LoadEngine {
     position: DFF<Bits<8>>,
     column: DFF<Bits<8>>,
     row: DFF<Bits<8>>,
-    // Unit register.
-    unit: Vec<DFF<Bits<32>>>,
-    unit_full: DFF<Bit>,
-    unit_last: DFF<Bit>,
-    unit_flags: DFF<Bits<8>>,
-    unit_address: DFF<Bits<16>>,
-    unit_position: DFF<Bits<8>>,
-    unit_column: DFF<Bits<8>>,
-    unit_row: DFF<Bits<8>>,
+    // The unit that is written, and the one behind it: whether memory takes a unit is known late in the cycle.
+    units: SkidBuffer,
+    unit_place: PackBytes,
+    unit_shape: PackBytes,
+    ended: DFF<Bit>,
+    end_signal: DFF<Bits<4>>,
+    unit_flags: Signal<Local, Bits<8>>,
+    unit_last: Signal<Local, Bit>,
     places: PackBytes,
     steps: PackBytes,
     shape: PackBytes,
@@ -213,14 +212,13 @@ impl LoadEngine {
             position: DFF::default(),
             column: DFF::default(),
             row: DFF::default(),
-            unit: (0..bus_bytes / 4).map(|_| DFF::default()).collect(),
-            unit_full: DFF::default(),
-            unit_last: DFF::default(),
-            unit_flags: DFF::default(),
-            unit_address: DFF::default(),
-            unit_position: DFF::default(),
-            unit_column: DFF::default(),
-            unit_row: DFF::default(),
+            units: SkidBuffer::new(bus_bytes / 4 + 2),
+            unit_place: PackBytes::default(),
+            unit_shape: PackBytes::default(),
+            ended: DFF::default(),
+            end_signal: DFF::default(),
+            unit_flags: Signal::default(),
+            unit_last: Signal::default(),
             places: PackBytes::default(),
             steps: PackBytes::default(),
             shape: PackBytes::default(),
@@ -311,13 +309,8 @@ impl Logic for LoadEngine {
             position,
             column,
             row,
-            unit_full,
-            unit_last,
-            unit_flags,
-            unit_address,
-            unit_position,
-            unit_column,
-            unit_row
+            ended,
+            end_signal
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
@@ -437,8 +430,8 @@ impl Logic for LoadEngine {
         }
 
         // Beat register.
-        self.unit_moves.next = self.unit_full.q.val() & self.write_ready.val();
-        self.unit_free.next = !self.unit_full.q.val() | self.write_ready.val();
+        self.unit_moves.next = self.units.read_valid.val() & self.write_ready.val();
+        self.unit_free.next = self.units.write_ready.val();
         self.splits_done.next = self.split.q.val() == self.last_split.val();
         self.beat_moves.next = self.beat_full.q.val() & self.unit_free.val() & self.active.q.val();
         self.beat_taken.next = self.beat_moves.val() & self.splits_done.val();
@@ -446,8 +439,6 @@ impl Logic for LoadEngine {
         for w in 0..self._bus_words {
             self.beat_words[w].clock.next = self.clock.val();
             self.beat_words[w].d.next = self.beat_words[w].q.val();
-            self.unit[w].clock.next = self.clock.val();
-            self.unit[w].d.next = self.unit[w].q.val();
             self.select.beat[w].next = self.beat_words[w].q.val();
         }
         self.select.split.next = self.split.q.val();
@@ -484,20 +475,36 @@ impl Logic for LoadEngine {
                 self.base_next.next = self.base_address.q.val() + 1;
             }
         }
-        if self.unit_moves.val() {
-            self.unit_full.d.next = false;
+        self.unit_place.bytes[0].next = self.address.q.val().get_bits::<8>(0);
+        self.unit_place.bytes[1].next = self.address.q.val().get_bits::<8>(8);
+        self.unit_place.bytes[2].next = self.position.q.val();
+        self.unit_place.bytes[3].next = self.column.q.val();
+        self.unit_shape.bytes[0].next = self.row.q.val();
+        self.unit_shape.bytes[1].next = self.head_flags.val();
+        self.unit_shape.bytes[2].next = 0.into();
+        if self.ends.val() {
+            self.unit_shape.bytes[2].next = 1.into();
+        }
+        self.unit_shape.bytes[3].next = 0.into();
+        self.units.clock.next = self.clock.val();
+        self.units.reset.next = self.reset.val();
+        self.units.write_valid.next = self.beat_full.q.val() & self.active.q.val();
+        self.units.read_ready.next = self.write_ready.val();
+        for words in self._bus_words..(self._bus_words + 1) {
+            for w in 0..self._bus_words {
+                self.units.write_data[w].next = self.select.unit[w].val();
+                self.write_unit[w].next = self.units.read_data[w].val();
+            }
+            self.units.write_data[words].next = self.unit_place.word.val();
+            self.units.write_data[words + 1].next = self.unit_shape.word.val();
+            self.write_address.next = self.units.read_data[words].val().get_bits::<16>(0);
+            self.write_position.next = self.units.read_data[words].val().get_bits::<8>(16);
+            self.write_column.next = self.units.read_data[words].val().get_bits::<8>(24);
+            self.write_row.next = self.units.read_data[words + 1].val().get_bits::<8>(0);
+            self.unit_flags.next = self.units.read_data[words + 1].val().get_bits::<8>(8);
+            self.unit_last.next = self.units.read_data[words + 1].val().get_bit(16);
         }
         if self.beat_moves.val() {
-            self.unit_full.d.next = true;
-            self.unit_last.d.next = self.ends.val();
-            self.unit_flags.d.next = self.head_flags.val();
-            self.unit_address.d.next = self.address.q.val();
-            self.unit_position.d.next = self.position.q.val();
-            self.unit_column.d.next = self.column.q.val();
-            self.unit_row.d.next = self.row.q.val();
-            for w in 0..self._bus_words {
-                self.unit[w].d.next = self.select.unit[w].val();
-            }
             self.split.d.next = self.split.q.val() + 1;
             self.position.d.next = self.position.q.val() + 1;
             if self.position_wraps.val() {
@@ -556,25 +563,23 @@ impl Logic for LoadEngine {
         // Start and finish.
         self.setup.d.next = self.start.val();
         self.take.next = !self.setup.q.val() & self.bursts.done.val() & self.descriptors.write_ready.val();
-        self.finishing.next = self.unit_moves.val() & self.unit_last.q.val();
-        self.finished.next = self.finishing.val();
+        self.finishing.next = self.unit_moves.val() & self.unit_last.val();
+        self.ended.d.next = self.finishing.val();
+        self.end_signal.d.next = self.unit_flags.val().get_bits::<4>(4);
+        self.finished.next = self.ended.q.val();
         self.signal.next = 0.into();
-        if self.finishing.val() {
-            self.signal.next = self.unit_flags.q.val().get_bits::<4>(4);
+        if self.ended.q.val() {
+            self.signal.next = self.end_signal.q.val();
         }
-        self.busy.next = self.setup.q.val() | self.descriptors.read_valid.val() | self.unit_full.q.val();
+        self.busy.next = self.setup.q.val()
+            | self.descriptors.read_valid.val()
+            | self.units.read_valid.val()
+            | self.ended.q.val();
 
         // The write.
-        self.write_valid.next = self.unit_full.q.val();
-        self.write_space.next = self.unit_flags.q.val().get_bits::<2>(0);
-        self.write_layout.next = self.unit_flags.q.val().get_bits::<2>(2);
-        self.write_address.next = self.unit_address.q.val();
-        self.write_position.next = self.unit_position.q.val();
-        self.write_column.next = self.unit_column.q.val();
-        self.write_row.next = self.unit_row.q.val();
-        for w in 0..self._bus_words {
-            self.write_unit[w].next = self.unit[w].q.val();
-        }
+        self.write_valid.next = self.units.read_valid.val();
+        self.write_space.next = self.unit_flags.val().get_bits::<2>(0);
+        self.write_layout.next = self.unit_flags.val().get_bits::<2>(2);
         self.state.next = 0.into();
         if self.setup.q.val() {
             self.state.next = 1.into();
@@ -585,7 +590,7 @@ impl Logic for LoadEngine {
             self.setup.d.next = false;
             self.active.d.next = false;
             self.beat_full.d.next = false;
-            self.unit_full.d.next = false;
+            self.ended.d.next = false;
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

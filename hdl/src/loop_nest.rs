@@ -8,16 +8,21 @@
 //! iteration and advances the first that is not: one adder adds that level's stride to that level's address, and the sum goes
 //! to the level and to all levels inside it. Input coordinates and the result's address advance the same way.
 //!
-//! Handshake: `start` loads every register from the shape inputs; from the next cycle on the outputs describe the current step, and
-//! `advance` moves to the next one. The shape inputs stay stable while the nest runs.
+//! Handshake: `start` loads every register from the shape inputs. The nest walks ahead of its reader by up to two steps, which wait in a
+//! [`SkidBuffer`]: so the loops turn whenever that has room, which is a register, and the reader's decisions end in front of it. While `valid`, which
+//! comes two cycles after `start` at the earliest, the outputs, registers all of them, describe the current step, and `advance` moves to the next one. The
+//! shape inputs stay stable while the nest runs.
 
 use crate::emit::describe;
+use crate::lanes::PackFlags;
+use crate::leaves::{PackBytes, PackHalves, SkidBuffer};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
-#[derive(LogicBlock, Default)]
+#[derive(LogicBlock)]
 pub struct LoopNest {
     pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
     pub advance: Signal<In, Bit>,
     // Iterations of each loop, minus one.
@@ -55,7 +60,10 @@ pub struct LoopNest {
     pub lane_step: Signal<In, Bits<8>>,
     /// Lanes of a vector, minus one.
     pub lane_mask: Signal<In, Bits<8>>,
+    /// Results of a row that are left out, from the first one on.
+    pub skip: Signal<In, Bits<16>>,
     // The current step.
+    pub valid: Signal<Out, Bit>,
     pub address: Signal<Out, Bits<16>>,
     /// The input position lies inside the image.
     pub in_bounds: Signal<Out, Bit>,
@@ -73,8 +81,16 @@ pub struct LoopNest {
     pub row_inside: Signal<Out, Bit>,
     /// Last step of a row of results.
     pub last_of_row: Signal<Out, Bit>,
-    /// Iteration of the loop over x.
-    pub x_index: Signal<Out, Bits<16>>,
+    /// The result is not left out.
+    pub kept: Signal<Out, Bit>,
+    walking: DFF<Bit>,
+    walked: SkidBuffer,
+    places: PackHalves,
+    input_place: PackHalves,
+    route: PackBytes,
+    flag_bits: PackFlags,
+    flags: Signal<Local, Bits<8>>,
+    turn: Signal<Local, Bit>,
     // Iterations of each loop that are still to come after this one, and whether there are none: comparing them when they are needed would be
     // the longest path of the chip.
     channel_left: DFF<Bits<16>>,
@@ -132,12 +148,122 @@ pub struct LoopNest {
     inside_y: Signal<Local, Bit>,
 }
 
+impl Default for LoopNest {
+    fn default() -> Self {
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            start: Signal::default(),
+            advance: Signal::default(),
+            last_channel: Signal::default(),
+            last_kernel_x: Signal::default(),
+            last_kernel_y: Signal::default(),
+            last_x: Signal::default(),
+            last_y: Signal::default(),
+            last_tile: Signal::default(),
+            source_address: Signal::default(),
+            stride_channel: Signal::default(),
+            stride_kernel_x: Signal::default(),
+            stride_kernel_y: Signal::default(),
+            stride_x: Signal::default(),
+            stride_y: Signal::default(),
+            stride_chunk: Signal::default(),
+            input_width: Signal::default(),
+            input_height: Signal::default(),
+            start_x: Signal::default(),
+            start_y: Signal::default(),
+            kernel_step_x: Signal::default(),
+            kernel_step_y: Signal::default(),
+            step_x: Signal::default(),
+            step_y: Signal::default(),
+            output_address: Signal::default(),
+            output_lane: Signal::default(),
+            output_stride_x: Signal::default(),
+            output_stride_y: Signal::default(),
+            output_stride_chunk: Signal::default(),
+            lane_step: Signal::default(),
+            lane_mask: Signal::default(),
+            skip: Signal::default(),
+            valid: Signal::default(),
+            address: Signal::default(),
+            in_bounds: Signal::default(),
+            first: Signal::default(),
+            last: Signal::default(),
+            last_of_tile: Signal::default(),
+            last_of_all: Signal::default(),
+            result_address: Signal::default(),
+            result_lane: Signal::default(),
+            position_x: Signal::default(),
+            row_inside: Signal::default(),
+            last_of_row: Signal::default(),
+            kept: Signal::default(),
+            walking: DFF::default(),
+            walked: SkidBuffer::new(3),
+            places: Default::default(),
+            input_place: Default::default(),
+            route: Default::default(),
+            flag_bits: Default::default(),
+            flags: Signal::default(),
+            turn: Signal::default(),
+            channel_left: DFF::default(),
+            kernel_x_left: DFF::default(),
+            kernel_y_left: DFF::default(),
+            x_left: DFF::default(),
+            y_left: DFF::default(),
+            tile_left: DFF::default(),
+            end_channel: DFF::default(),
+            end_kernel_x: DFF::default(),
+            end_kernel_y: DFF::default(),
+            end_x: DFF::default(),
+            end_y: DFF::default(),
+            end_tile: DFF::default(),
+            x: DFF::default(),
+            first_step: DFF::default(),
+            address_channel: DFF::default(),
+            address_kernel_x: DFF::default(),
+            address_kernel_y: DFF::default(),
+            address_x: DFF::default(),
+            address_y: DFF::default(),
+            address_tile: DFF::default(),
+            window_x: DFF::default(),
+            window_y: DFF::default(),
+            tap_x: DFF::default(),
+            tap_y: DFF::default(),
+            result_x: DFF::default(),
+            result_y: DFF::default(),
+            result_tile: DFF::default(),
+            lane: DFF::default(),
+            step_kernel_x: Signal::default(),
+            step_kernel_y: Signal::default(),
+            step_output_x: Signal::default(),
+            step_output_y: Signal::default(),
+            step_tile: Signal::default(),
+            lane_sum: Signal::default(),
+            lane_next: Signal::default(),
+            lane_wraps: Signal::default(),
+            from: Signal::default(),
+            by: Signal::default(),
+            next_address: Signal::default(),
+            result_from: Signal::default(),
+            result_by: Signal::default(),
+            next_result: Signal::default(),
+            next_tap_x: Signal::default(),
+            next_tap_y: Signal::default(),
+            next_window_x: Signal::default(),
+            next_window_y: Signal::default(),
+            inside_x: Signal::default(),
+            inside_y: Signal::default(),
+        }
+    }
+}
+
 impl Logic for LoopNest {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
             self,
             clock,
+            walking,
             channel_left,
             kernel_x_left,
             kernel_y_left,
@@ -213,7 +339,12 @@ impl Logic for LoopNest {
         self.next_window_x.next = self.window_x.q.val() + self.step_x.val();
         self.next_window_y.next = self.window_y.q.val() + self.step_y.val();
 
-        if self.advance.val() {
+        // A step goes to the reader.
+        self.turn.next = self.walking.q.val() & self.walked.write_ready.val();
+        if self.turn.val() {
+            if self.step_tile.val() & self.end_tile.q.val() {
+                self.walking.d.next = false;
+            }
             self.first_step.d.next = self.step_output_x.val();
             self.address_channel.d.next = self.next_address.val();
             self.channel_left.d.next = self.channel_left.q.val() - 1;
@@ -273,6 +404,7 @@ impl Logic for LoopNest {
             }
         }
         if self.start.val() {
+            self.walking.d.next = true;
             self.first_step.d.next = true;
             self.channel_left.d.next = self.last_channel.val();
             self.end_channel.d.next = self.last_channel.val() == 0;
@@ -306,18 +438,46 @@ impl Logic for LoopNest {
         // A negative coordinate is a large unsigned one, so one comparison covers both edges.
         self.inside_x.next = self.tap_x.q.val() < self.input_width.val();
         self.inside_y.next = self.tap_y.q.val() < self.input_height.val();
-        self.in_bounds.next = self.inside_x.val() & self.inside_y.val();
-        self.address.next = self.address_channel.q.val();
-        self.first.next = self.first_step.q.val();
-        self.last.next = self.step_output_x.val();
-        self.last_of_tile.next = self.step_tile.val();
-        self.last_of_all.next = self.step_tile.val() & self.end_tile.q.val();
-        self.result_address.next = self.result_x.q.val();
-        self.result_lane.next = self.lane.q.val();
-        self.position_x.next = self.tap_x.q.val();
-        self.row_inside.next = self.inside_y.val();
-        self.last_of_row.next = self.step_output_y.val();
-        self.x_index.next = self.x.q.val();
+        self.flag_bits.bits[0].next = self.inside_x.val() & self.inside_y.val();
+        self.flag_bits.bits[1].next = self.first_step.q.val();
+        self.flag_bits.bits[2].next = self.step_output_x.val();
+        self.flag_bits.bits[3].next = self.step_tile.val();
+        self.flag_bits.bits[4].next = self.step_tile.val() & self.end_tile.q.val();
+        self.flag_bits.bits[5].next = self.inside_y.val();
+        self.flag_bits.bits[6].next = self.step_output_y.val();
+        self.flag_bits.bits[7].next = self.x.q.val() >= self.skip.val();
+        self.places.low.next = self.address_channel.q.val();
+        self.places.high.next = self.result_x.q.val();
+        self.input_place.low.next = self.tap_x.q.val();
+        self.input_place.high.next = 0.into();
+        self.route.bytes[0].next = self.lane.q.val();
+        self.route.bytes[1].next = self.flag_bits.flags.val();
+        self.route.bytes[2].next = 0.into();
+        self.route.bytes[3].next = 0.into();
+        self.walked.clock.next = self.clock.val();
+        self.walked.reset.next = self.reset.val() | self.start.val();
+        self.walked.write_valid.next = self.walking.q.val();
+        self.walked.write_data[0].next = self.places.both.val();
+        self.walked.write_data[1].next = self.input_place.both.val();
+        self.walked.write_data[2].next = self.route.word.val();
+        self.walked.read_ready.next = self.advance.val();
+        self.valid.next = self.walked.read_valid.val();
+        self.address.next = self.walked.read_data[0].val().get_bits::<16>(0);
+        self.result_address.next = self.walked.read_data[0].val().get_bits::<16>(16);
+        self.position_x.next = self.walked.read_data[1].val().get_bits::<16>(0);
+        self.result_lane.next = self.walked.read_data[2].val().get_bits::<8>(0);
+        self.flags.next = self.walked.read_data[2].val().get_bits::<8>(8);
+        self.in_bounds.next = self.flags.val().get_bit(0);
+        self.first.next = self.flags.val().get_bit(1);
+        self.last.next = self.flags.val().get_bit(2);
+        self.last_of_tile.next = self.flags.val().get_bit(3);
+        self.last_of_all.next = self.flags.val().get_bit(4);
+        self.row_inside.next = self.flags.val().get_bit(5);
+        self.last_of_row.next = self.flags.val().get_bit(6);
+        self.kept.next = self.flags.val().get_bit(7);
+        if self.reset.val() {
+            self.walking.d.next = false;
+        }
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe(

@@ -359,6 +359,8 @@ impl Logic for MatrixEngine {
         self.illegal.next = self.loading.q.val() & (self.no_results.val() | self.contradiction.val());
         // The loop nest of the active command.
         self.nest.clock.next = self.clock.val();
+        self.nest.reset.next = self.reset.val();
+        self.nest.skip.next = bit_cast::<16, 8>(self.fields.skip.val());
         self.nest.last_channel.next = self.fields.channels.val();
         self.nest.last_kernel_x.next = bit_cast::<16, 8>(self.fields.kernel_x.val());
         self.nest.last_kernel_y.next = bit_cast::<16, 8>(self.fields.kernel_y.val());
@@ -406,9 +408,10 @@ impl Logic for MatrixEngine {
 
         // Issue.
         self.paced.next = self.pace.q.val() == 0;
-        self.issue.next = self.running.q.val() & (self.paced.val() | !self.nest.last.val());
+        self.issue.next =
+            self.running.q.val() & self.nest.valid.val() & (self.paced.val() | !self.nest.last.val());
         self.issue_last.next = self.issue.val() & self.nest.last.val();
-        self.kept.next = self.nest.x_index.val() >= bit_cast::<16, 8>(self.fields.skip.val());
+        self.kept.next = self.nest.kept.val();
         self.deliver.next = self.issue_last.val() & self.kept.val();
         self.finishing.next = self.issue.val() & self.nest.last_of_all.val();
         self.nest.advance.next = self.issue.val();

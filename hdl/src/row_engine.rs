@@ -16,7 +16,7 @@
 use crate::emit::describe;
 use crate::fields;
 use crate::lanes::{DelayBit, LanePlace, PackFlags};
-use crate::leaves::{inputs, outputs, DelayLine, DelayRows, PackBytes, Requantise};
+use crate::leaves::{inputs, outputs, DelayLine, DelayRows, PackBytes, PackHalves, Requantise};
 use crate::row_lanes::RowLanes;
 use crate::row_reduce::{RowReduce, ScaleUnit};
 use rust_hdl_core::prelude::*;
@@ -136,9 +136,14 @@ pub struct RowEngine {
     kind_reduced: DelayLine<32>,
     kind_scaled: DelayLine<32>,
     kind_written: DelayLine<32>,
+    kind_decided: DelayLine<32>,
     index_delay: DelayLine<32>,
     done_scaled: DelayBit,
     done_written: DelayBit,
+    // The scalar is compared; in the next cycle it is written, if it is better.
+    decided: DFF<Bit>,
+    decided_better: DFF<Bit>,
+    decided_word: DFF<Bits<32>>,
     end_written: DelayBit,
     // The scalar's write, and the index behind it.
     index_word: DFF<Bits<32>>,
@@ -206,7 +211,7 @@ pub struct RowEngine {
     out_reduces: Signal<Local, Bit>,
     plain_end: Signal<Local, Bit>,
     compare_now: Signal<Local, Bit>,
-    written_searches: Signal<Local, Bit>,
+    decided_searches: Signal<Local, Bit>,
     written_continues: Signal<Local, Bit>,
     best: Signal<Local, Bits<32>>,
     best_before: Signal<Local, Bits<32>>,
@@ -221,29 +226,6 @@ pub struct RowEngine {
     _lanes: usize,
     _row_words: usize,
     _pairs: usize,
-}
-
-/// Two 16-bit values as a word, the first one low.
-#[derive(LogicBlock, Default)]
-pub struct PackHalves {
-    pub low: Signal<In, Bits<16>>,
-    pub high: Signal<In, Bits<16>>,
-    pub both: Signal<Out, Bits<32>>,
-}
-
-impl Logic for PackHalves {
-    fn update(&mut self) {
-        self.both.next = (self.low.val().to_u64() | self.high.val().to_u64() << 16).into();
-    }
-    fn connect(&mut self) {
-        self.both.connect();
-    }
-    fn hdl(&self) -> Verilog {
-        Verilog::Custom("assign both = {high, low};".into())
-    }
-    fn timing(&self) -> Vec<TimingInfo> {
-        describe("pack_halves", "Two 16-bit values as a word.")
-    }
 }
 
 impl RowEngine {
@@ -343,10 +325,14 @@ impl RowEngine {
             kind_reduced: DelayLine::new(reduction),
             kind_scaled: DelayLine::new(ScaleUnit::LATENCY_CYCLES - 1),
             kind_written: DelayLine::new(1),
-            index_delay: DelayLine::new(ScaleUnit::LATENCY_CYCLES),
+            kind_decided: DelayLine::new(1),
+            index_delay: DelayLine::new(ScaleUnit::LATENCY_CYCLES + 1),
             done_scaled: DelayBit::new(ScaleUnit::LATENCY_CYCLES - 1),
             done_written: DelayBit::new(1),
-            end_written: DelayBit::new(reduction + ScaleUnit::LATENCY_CYCLES),
+            decided: DFF::default(),
+            decided_better: DFF::default(),
+            decided_word: DFF::default(),
+            end_written: DelayBit::new(reduction + ScaleUnit::LATENCY_CYCLES + 1),
             index_word: DFF::default(),
             index_address: DFF::default(),
             index_write: DFF::default(),
@@ -412,7 +398,7 @@ impl RowEngine {
             out_reduces: Signal::default(),
             plain_end: Signal::default(),
             compare_now: Signal::default(),
-            written_searches: Signal::default(),
+            decided_searches: Signal::default(),
             written_continues: Signal::default(),
             best: Signal::default(),
             best_before: Signal::default(),
@@ -422,8 +408,8 @@ impl RowEngine {
             lanes: Constant::new((lanes as u64).into()),
             wide_lanes: Constant::new((lanes as u64).into()),
             lane_mask: Constant::new((rows as u64 - 1).into()),
-            overtaking: Constant::new((reduction as u64 + 7).into()),
-            searching: Constant::new((reduction as u64 + 25).into()),
+            overtaking: Constant::new((reduction as u64 + 9).into()),
+            searching: Constant::new((reduction as u64 + 27).into()),
             _lanes: lanes,
             _row_words: rows / 4,
             _pairs: lanes / 2,
@@ -483,6 +469,9 @@ impl Logic for RowEngine {
             count_1,
             base_1,
             result_1,
+            decided,
+            decided_better,
+            decided_word,
             index_word,
             index_address,
             index_write,
@@ -839,7 +828,6 @@ impl Logic for RowEngine {
         if self.compare_now.val() {
             self.scalar_read_address.next = self.kind_scaled.delayed.val().get_bits::<8>(24);
         }
-        self.written_searches.next = self.kind_written.delayed.val().get_bits::<2>(4) == 3;
         self.written_continues.next = self.kind_written.delayed.val().get_bit(11);
         // With the sign inverted, an unsigned comparison orders signed numbers.
         self.best.next = self.scale.word.val() ^ self.sign.val();
@@ -848,20 +836,26 @@ impl Logic for RowEngine {
         if self.best.val() > self.best_before.val() {
             self.better.next = true;
         }
-        self.write_now.next = self.done_written.delayed.val() & self.better.val();
-        self.scalar_may_write.next = self.done_written.delayed.val() | self.index_write.q.val();
+        self.decided.d.next = self.done_written.delayed.val();
+        self.decided_better.d.next = self.better.val();
+        self.decided_word.d.next = self.scale.word.val();
+        self.kind_decided.clock.next = self.clock.val();
+        self.kind_decided.value.next = self.kind_written.delayed.val();
+        self.write_now.next = self.decided.q.val() & self.decided_better.q.val();
+        self.decided_searches.next = self.kind_decided.delayed.val().get_bits::<2>(4) == 3;
+        self.scalar_may_write.next = self.decided.q.val() | self.index_write.q.val();
         self.scalar_write_valid.next = self.write_now.val() | self.index_write.q.val();
         self.scalar_write_address.next = self.index_address.q.val();
         self.scalar_write_data.next = self.index_word.q.val();
         if self.write_now.val() {
-            self.scalar_write_address.next = self.kind_written.delayed.val().get_bits::<8>(24);
-            self.scalar_write_data.next = self.scale.word.val();
+            self.scalar_write_address.next = self.kind_decided.delayed.val().get_bits::<8>(24);
+            self.scalar_write_data.next = self.decided_word.q.val();
         }
-        self.index_write.d.next = self.write_now.val() & self.written_searches.val();
+        self.index_write.d.next = self.write_now.val() & self.decided_searches.val();
         self.index_word.d.next = self.index_delay.delayed.val();
-        self.index_address.d.next = self.kind_written.delayed.val().get_bits::<8>(24) + 1;
+        self.index_address.d.next = self.kind_decided.delayed.val().get_bits::<8>(24) + 1;
         self.end_next.d.next = self.end_written.delayed.val();
-        self.end_signal.d.next = self.kind_written.delayed.val().get_bits::<4>(0);
+        self.end_signal.d.next = self.kind_decided.delayed.val().get_bits::<4>(0);
 
         // Commands started and not yet finished.
         self.finished.next = self.plain_end.val() | self.end_next.q.val();
