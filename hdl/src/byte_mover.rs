@@ -233,8 +233,8 @@ impl Logic for ByteMover {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, holding, held, primed, read_1, segment_1, both_1, position_1, source_1, both_2, segment_2,
-            offset_2, rotation_2, from_2, to_2, segment_3
+            self, clock, holding, held, primed, read_1, segment_1, both_1, position_1, source_1, both_2,
+            segment_2, offset_2, rotation_2, from_2, to_2, segment_3
         );
         // Which vectors of the row the segment lies in. Shifts are logical, so the sign is filled in.
         self.negative.next = self.position.val().get_bit(15);
@@ -286,10 +286,8 @@ impl Logic for ByteMover {
         self.flag_bits.bits[0].next = self.visible.val();
         self.flag_bits.bits[1].next = self.needs_first.val() & self.last_needed.val();
         self.flag_bits.bits[2].next = self.reads.val();
-        self.flag_bits.bits[3].next = self.needs_first.val()
-            & self.last_needed.val()
-            & !self.last_held.val()
-            & !self.first_held.val();
+        self.flag_bits.bits[3].next =
+            self.needs_first.val() & self.last_needed.val() & !self.last_held.val() & !self.first_held.val();
         self.flag_bits.bits[4].next = self.is_last.val();
         for b in 5..8 {
             self.flag_bits.bits[b].next = false;

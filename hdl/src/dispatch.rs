@@ -96,6 +96,9 @@ pub struct Dispatch {
     state: DFF<DispatchState>,
     address: DFF<Bits<32>>,
     to_fetch: DFF<Bits<32>>,
+    none_to_fetch: DFF<Bit>,
+    /// A request is offered.
+    asking: DFF<Bit>,
     to_dispatch: DFF<Bits<32>>,
     ahead: DFF<Bits<8>>,
     unanswered: DFF<Bits<8>>,
@@ -124,6 +127,8 @@ pub struct Dispatch {
     patch_part: Vec<DFF<Bits<2>>>,
     patch_amount: Vec<DFF<Bits<32>>>,
     patch_pending: Vec<DFF<Bit>>,
+    /// Patches of the beat that is patched, not chosen yet.
+    due: Vec<DFF<Bit>>,
     /// Number of the patch at each stage of the amount's pipeline, counted from 1.
     arriving: Vec<DFF<Bits<3>>>,
     amounts: PatchAmount,
@@ -148,7 +153,8 @@ pub struct Dispatch {
     ready: Signal<Local, Bit>,
     moves: Signal<Local, Bit>,
     command_moves: Signal<Local, Bit>,
-    fetch_more: Signal<Local, Bit>,
+    may_fetch: Signal<Local, Bit>,
+    ask: Signal<Local, Bit>,
     room: Signal<Local, Bit>,
     fetch_taken: Signal<Local, Bit>,
     answered: Signal<Local, Bit>,
@@ -263,6 +269,8 @@ impl Dispatch {
             state: DFF::default(),
             address: DFF::default(),
             to_fetch: DFF::default(),
+            none_to_fetch: DFF::default(),
+            asking: DFF::default(),
             to_dispatch: DFF::default(),
             ahead: DFF::default(),
             unanswered: DFF::default(),
@@ -287,6 +295,7 @@ impl Dispatch {
             patch_part: (0..PATCHES).map(|_| DFF::default()).collect(),
             patch_amount: (0..PATCHES).map(|_| DFF::default()).collect(),
             patch_pending: (0..PATCHES).map(|_| DFF::default()).collect(),
+            due: (0..PATCHES).map(|_| DFF::default()).collect(),
             arriving: (0..STAGES).map(|_| DFF::default()).collect(),
             amounts: PatchAmount::default(),
             work: (0..bus_words).map(|_| DFF::default()).collect(),
@@ -308,7 +317,8 @@ impl Dispatch {
             ready: Signal::default(),
             moves: Signal::default(),
             command_moves: Signal::default(),
-            fetch_more: Signal::default(),
+            may_fetch: Signal::default(),
+            ask: Signal::default(),
             room: Signal::default(),
             fetch_taken: Signal::default(),
             answered: Signal::default(),
@@ -385,6 +395,8 @@ impl Logic for Dispatch {
             state,
             address,
             to_fetch,
+            none_to_fetch,
+            asking,
             to_dispatch,
             ahead,
             unanswered,
@@ -422,6 +434,8 @@ impl Logic for Dispatch {
             self.patch_amount[i].d.next = self.patch_amount[i].q.val();
             self.patch_pending[i].clock.next = self.clock.val();
             self.patch_pending[i].d.next = self.patch_pending[i].q.val();
+            self.due[i].clock.next = self.clock.val();
+            self.due[i].d.next = self.due[i].q.val();
         }
         for s in 0..4 {
             self.arriving[s].clock.next = self.clock.val();
@@ -448,16 +462,24 @@ impl Logic for Dispatch {
         self.stopping.next = self.state.q.val() == DispatchState::Stop;
         self.halt.next = self.stopping.val();
 
-        // Fetch.
+        // Fetch: a command is asked for in one cycle, and the request offered from the next on.
         self.room.next = self.ahead.q.val() < 4;
-        self.fetch_more.next = (self.running.val() | self.patching.val()) & self.to_fetch.q.val().any();
-        self.fetch_valid.next = self.fetch_more.val() & self.room.val();
+        self.may_fetch.next = self.running.val() | self.patching.val();
+        self.ask.next =
+            self.may_fetch.val() & !self.asking.q.val() & !self.none_to_fetch.q.val() & self.room.val();
+        self.fetch_valid.next = self.asking.q.val() & self.may_fetch.val();
         self.fetch_address.next = self.address.q.val();
         self.fetch_length.next = self.command_length.val();
-        self.fetch_taken.next = self.fetch_more.val() & self.room.val() & self.fetch_ready.val();
-        if self.fetch_taken.val() {
-            self.address.d.next = self.address.q.val() + 64;
+        self.fetch_taken.next = self.asking.q.val() & self.may_fetch.val() & self.fetch_ready.val();
+        self.none_to_fetch.d.next = self.to_fetch.q.val() == 0;
+        if self.ask.val() {
+            self.asking.d.next = true;
             self.to_fetch.d.next = self.to_fetch.q.val() - 1;
+            self.none_to_fetch.d.next = self.to_fetch.q.val() == 1;
+        }
+        if self.fetch_taken.val() {
+            self.asking.d.next = false;
+            self.address.d.next = self.address.q.val() + 64;
         }
         self.answered.next = self.beat_valid.val();
         self.fetch_idle.next = !self.unanswered.q.val().any();
@@ -566,9 +588,9 @@ impl Logic for Dispatch {
             self.index.d.next = self.index.q.val() + 1;
             self.to_dispatch.d.next = self.to_dispatch.q.val() - 1;
         }
-        if self.fetch_taken.val() & !self.command_moves.val() {
+        if self.ask.val() & !self.command_moves.val() {
             self.ahead.d.next = self.ahead.q.val() + 1;
-        } else if self.command_moves.val() & !self.fetch_taken.val() {
+        } else if self.command_moves.val() & !self.ask.val() {
             self.ahead.d.next = self.ahead.q.val() - 1;
         }
 
@@ -664,8 +686,7 @@ impl Logic for Dispatch {
         self.chosen_lane.next = 0.into();
         for i in 0..6 {
             self.patch_beat[i].next = self.patch_word[i].q.val() >> self.lane_bits.val();
-            self.matches[i].next =
-                self.patch_pending[i].q.val() & (self.patch_beat[i].val() == self.work_part.q.val());
+            self.matches[i].next = self.due[i].q.val();
             self.earlier[i + 1].next = self.earlier[i].val() | self.matches[i].val();
             if self.matches[i].val() & !self.earlier[i].val() {
                 self.chosen_amount.next = self.patch_amount[i].q.val();
@@ -673,6 +694,7 @@ impl Logic for Dispatch {
                 self.chosen_lane.next = self.patch_word[i].q.val() & self.lane_mask.val();
                 if self.patching.val() & self.work_full.q.val() {
                     self.patch_pending[i].d.next = false;
+                    self.due[i].d.next = false;
                 }
             }
         }
@@ -716,6 +738,10 @@ impl Logic for Dispatch {
         if self.work_loads.val() {
             self.work_full.d.next = true;
             self.work_part.d.next = self.part.q.val();
+            for i in 0..6 {
+                self.due[i].d.next =
+                    self.patch_pending[i].q.val() & (self.patch_beat[i].val() == self.part.q.val());
+            }
             self.work_complete.d.next = self.last_part.val();
             for w in 0..self._bus_words {
                 self.work[w].d.next = self.head[w].q.val();
@@ -757,6 +783,8 @@ impl Logic for Dispatch {
                     self.state.d.next = DispatchState::Run;
                     self.address.d.next = self.program_address.val();
                     self.to_fetch.d.next = self.program_commands.val();
+                    self.none_to_fetch.d.next = false;
+                    self.asking.d.next = false;
                     self.to_dispatch.d.next = self.program_commands.val();
                     self.origin.d.next = self.program_address.val();
                     self.total.d.next = self.program_commands.val();
@@ -766,6 +794,7 @@ impl Logic for Dispatch {
                     self.work_full.d.next = false;
                     self.work_complete.d.next = false;
                     for i in 0..6 {
+                        self.due[i].d.next = false;
                         self.patch_pending[i].d.next = false;
                     }
                     self.index.d.next = 0.into();
@@ -840,6 +869,8 @@ impl Logic for Dispatch {
                 self.state.d.next = DispatchState::Run;
                 self.address.d.next = self.origin.q.val() + self.jump_offset.val();
                 self.to_fetch.d.next = self.total.q.val() - self.target_word.q.val();
+                self.none_to_fetch.d.next = false;
+                self.asking.d.next = false;
                 self.to_dispatch.d.next = self.total.q.val() - self.target_word.q.val();
                 self.index.d.next = self.target_word.q.val();
                 self.ahead.d.next = 0.into();

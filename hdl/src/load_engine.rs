@@ -64,9 +64,18 @@ pub struct LoadEngine {
     fields: fields::Load,
     bursts: BurstGenerator,
     setup: DFF<Bit>,
+    refused: DFF<Bit>,
     // Data side.
     descriptors: Fifo,
     active: DFF<Bit>,
+    // What the command under way needs of its descriptor.
+    flags: DFF<Bits<8>>,
+    stride: DFF<Bits<16>>,
+    data_row_beats: DFF<Bits<24>>,
+    last_split: DFF<Bits<8>>,
+    last_position: DFF<Bits<8>>,
+    transposed: DFF<Bit>,
+    by_column: DFF<Bit>,
     beat_words: Vec<DFF<Bits<32>>>,
     beat_full: DFF<Bit>,
     split: DFF<Bits<8>>,
@@ -96,18 +105,15 @@ pub struct LoadEngine {
     head_flags: Signal<Local, Bits<8>>,
     space: Signal<Local, Bits<2>>,
     layout: Signal<Local, Bits<2>>,
-    stride: Signal<Local, Bits<16>>,
-    data_row_beats: Signal<Local, Bits<24>>,
     begins: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
     weight_command: Signal<Local, Bit>,
     table_command: Signal<Local, Bit>,
     scalar_command: Signal<Local, Bit>,
     row_beats: Signal<Local, Bits<24>>,
-    last_split: Signal<Local, Bits<8>>,
-    last_position: Signal<Local, Bits<8>>,
-    transposed: Signal<Local, Bit>,
-    by_column: Signal<Local, Bit>,
+    head_by_column: Signal<Local, Bit>,
+    head_transposed: Signal<Local, Bit>,
+    head_row_beats: Signal<Local, Bits<24>>,
     to_activation: Signal<Local, Bit>,
     to_weight: Signal<Local, Bit>,
     to_parameter: Signal<Local, Bit>,
@@ -200,8 +206,16 @@ impl LoadEngine {
             fields: Default::default(),
             bursts: BurstGenerator::new(bus_bytes),
             setup: DFF::default(),
+            refused: DFF::default(),
             descriptors: Fifo::new(4, 3),
             active: DFF::default(),
+            flags: DFF::default(),
+            stride: DFF::default(),
+            data_row_beats: DFF::default(),
+            last_split: DFF::default(),
+            last_position: DFF::default(),
+            transposed: DFF::default(),
+            by_column: DFF::default(),
             beat_words: (0..bus_bytes / 4).map(|_| DFF::default()).collect(),
             beat_full: DFF::default(),
             split: DFF::default(),
@@ -229,18 +243,15 @@ impl LoadEngine {
             head_flags: Signal::default(),
             space: Signal::default(),
             layout: Signal::default(),
-            stride: Signal::default(),
-            data_row_beats: Signal::default(),
             begins: Signal::default(),
             ends: Signal::default(),
             weight_command: Signal::default(),
             table_command: Signal::default(),
             scalar_command: Signal::default(),
             row_beats: Signal::default(),
-            last_split: Signal::default(),
-            last_position: Signal::default(),
-            transposed: Signal::default(),
-            by_column: Signal::default(),
+            head_by_column: Signal::default(),
+            head_transposed: Signal::default(),
+            head_row_beats: Signal::default(),
             to_activation: Signal::default(),
             to_weight: Signal::default(),
             to_parameter: Signal::default(),
@@ -299,7 +310,15 @@ impl Logic for LoadEngine {
             self,
             clock,
             setup,
+            refused,
             active,
+            flags,
+            stride,
+            data_row_beats,
+            last_split,
+            last_position,
+            transposed,
+            by_column,
             beat_full,
             split,
             rows_left,
@@ -340,8 +359,10 @@ impl Logic for LoadEngine {
 
         // Bursts.
         self.bursts.clock.next = self.clock.val();
-        self.bursts.reset.next = self.reset.val();
-        self.bursts.start.next = self.setup.q.val() & !self.illegal.val();
+        // A command that is refused is known too late to stop its start, but before its first burst is offered.
+        self.refused.d.next = self.illegal.val();
+        self.bursts.reset.next = self.reset.val() | self.refused.q.val();
+        self.bursts.start.next = self.setup.q.val();
         self.bursts.address.next = self.base.val() + self.fields.memory_offset.val();
         self.bursts.last_row.next = self.fields.rows.val();
         self.bursts.row_beats.next = self.row_beats.val();
@@ -383,56 +404,20 @@ impl Logic for LoadEngine {
         self.head_flags.next = self.head_shape.val().get_bits::<8>(24);
         self.space.next = self.head_flags.val().get_bits::<2>(0);
         self.layout.next = self.head_flags.val().get_bits::<2>(2);
-        self.stride.next = self.head_step.val().get_bits::<16>(0);
-        self.data_row_beats.next = self.head_shape.val().get_bits::<24>(0);
+        self.head_row_beats.next = self.head_shape.val().get_bits::<24>(0);
         self.to_activation.next = self.space.val() == 0;
         self.to_weight.next = self.space.val() == 1;
         self.to_parameter.next = self.space.val() == 2;
-        self.by_column.next = self.to_weight.val() & (self.layout.val() == 1);
-        self.transposed.next = self.to_weight.val() & (self.layout.val() == 2);
+        self.head_by_column.next = self.to_weight.val() & (self.layout.val() == 1);
+        self.head_transposed.next = self.to_weight.val() & (self.layout.val() == 2);
         self.to_scale.next = self.to_weight.val() & (self.layout.val() == 3);
         self.to_table.next = self.to_parameter.val() & (self.layout.val() == 1);
         self.to_scalar.next = self.to_parameter.val() & (self.layout.val() == 2);
 
-        // How the destination divides beats into units.
-        self.last_split.next = self.group_last_split.val();
-        self.last_position.next = self.accumulator_last_position.val();
-        if self.to_activation.val() {
-            self.last_split.next = self.activation_last_split.val();
-            self.last_position.next = self.activation_last_position.val();
-        }
-        if self.to_parameter.val() {
-            self.last_position.next = self.parameter_last_position.val();
-        }
-        if self.to_table.val() {
-            self.last_split.next = self.table_last_split.val();
-            self.last_position.next = self.table_last_position.val();
-        }
-        if self.to_scalar.val() {
-            self.last_split.next = self.table_last_split.val();
-            self.last_position.next = self.scalar_last_position.val();
-        }
-        if self.to_weight.val() {
-            self.last_split.next = 0.into();
-            self.last_position.next = self.tile_last_position.val();
-            if self.by_column.val() {
-                self.last_split.next = self.column_last_split.val();
-                self.last_position.next = self.column_last_position.val();
-            }
-            if self.transposed.val() {
-                self.last_split.next = self.row_last_split.val();
-                self.last_position.next = self.row_last_position.val();
-            }
-            if self.to_scale.val() {
-                self.last_split.next = self.scale_last_split.val();
-                self.last_position.next = self.scale_last_position.val();
-            }
-        }
-
         // Beat register.
         self.unit_moves.next = self.units.read_valid.val() & self.write_ready.val();
         self.unit_free.next = self.units.write_ready.val();
-        self.splits_done.next = self.split.q.val() == self.last_split.val();
+        self.splits_done.next = self.split.q.val() == self.last_split.q.val();
         self.beat_moves.next = self.beat_full.q.val() & self.unit_free.val() & self.active.q.val();
         self.beat_taken.next = self.beat_moves.val() & self.splits_done.val();
         self.beat_ready.next = !self.beat_full.q.val() | self.beat_taken.val();
@@ -442,7 +427,7 @@ impl Logic for LoadEngine {
             self.select.beat[w].next = self.beat_words[w].q.val();
         }
         self.select.split.next = self.split.q.val();
-        self.select.last_split.next = self.last_split.val();
+        self.select.last_split.next = self.last_split.q.val();
         if self.beat_taken.val() {
             self.beat_full.d.next = false;
         }
@@ -455,21 +440,21 @@ impl Logic for LoadEngine {
         self.read_error.next = self.beat_valid.val() & self.beat_ready.val() & self.beat_error.val();
 
         // Unit register, and where the next unit goes.
-        self.position_wraps.next = self.position.q.val() == self.last_position.val();
+        self.position_wraps.next = self.position.q.val() == self.last_position.q.val();
         self.row_ends.next = self.beat_taken.val() & (self.row_beats_left.q.val() == 1);
         self.row_is_last.next = self.rows_left.q.val() == 0;
         self.ends.next = self.row_ends.val() & self.row_is_last.val();
         self.column_wraps.next = self.column.q.val() == self.last_column.val();
         self.lane_wraps.next = self.row.q.val() == self.last_lane.val();
         self.address_step.next = 1.into();
-        if self.transposed.val() {
-            self.address_step.next = self.stride.val();
+        if self.transposed.q.val() {
+            self.address_step.next = self.stride.q.val();
         }
-        self.base_next.next = self.base_address.q.val() + self.stride.val();
-        if self.by_column.val() & !self.column_wraps.val() {
+        self.base_next.next = self.base_address.q.val() + self.stride.q.val();
+        if self.by_column.q.val() & !self.column_wraps.val() {
             self.base_next.next = self.base_address.q.val();
         }
-        if self.transposed.val() {
+        if self.transposed.q.val() {
             self.base_next.next = self.base_address.q.val();
             if self.lane_wraps.val() {
                 self.base_next.next = self.base_address.q.val() + 1;
@@ -480,7 +465,7 @@ impl Logic for LoadEngine {
         self.unit_place.bytes[2].next = self.position.q.val();
         self.unit_place.bytes[3].next = self.column.q.val();
         self.unit_shape.bytes[0].next = self.row.q.val();
-        self.unit_shape.bytes[1].next = self.head_flags.val();
+        self.unit_shape.bytes[1].next = self.flags.q.val();
         self.unit_shape.bytes[2].next = 0.into();
         if self.ends.val() {
             self.unit_shape.bytes[2].next = 1.into();
@@ -517,18 +502,18 @@ impl Logic for LoadEngine {
             self.row_beats_left.d.next = self.row_beats_left.q.val() - 1;
         }
         if self.row_ends.val() {
-            self.row_beats_left.d.next = self.data_row_beats.val();
+            self.row_beats_left.d.next = self.data_row_beats.q.val();
             self.rows_left.d.next = self.rows_left.q.val() - 1;
             self.position.d.next = 0.into();
             self.address.d.next = self.base_next.val();
             self.base_address.d.next = self.base_next.val();
-            if self.by_column.val() {
+            if self.by_column.q.val() {
                 self.column.d.next = self.column.q.val() + 1;
                 if self.column_wraps.val() {
                     self.column.d.next = 0.into();
                 }
             }
-            if self.transposed.val() {
+            if self.transposed.q.val() {
                 self.row.d.next = self.row.q.val() + 1;
                 if self.lane_wraps.val() {
                     self.row.d.next = 0.into();
@@ -538,24 +523,63 @@ impl Logic for LoadEngine {
 
         // The next descriptor.
         self.begins.next = !self.active.q.val() & self.descriptors.read_valid.val();
-        self.descriptors.read_ready.next = self.ends.val();
+        self.descriptors.read_ready.next = !self.active.q.val();
         if self.ends.val() {
             self.active.d.next = false;
         }
         if self.begins.val() {
             self.active.d.next = true;
+            self.flags.d.next = self.head_flags.val();
+            self.stride.d.next = self.head_step.val().get_bits::<16>(0);
+            self.data_row_beats.d.next = self.head_row_beats.val();
+            self.by_column.d.next = self.head_by_column.val();
+            self.transposed.d.next = self.head_transposed.val();
+            // How the destination divides beats into units.
+            self.last_split.d.next = self.group_last_split.val();
+            self.last_position.d.next = self.accumulator_last_position.val();
+            if self.to_activation.val() {
+                self.last_split.d.next = self.activation_last_split.val();
+                self.last_position.d.next = self.activation_last_position.val();
+            }
+            if self.to_parameter.val() {
+                self.last_position.d.next = self.parameter_last_position.val();
+            }
+            if self.to_table.val() {
+                self.last_split.d.next = self.table_last_split.val();
+                self.last_position.d.next = self.table_last_position.val();
+            }
+            if self.to_scalar.val() {
+                self.last_split.d.next = self.table_last_split.val();
+                self.last_position.d.next = self.scalar_last_position.val();
+            }
+            if self.to_weight.val() {
+                self.last_split.d.next = 0.into();
+                self.last_position.d.next = self.tile_last_position.val();
+                if self.head_by_column.val() {
+                    self.last_split.d.next = self.column_last_split.val();
+                    self.last_position.d.next = self.column_last_position.val();
+                }
+                if self.head_transposed.val() {
+                    self.last_split.d.next = self.row_last_split.val();
+                    self.last_position.d.next = self.row_last_position.val();
+                }
+                if self.to_scale.val() {
+                    self.last_split.d.next = self.scale_last_split.val();
+                    self.last_position.d.next = self.scale_last_position.val();
+                }
+            }
             self.split.d.next = 0.into();
             self.rows_left.d.next = self.head_place.val().get_bits::<16>(16);
-            self.row_beats_left.d.next = self.data_row_beats.val();
+            self.row_beats_left.d.next = self.head_row_beats.val();
             self.address.d.next = self.head_place.val().get_bits::<16>(0);
             self.base_address.d.next = self.head_place.val().get_bits::<16>(0);
             self.position.d.next = 0.into();
             self.column.d.next = 0.into();
             self.row.d.next = 0.into();
-            if self.by_column.val() {
+            if self.head_by_column.val() {
                 self.column.d.next = self.head_step.val().get_bits::<8>(16);
             }
-            if self.transposed.val() {
+            if self.head_transposed.val() {
                 self.row.d.next = self.head_step.val().get_bits::<8>(16);
             }
         }
@@ -573,6 +597,7 @@ impl Logic for LoadEngine {
         }
         self.busy.next = self.setup.q.val()
             | self.descriptors.read_valid.val()
+            | self.active.q.val()
             | self.units.read_valid.val()
             | self.ended.q.val();
 

@@ -86,6 +86,9 @@ pub struct VectorEngine {
     loading: DFF<Bit>,
     running: DFF<Bit>,
     draining: DFF<Bits<4>>,
+    /// `in_flight` is not 0; it is 1.
+    occupied: DFF<Bit>,
+    alone: DFF<Bit>,
     in_flight: DFF<Bits<8>>,
     accumulator: DFF<Bits<16>>,
     operand: DFF<Bits<16>>,
@@ -192,6 +195,8 @@ impl VectorEngine {
             loading: DFF::default(),
             running: DFF::default(),
             draining: DFF::default(),
+            occupied: DFF::default(),
+            alone: DFF::default(),
             in_flight: DFF::default(),
             accumulator: DFF::default(),
             operand: DFF::default(),
@@ -250,6 +255,8 @@ impl Logic for VectorEngine {
             loading,
             running,
             draining,
+            occupied,
+            alone,
             in_flight,
             accumulator,
             operand,
@@ -275,7 +282,7 @@ impl Logic for VectorEngine {
         self.illegal.next = self.load_now.val()
             & !self.is_move.val()
             & (self.bad_reduce.val() | self.bad_operand.val() | self.two_operands.val());
-        self.may_load.next = !self.hold.val() & (!self.is_move.val() | (self.in_flight.q.val() == 1));
+        self.may_load.next = !self.hold.val() & (!self.is_move.val() | self.alone.q.val());
         self.load_now.next = self.loading.q.val() & self.may_load.val();
 
         self.nest.clock.next = self.clock.val();
@@ -487,10 +494,14 @@ impl Logic for VectorEngine {
         // Commands started and not yet finished.
         if self.start.val() & !self.finished.val() {
             self.in_flight.d.next = self.in_flight.q.val() + 1;
+            self.occupied.d.next = true;
+            self.alone.d.next = self.in_flight.q.val() == 0;
         } else if self.finished.val() & !self.start.val() {
             self.in_flight.d.next = self.in_flight.q.val() - 1;
+            self.occupied.d.next = self.in_flight.q.val() != 1;
+            self.alone.d.next = self.in_flight.q.val() == 2;
         }
-        self.busy.next = self.in_flight.q.val().any();
+        self.busy.next = self.occupied.q.val();
         self.state.next = 0.into();
         if self.loading.q.val() {
             self.state.next = 1.into();
@@ -504,6 +515,8 @@ impl Logic for VectorEngine {
             self.running.d.next = false;
             self.draining.d.next = 0.into();
             self.in_flight.d.next = 0.into();
+            self.occupied.d.next = false;
+            self.alone.d.next = false;
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

@@ -1034,7 +1034,10 @@ fn loop_nest_walks_the_nested_loops() -> Result<(), CompareError> {
         LoopNest::default,
         |block, random, cycle| {
             let valid = block.valid.val();
-            assert!(!valid || position < steps.len(), "a step too many, cycle {cycle}, seed {SEED}, {shape:?}");
+            assert!(
+                !valid || position < steps.len(),
+                "a step too many, cycle {cycle}, seed {SEED}, {shape:?}"
+            );
             if valid {
                 let step: NestStep = (
                     block.address.val().to_u16(),
