@@ -89,6 +89,10 @@ pub struct Dispatch {
     head: Vec<DFF<Bits<32>>>,
     head_full: DFF<Bit>,
     head_kind: DFF<Bits<4>>,
+    // What its kind means: its queue; an adjust; a set.
+    head_queue: Vec<DFF<Bit>>,
+    head_adjusts: DFF<Bit>,
+    head_sets: DFF<Bit>,
     head_uses_scalars: DFF<Bit>,
     /// Part of the command, and the kind of its first beat, of the beat that will be the next head.
     coming_part: DFF<Bits<8>>,
@@ -268,6 +272,9 @@ impl Dispatch {
             head: (0..bus_words).map(|_| DFF::default()).collect(),
             head_full: DFF::default(),
             head_kind: DFF::default(),
+            head_queue: (0..4).map(|_| DFF::default()).collect(),
+            head_adjusts: DFF::default(),
+            head_sets: DFF::default(),
             head_uses_scalars: DFF::default(),
             coming_part: DFF::default(),
             coming_kind: DFF::default(),
@@ -398,6 +405,8 @@ impl Logic for Dispatch {
             clock,
             head_full,
             head_kind,
+            head_adjusts,
+            head_sets,
             head_uses_scalars,
             coming_part,
             coming_kind,
@@ -437,6 +446,10 @@ impl Logic for Dispatch {
             added_part,
             added_lane
         );
+        for e in 0..4 {
+            self.head_queue[e].clock.next = self.clock.val();
+            self.head_queue[e].d.next = self.head_queue[e].q.val();
+        }
         for i in 0..6 {
             self.patch_word[i].clock.next = self.clock.val();
             self.patch_word[i].d.next = self.patch_word[i].q.val();
@@ -533,6 +546,11 @@ impl Logic for Dispatch {
         if self.head_loads.val() {
             self.head_full.d.next = true;
             self.head_kind.d.next = self.kind.val();
+            for e in 0..4 {
+                self.head_queue[e].d.next = self.kind.val().index() == e;
+            }
+            self.head_adjusts.d.next = self.kind.val() == 7;
+            self.head_sets.d.next = self.kind.val() == 8;
             self.head_uses_scalars.d.next = self.uses_scalars.val();
             self.coming_kind.d.next = self.kind.val();
             self.coming_part.d.next = self.coming_part.q.val() + 1;
@@ -556,15 +574,15 @@ impl Logic for Dispatch {
         self.is_control.next = self.goes_to.val() >= 4;
         self.ready.next = true;
         for e in 0..4 {
-            if self.goes_to.val().index() == e {
-                self.ready.next = self.queue_ready[e].val();
+            if self.head_queue[e].q.val() & !self.queue_ready[e].val() {
+                self.ready.next = false;
             }
         }
-        if self.goes_to.val() == 7 {
-            self.ready.next = self.last_half.val();
+        if self.head_adjusts.q.val() & !self.last_half.val() {
+            self.ready.next = false;
         }
-        if (self.goes_to.val() == 8) & self.last_part.val() {
-            self.ready.next = self.scalar_write_ready.val();
+        if self.head_sets.q.val() & self.last_part.val() & !self.scalar_write_ready.val() {
+            self.ready.next = false;
         }
         self.held.next = self.head_uses_scalars.q.val() & self.scalars_clearing.val();
         self.offered.next = self.running.val() & self.head_full.q.val() & !self.held.val();
@@ -584,7 +602,7 @@ impl Logic for Dispatch {
                 if self.target.q.val().index() == e {
                     self.queue_valid[e].next = self.work_full.q.val() & self.clean.q.val();
                 }
-            } else if self.goes_to.val().index() == e {
+            } else if self.head_queue[e].q.val() {
                 self.queue_valid[e].next = self.offered.val();
             }
         }
@@ -640,7 +658,7 @@ impl Logic for Dispatch {
         if self.goes_to.val() == 7 {
             self.scalar_read_address.next = self.pair_high.val().get_bits::<8>(0);
         }
-        self.scalar_write_valid.next = self.offered.val() & self.last_part.val() & (self.goes_to.val() == 8);
+        self.scalar_write_valid.next = self.offered.val() & self.last_part.val() & self.head_sets.q.val();
         self.scalar_write_address.next = self.operands.q.val().get_bits::<8>(0);
         self.scalar_write_data.next = self.sum.q.val();
 
@@ -655,7 +673,7 @@ impl Logic for Dispatch {
                 self.pair_high.next = self.head[h * 2 + 1].q.val();
             }
         }
-        self.pair_moves.next = self.offered.val() & (self.goes_to.val() == 7);
+        self.pair_moves.next = self.offered.val() & self.head_adjusts.q.val();
         if self.pair_moves.val() {
             self.pair.d.next = self.pair.q.val() + 1;
         }

@@ -80,6 +80,9 @@ pub struct LoadEngine {
     beat_words: Vec<DFF<Bits<32>>>,
     beat_full: DFF<Bit>,
     split: DFF<Bits<8>>,
+    /// The beat's last unit.
+    splits_done: DFF<Bit>,
+
     rows_left: DFF<Bits<16>>,
     row_beats_left: DFF<Bits<24>>,
     // The row under way is the last one; the beat under way is the last one of its row.
@@ -115,6 +118,9 @@ pub struct LoadEngine {
     table_command: Signal<Local, Bit>,
     scalar_command: Signal<Local, Bit>,
     row_beats: Signal<Local, Bits<24>>,
+    next_split: Signal<Local, Bits<8>>,
+    next_last_split: Signal<Local, Bits<8>>,
+    next_last_position: Signal<Local, Bits<8>>,
     head_by_column: Signal<Local, Bit>,
     head_transposed: Signal<Local, Bit>,
     head_row_beats: Signal<Local, Bits<24>>,
@@ -124,7 +130,6 @@ pub struct LoadEngine {
     to_scale: Signal<Local, Bit>,
     unit_moves: Signal<Local, Bit>,
     unit_free: Signal<Local, Bit>,
-    splits_done: Signal<Local, Bit>,
     beat_moves: Signal<Local, Bit>,
     beat_taken: Signal<Local, Bit>,
     position_wraps: Signal<Local, Bit>,
@@ -223,6 +228,7 @@ impl LoadEngine {
             beat_words: (0..bus_bytes / 4).map(|_| DFF::default()).collect(),
             beat_full: DFF::default(),
             split: DFF::default(),
+            splits_done: DFF::default(),
             rows_left: DFF::default(),
             row_beats_left: DFF::default(),
             last_row: DFF::default(),
@@ -255,6 +261,9 @@ impl LoadEngine {
             table_command: Signal::default(),
             scalar_command: Signal::default(),
             row_beats: Signal::default(),
+            next_split: Signal::default(),
+            next_last_split: Signal::default(),
+            next_last_position: Signal::default(),
             head_by_column: Signal::default(),
             head_transposed: Signal::default(),
             head_row_beats: Signal::default(),
@@ -264,7 +273,6 @@ impl LoadEngine {
             to_scale: Signal::default(),
             unit_moves: Signal::default(),
             unit_free: Signal::default(),
-            splits_done: Signal::default(),
             beat_moves: Signal::default(),
             beat_taken: Signal::default(),
             position_wraps: Signal::default(),
@@ -327,6 +335,7 @@ impl Logic for LoadEngine {
             by_column,
             beat_full,
             split,
+            splits_done,
             rows_left,
             row_beats_left,
             last_row,
@@ -426,9 +435,8 @@ impl Logic for LoadEngine {
         // Beat register.
         self.unit_moves.next = self.units.read_valid.val() & self.write_ready.val();
         self.unit_free.next = self.units.write_ready.val();
-        self.splits_done.next = self.split.q.val() == self.last_split.q.val();
         self.beat_moves.next = self.beat_full.q.val() & self.unit_free.val() & self.active.q.val();
-        self.beat_taken.next = self.beat_moves.val() & self.splits_done.val();
+        self.beat_taken.next = self.beat_moves.val() & self.splits_done.q.val();
         self.beat_ready.next = !self.beat_full.q.val() | self.beat_taken.val();
         for w in 0..self._bus_words {
             self.beat_words[w].clock.next = self.clock.val();
@@ -497,8 +505,10 @@ impl Logic for LoadEngine {
             self.unit_flags.next = self.units.read_data[words + 1].val().get_bits::<8>(8);
             self.unit_last.next = self.units.read_data[words + 1].val().get_bit(16);
         }
+        self.next_split.next = self.split.q.val() + 1;
         if self.beat_moves.val() {
-            self.split.d.next = self.split.q.val() + 1;
+            self.split.d.next = self.next_split.val();
+            self.splits_done.d.next = self.next_split.val() == self.last_split.q.val();
             self.position.d.next = self.position.q.val() + 1;
             if self.position_wraps.val() {
                 self.position.d.next = 0.into();
@@ -507,6 +517,7 @@ impl Logic for LoadEngine {
         }
         if self.beat_taken.val() {
             self.split.d.next = 0.into();
+            self.splits_done.d.next = self.last_split.q.val() == 0;
             self.row_beats_left.d.next = self.row_beats_left.q.val() - 1;
             self.last_beat.d.next = self.row_beats_left.q.val() == 2;
         }
@@ -532,6 +543,41 @@ impl Logic for LoadEngine {
             }
         }
 
+        // How the destination divides beats into units.
+        self.next_last_split.next = self.group_last_split.val();
+        self.next_last_position.next = self.accumulator_last_position.val();
+        if self.to_activation.val() {
+            self.next_last_split.next = self.activation_last_split.val();
+            self.next_last_position.next = self.activation_last_position.val();
+        }
+        if self.to_parameter.val() {
+            self.next_last_position.next = self.parameter_last_position.val();
+        }
+        if self.to_table.val() {
+            self.next_last_split.next = self.table_last_split.val();
+            self.next_last_position.next = self.table_last_position.val();
+        }
+        if self.to_scalar.val() {
+            self.next_last_split.next = self.table_last_split.val();
+            self.next_last_position.next = self.scalar_last_position.val();
+        }
+        if self.to_weight.val() {
+            self.next_last_split.next = 0.into();
+            self.next_last_position.next = self.tile_last_position.val();
+            if self.head_by_column.val() {
+                self.next_last_split.next = self.column_last_split.val();
+                self.next_last_position.next = self.column_last_position.val();
+            }
+            if self.head_transposed.val() {
+                self.next_last_split.next = self.row_last_split.val();
+                self.next_last_position.next = self.row_last_position.val();
+            }
+            if self.to_scale.val() {
+                self.next_last_split.next = self.scale_last_split.val();
+                self.next_last_position.next = self.scale_last_position.val();
+            }
+        }
+
         // The next descriptor.
         self.begins.next = !self.active.q.val() & self.descriptors.read_valid.val();
         self.descriptors.read_ready.next = !self.active.q.val();
@@ -540,45 +586,14 @@ impl Logic for LoadEngine {
         }
         if self.begins.val() {
             self.active.d.next = true;
+            self.last_split.d.next = self.next_last_split.val();
+            self.last_position.d.next = self.next_last_position.val();
+            self.splits_done.d.next = self.next_last_split.val() == 0;
             self.flags.d.next = self.head_flags.val();
             self.stride.d.next = self.head_step.val().get_bits::<16>(0);
             self.data_row_beats.d.next = self.head_row_beats.val();
             self.by_column.d.next = self.head_by_column.val();
             self.transposed.d.next = self.head_transposed.val();
-            // How the destination divides beats into units.
-            self.last_split.d.next = self.group_last_split.val();
-            self.last_position.d.next = self.accumulator_last_position.val();
-            if self.to_activation.val() {
-                self.last_split.d.next = self.activation_last_split.val();
-                self.last_position.d.next = self.activation_last_position.val();
-            }
-            if self.to_parameter.val() {
-                self.last_position.d.next = self.parameter_last_position.val();
-            }
-            if self.to_table.val() {
-                self.last_split.d.next = self.table_last_split.val();
-                self.last_position.d.next = self.table_last_position.val();
-            }
-            if self.to_scalar.val() {
-                self.last_split.d.next = self.table_last_split.val();
-                self.last_position.d.next = self.scalar_last_position.val();
-            }
-            if self.to_weight.val() {
-                self.last_split.d.next = 0.into();
-                self.last_position.d.next = self.tile_last_position.val();
-                if self.head_by_column.val() {
-                    self.last_split.d.next = self.column_last_split.val();
-                    self.last_position.d.next = self.column_last_position.val();
-                }
-                if self.head_transposed.val() {
-                    self.last_split.d.next = self.row_last_split.val();
-                    self.last_position.d.next = self.row_last_position.val();
-                }
-                if self.to_scale.val() {
-                    self.last_split.d.next = self.scale_last_split.val();
-                    self.last_position.d.next = self.scale_last_position.val();
-                }
-            }
             self.split.d.next = 0.into();
             self.rows_left.d.next = self.head_place.val().get_bits::<16>(16);
             self.last_row.d.next = self.head_place.val().get_bits::<16>(16) == 0;

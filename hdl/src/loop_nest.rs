@@ -143,6 +143,7 @@ pub struct LoopNest {
     one_x: Signal<Local, Bit>,
     one_y: Signal<Local, Bit>,
     one_tile: Signal<Local, Bit>,
+    start_value: Signal<Local, Bit>,
     lane_sum: Signal<Local, Bits<8>>,
     lane_next: Signal<Local, Bits<8>>,
     lane_wraps: Signal<Local, Bit>,
@@ -263,6 +264,7 @@ impl Default for LoopNest {
             one_x: Signal::default(),
             one_y: Signal::default(),
             one_tile: Signal::default(),
+            start_value: Signal::default(),
             lane_sum: Signal::default(),
             lane_next: Signal::default(),
             lane_wraps: Signal::default(),
@@ -356,16 +358,8 @@ impl Logic for LoopNest {
             self.next_end_y.next = self.one_y.val();
             self.next_end_tile.next = self.tile_left.q.val() == 1;
         }
-        if self.start.val() {
-            self.next_end_channel.next = self.one_channel.val();
-            self.next_end_kernel_x.next = self.one_kernel_x.val();
-            self.next_end_kernel_y.next = self.one_kernel_y.val();
-            self.next_end_x.next = self.one_x.val();
-            self.next_end_y.next = self.one_y.val();
-            self.next_end_tile.next = self.one_tile.val();
-        }
         self.turn.next = self.walking.q.val() & self.walked.write_ready.val();
-        if self.turn.val() | self.start.val() {
+        if self.turn.val() {
             self.end_kernel_x.d.next = self.next_end_kernel_x.val();
             self.end_kernel_y.d.next = self.next_end_kernel_y.val();
             self.end_x.d.next = self.next_end_x.val();
@@ -390,6 +384,22 @@ impl Logic for LoopNest {
                 & self.next_end_x.val()
                 & self.next_end_y.val()
                 & self.next_end_tile.val();
+        }
+        // All of it from the shape alone: the start comes late.
+        self.start_value.next = self.one_channel.val() & self.one_kernel_x.val() & self.one_kernel_y.val();
+        if self.start.val() {
+            self.end_kernel_x.d.next = self.one_kernel_x.val();
+            self.end_kernel_y.d.next = self.one_kernel_y.val();
+            self.end_x.d.next = self.one_x.val();
+            self.end_y.d.next = self.one_y.val();
+            self.end_tile.d.next = self.one_tile.val();
+            self.step_kernel_x.d.next = self.one_channel.val();
+            self.step_kernel_y.d.next = self.one_channel.val() & self.one_kernel_x.val();
+            self.step_output_x.d.next = self.start_value.val();
+            self.step_output_y.d.next = self.start_value.val() & self.one_x.val();
+            self.step_tile.d.next = self.start_value.val() & self.one_x.val() & self.one_y.val();
+            self.step_all.d.next =
+                self.start_value.val() & self.one_x.val() & self.one_y.val() & self.one_tile.val();
         }
         self.lane_sum.next = self.lane.q.val() + self.lane_step.val();
         self.lane_next.next = self.lane_sum.val() & self.lane_mask.val();

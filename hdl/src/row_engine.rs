@@ -207,6 +207,7 @@ pub struct RowEngine {
     one_group: Signal<Local, Bit>,
     one_x: Signal<Local, Bit>,
     one_y: Signal<Local, Bit>,
+    one_term: Signal<Local, Bit>,
     row_turns: Signal<Local, Bit>,
     y_turns: Signal<Local, Bit>,
     turn: Signal<Local, Bit>,
@@ -256,7 +257,7 @@ pub struct RowEngine {
     out_reduces: Signal<Local, Bit>,
     compare_now: Signal<Local, Bit>,
     decided_searches: Signal<Local, Bit>,
-    written_continues: Signal<Local, Bit>,
+    decided_continues: Signal<Local, Bit>,
     best: Signal<Local, Bits<32>>,
     best_before: Signal<Local, Bits<32>>,
     better: Signal<Local, Bit>,
@@ -430,6 +431,7 @@ impl RowEngine {
             one_group: Signal::default(),
             one_x: Signal::default(),
             one_y: Signal::default(),
+            one_term: Signal::default(),
             row_turns: Signal::default(),
             y_turns: Signal::default(),
             turn: Signal::default(),
@@ -479,7 +481,7 @@ impl RowEngine {
             out_reduces: Signal::default(),
             compare_now: Signal::default(),
             decided_searches: Signal::default(),
-            written_continues: Signal::default(),
+            decided_continues: Signal::default(),
             best: Signal::default(),
             best_before: Signal::default(),
             better: Signal::default(),
@@ -640,18 +642,11 @@ impl Logic for RowEngine {
             self.next_last_x.next = self.one_x.val();
             self.next_last_y.next = self.y_left.q.val() == 1;
         }
-        if self.load_now.val() {
-            self.next_with_source.next = false;
-            self.next_second_tap.next = false;
-            self.next_last_group.next = self.one_group.val();
-            self.next_last_x.next = self.one_x.val();
-            self.next_last_y.next = self.one_y.val();
-        }
         self.next_completes.next = (!self.uses_operand.val() | self.next_with_source.val())
             & (!self.two_taps.val() | self.next_second_tap.val());
         self.row_turns.next = self.next_completes.val() & self.next_last_group.val();
         self.y_turns.next = self.row_turns.val() & self.next_last_x.val();
-        if self.turn.val() | self.load_now.val() {
+        if self.turn.val() {
             self.with_source.d.next = self.next_with_source.val();
             self.second_tap.d.next = self.next_second_tap.val();
             self.last_group.d.next = self.next_last_group.val();
@@ -661,6 +656,20 @@ impl Logic for RowEngine {
             self.step_row.d.next = self.row_turns.val();
             self.step_y.d.next = self.y_turns.val();
             self.step_all.d.next = self.y_turns.val() & self.next_last_y.val();
+        }
+        // All of it from the fields alone: whether the command begins is known late.
+        self.one_term.next = !self.uses_operand.val() & !self.two_taps.val();
+        if self.load_now.val() {
+            self.with_source.d.next = false;
+            self.second_tap.d.next = false;
+            self.last_group.d.next = self.one_group.val();
+            self.last_x.d.next = self.one_x.val();
+            self.last_y.d.next = self.one_y.val();
+            self.step_value.d.next = self.one_term.val();
+            self.step_row.d.next = self.one_term.val() & self.one_group.val();
+            self.step_y.d.next = self.one_term.val() & self.one_group.val() & self.one_x.val();
+            self.step_all.d.next =
+                self.one_term.val() & self.one_group.val() & self.one_x.val() & self.one_y.val();
         }
         self.tap_source.next = self.source.q.val();
         self.tap_operand.next = self.operand.q.val();
@@ -1004,20 +1013,18 @@ impl Logic for RowEngine {
         if self.compare_now.val() {
             self.scalar_read_address.next = self.kind_scaled.delayed.val().get_bits::<8>(24);
         }
-        self.written_continues.next = self.kind_written.delayed.val().get_bit(11);
         // With the sign inverted, an unsigned comparison orders signed numbers.
         self.best.next = self.scale.word.val() ^ self.sign.val();
         self.best_before.next = self.scalar_read_data.val() ^ self.sign.val();
-        self.better.next = !self.written_continues.val();
-        if self.best.val() > self.best_before.val() {
-            self.better.next = true;
-        }
+        self.better.next = self.best.val() > self.best_before.val();
         self.decided.d.next = self.done_written.delayed.val();
         self.decided_better.d.next = self.better.val();
         self.decided_word.d.next = self.scale.word.val();
         self.kind_decided.clock.next = self.clock.val();
         self.kind_decided.value.next = self.kind_written.delayed.val();
-        self.write_now.next = self.decided.q.val() & self.decided_better.q.val();
+        self.decided_continues.next = self.kind_decided.delayed.val().get_bit(11);
+        self.write_now.next =
+            self.decided.q.val() & (self.decided_better.q.val() | !self.decided_continues.val());
         self.decided_searches.next = self.kind_decided.delayed.val().get_bits::<2>(4) == 3;
         self.scalar_may_write.next = self.decided.q.val() | self.index_write.q.val();
         self.scalar_write_valid.next = self.write_now.val() | self.index_write.q.val();

@@ -177,15 +177,21 @@ impl RowReduce {
             }
         }
         let top = levels;
+        // What the last level is compared with at a row's beginning, chosen while that level is made.
+        let before = if levels == 1 { String::new() } else { format!("_{}", levels - 1) };
+        declarations += "reg signed [31:0] floor_value;\nreg [31:0] floor_index;\n";
+        steps += &format!(
+            "    floor_value <= reduce{before} == 2'd2 ? base{before} : 32'h80000000;\n\
+             \x20   floor_index <= reduce{before} == 2'd2 ? 32'd0 : base{before};\n"
+        );
         format!(
             "{declarations}\
              reg signed [47:0] sum;\n\
              reg signed [31:0] largest;\n\
              reg is_sum;\n\
              wire signed [47:0] sum_before = first_{top} ? {{{{16{{base_{top}[31]}}}}, base_{top}}} : sum;\n\
-             wire is_maximum = reduce_{top} == 2'd2;\n\
-             wire signed [31:0] largest_before = !first_{top} ? largest : is_maximum ? base_{top} : 32'h80000000;\n\
-             wire [31:0] index_before = !first_{top} ? index : is_maximum ? 32'd0 : base_{top};\n\
+             wire signed [31:0] largest_before = first_{top} ? floor_value : largest;\n\
+             wire [31:0] index_before = first_{top} ? floor_index : index;\n\
              wire better = largest_{top}_0 > largest_before;\n\
              assign total = is_sum ? sum : {{{{16{{largest[31]}}}}, largest}};\n\
              always @(posedge clock) begin\n\

@@ -70,6 +70,9 @@ pub struct StoreEngine {
     reading: DFF<Bit>,
     address: DFF<Bits<16>>,
     row_address: DFF<Bits<16>>,
+    // The vector is the last one of its row; the row is the last one.
+    last_vector: DFF<Bit>,
+    last_row: DFF<Bit>,
     vectors_left: DFF<Bits<24>>,
     rows_left: DFF<Bits<16>>,
     arrived: DFF<Bit>,
@@ -190,6 +193,8 @@ impl StoreEngine {
             reading: DFF::default(),
             address: DFF::default(),
             row_address: DFF::default(),
+            last_vector: DFF::default(),
+            last_row: DFF::default(),
             vectors_left: DFF::default(),
             rows_left: DFF::default(),
             arrived: DFF::default(),
@@ -265,6 +270,8 @@ impl Logic for StoreEngine {
             reading,
             address,
             row_address,
+            last_vector,
+            last_row,
             vectors_left,
             rows_left,
             arrived,
@@ -356,12 +363,15 @@ impl Logic for StoreEngine {
         if self.granted.val() {
             self.address.d.next = self.address.q.val() + 1;
             self.vectors_left.d.next = self.vectors_left.q.val() - 1;
-            if self.vectors_left.q.val() == 1 {
+            self.last_vector.d.next = self.vectors_left.q.val() == 2;
+            if self.last_vector.q.val() {
                 self.vectors_left.d.next = self.row_vectors.val();
+                self.last_vector.d.next = self.row_vectors.val() == 1;
                 self.row_address.d.next = self.row_address.q.val() + self.fields.stride.val();
                 self.address.d.next = self.row_address.q.val() + self.fields.stride.val();
                 self.rows_left.d.next = self.rows_left.q.val() - 1;
-                if self.rows_left.q.val() == 0 {
+                self.last_row.d.next = self.rows_left.q.val() == 1;
+                if self.last_row.q.val() {
                     self.reading.d.next = false;
                 }
             }
@@ -460,7 +470,9 @@ impl Logic for StoreEngine {
             self.address.d.next = self.fields.address.val();
             self.row_address.d.next = self.fields.address.val();
             self.vectors_left.d.next = self.row_vectors.val();
+            self.last_vector.d.next = self.row_vectors.val() == 1;
             self.rows_left.d.next = self.fields.rows.val();
+            self.last_row.d.next = self.fields.rows.val() == 0;
             self.row_beats_left.d.next = self.row_beats.val();
             self.position.d.next = 0.into();
         }
