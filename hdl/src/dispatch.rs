@@ -124,6 +124,7 @@ pub struct Dispatch {
     work_complete: DFF<Bit>,
     patcher: PatchWord,
     opcode: Signal<Local, Bits<8>>,
+    of_row_engine: Signal<Local, Bit>,
     first_part: Signal<Local, Bit>,
     last_part: Signal<Local, Bit>,
     goes_to: Signal<Local, Bits<8>>,
@@ -178,6 +179,7 @@ pub struct Dispatch {
     work_last: Signal<Local, Bit>,
     done_patching: Signal<Local, Bit>,
     number: Signal<Local, Bits<4>>,
+    row_engine: Constant<Bit>,
     final_part: Constant<Bits<8>>,
     command_beats: Constant<Bits<8>>,
     command_length: Constant<Bits<8>>,
@@ -196,7 +198,8 @@ const PATCHES: usize = Patch::COUNT;
 const STAGES: usize = PatchAmount::LATENCY_CYCLES as usize;
 
 impl Dispatch {
-    pub fn new(bus_words: usize) -> Self {
+    /// Without a row engine there are no scalars: its commands, and those that use scalars, are unknown.
+    pub fn new(bus_words: usize, row_engine: bool) -> Self {
         let parts = frugal_isa::COMMAND_WORDS / bus_words;
         Self {
             clock: Signal::default(),
@@ -270,6 +273,7 @@ impl Dispatch {
             work_complete: DFF::default(),
             patcher: PatchWord::default(),
             opcode: Signal::default(),
+            of_row_engine: Signal::default(),
             first_part: Signal::default(),
             last_part: Signal::default(),
             goes_to: Signal::default(),
@@ -324,6 +328,7 @@ impl Dispatch {
             work_last: Signal::default(),
             done_patching: Signal::default(),
             number: Signal::default(),
+            row_engine: Constant::new(row_engine),
             command_beats: Constant::new((parts as u64).into()),
             final_part: Constant::new((parts as u64 - 1).into()),
             command_length: Constant::new((parts as u64 - 1).into()),
@@ -439,6 +444,10 @@ impl Logic for Dispatch {
                 _ => self.goes_to.next = 6.into(),
             }
         }
+        self.of_row_engine.next = self.opcode.val().get_bit(3);
+        if self.first_part.val() & self.of_row_engine.val() & !self.row_engine.val() {
+            self.goes_to.next = 6.into();
+        }
         // Known once the first beat is at the head: every kind from 4 on stays here.
         self.is_control.next = self.goes_to.val() >= 4;
         self.ready.next = true;
@@ -547,7 +556,7 @@ impl Logic for Dispatch {
                 self.pair_high.next = self.commands.read_data[h * 2 + 1].val();
             }
         }
-        self.pair_moves.next = self.offered.val() & (self.goes_to.val() == 7);
+        self.pair_moves.next = self.offered.val() & (self.goes_to.val() == 7) & self.row_engine.val();
         if self.pair_moves.val() {
             self.pair.d.next = self.pair.q.val() + 1;
         }
@@ -721,12 +730,12 @@ impl Logic for Dispatch {
                     if self.goes_to.val() == 4 {
                         self.state.d.next = DispatchState::Barrier;
                     }
-                    if self.goes_to.val() == 7 {
+                    if (self.goes_to.val() == 7) & self.row_engine.val() {
                         self.state.d.next = DispatchState::Patch;
                     }
                     if self.goes_to.val() == 5 {
                         self.state.d.next = DispatchState::End;
-                    } else if (self.goes_to.val() == 9) & self.below.q.val() {
+                    } else if (self.goes_to.val() == 9) & self.below.q.val() & self.row_engine.val() {
                         self.state.d.next = DispatchState::Jump;
                     } else if self.none_left.val() {
                         self.state.d.next = DispatchState::Stop;

@@ -148,6 +148,7 @@ pub struct LoadEngine {
     scale_last_split: Constant<Bits<8>>,
     scale_last_position: Constant<Bits<8>>,
     no_scales: Constant<Bit>,
+    no_scalars: Constant<Bit>,
     table_last_split: Constant<Bits<8>>,
     table_last_position: Constant<Bits<8>>,
     scalar_last_position: Constant<Bits<8>>,
@@ -282,6 +283,7 @@ impl LoadEngine {
             scale_last_split: last_split(2 * cols),
             scale_last_position: last_position(2 * cols, 2 * cols),
             no_scales: Constant::new(!config.four_bit),
+            no_scalars: Constant::new(!config.row_engine),
             table_last_split: last_split(4),
             table_last_position: last_position(Config::TABLE_BYTES, 4),
             scalar_last_position: last_position(16, 4),
@@ -340,6 +342,9 @@ impl Logic for LoadEngine {
             & !self.scalar_command.val();
         self.bad_layout.next = self.not_weight.val();
         if self.no_scales.val() & self.weight_command.val() & (self.fields.layout.val() == 3) {
+            self.bad_layout.next = true;
+        }
+        if self.no_scalars.val() & self.scalar_command.val() {
             self.bad_layout.next = true;
         }
         self.illegal.next =

@@ -383,7 +383,7 @@ fn dispatch_executes_control_commands() -> Result<(), CompareError> {
         // Commands that passed a barrier while another engine was busy; jumps; runs.
         let (mut passed, mut jumps, mut runs) = (0, 0, 0);
         compare_native_and_verilated(
-            || Dispatch::new(bus_words),
+            || Dispatch::new(bus_words, true),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {bus_words} words, {run:x?}");
                 let resets = run.is_none() && must_reset;

@@ -1660,7 +1660,7 @@ fn dispatch() -> Result<(), CompareError> {
         let mut must_reset = false;
         let mut ends: BTreeMap<(u64, u64), u32> = BTreeMap::new();
         compare_native_and_verilated(
-            || Dispatch::new(bus_words),
+            || Dispatch::new(bus_words, true),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {bus_words} words, {run:?}");
                 let mut starts = false;

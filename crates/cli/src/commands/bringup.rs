@@ -257,7 +257,7 @@ fn engines(config: &Config, seed: u64) -> anyhow::Result<Vec<EngineProgram>> {
         ..Row::default()
     };
     let options = GemmOptions { m: 32, k: 64, n: 32, repeat: 1, resident: false };
-    let programs = [
+    let mut programs = vec![
         (
             "load and store",
             program(
@@ -281,7 +281,9 @@ fn engines(config: &Config, seed: u64) -> anyhow::Result<Vec<EngineProgram>> {
                 Some(copies.into()),
             ),
         ),
-        (
+    ];
+    if config.row_engine {
+        programs.push((
             "row engine",
             program(
                 "row engine",
@@ -291,8 +293,8 @@ fn engines(config: &Config, seed: u64) -> anyhow::Result<Vec<EngineProgram>> {
                 count,
                 Some(silu.into()),
             ),
-        ),
-    ];
+        ));
+    }
     let mut random = Random::new(seed);
     Ok(programs
         .into_iter()

@@ -56,6 +56,7 @@ impl<T: Transport> BoardDevice<T> {
             ("WEIGHT_DEPTH", register::WEIGHT_DEPTH, c.weight_depth as u32),
             ("PARAMETER_DEPTH", register::PARAMETER_DEPTH, c.parameter_depth as u32),
             ("ACCUMULATOR_DEPTH", register::ACCUMULATOR_DEPTH, c.accumulator_depth as u32),
+            ("FEATURES", register::FEATURES, c.features()),
         ] {
             let actual = link.read_register(offset)?;
             if actual != expected {

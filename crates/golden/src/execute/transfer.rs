@@ -38,6 +38,9 @@ impl Execution<'_> {
         if memory_of(load.space, load.layout) == MemoryKind::Scale {
             self.needs_four_bit()?;
         }
+        if memory_of(load.space, load.layout) == MemoryKind::Scalar && !self.config.row_engine {
+            return Err(Fault::Scalars { config: self.config.name.clone() }.into());
+        }
         let mut bytes = vec![0; length];
         for row in 0..load.rows {
             let from = first.wrapping_add(row.wrapping_mul(load.memory_stride));
