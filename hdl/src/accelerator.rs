@@ -740,8 +740,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.activations.vector_enable.next = self.vector.source_enable.val();
         self.activations.vector_address.next = self.vector.source_address.val();
         self.vector.source_ready.next = self.activations.vector_ready.val();
-        self.accumulators.vector_enable.next =
-            self.vector.accumulator_enable.val() | self.row_reads.val();
+        self.accumulators.vector_enable.next = self.vector.accumulator_enable.val() | self.row_reads.val();
         self.accumulators.vector_address.next = self.vector.accumulator_address.val();
         for r in 0..self._row_engines {
             if self.row_reads.val() {

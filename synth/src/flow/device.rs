@@ -98,6 +98,24 @@ impl Family {
         }
     }
 
+    /// What a constraint file's name ends in.
+    pub fn constraint_suffix(self) -> &'static str {
+        match self {
+            Family::Ecp5 => "lpf",
+            Family::Ice40 => "pcf",
+            Family::Gowin => "cst",
+        }
+    }
+
+    /// What a bitstream's name ends in, for the programs that load it.
+    pub fn bitstream_suffix(self) -> &'static str {
+        match self {
+            Family::Ecp5 => "bit",
+            Family::Ice40 => "bin",
+            Family::Gowin => "fs",
+        }
+    }
+
     /// The macro that chooses the family's leaves, where there are any.
     pub(super) fn defines(self) -> &'static [&'static str] {
         match self {
