@@ -38,9 +38,10 @@ impl GoldenError {
                 }
                 // The hardware ignores bits outside the fields.
                 Fault::Illegal(DecodeError::ReservedBits { .. }) => None,
-                Fault::Illegal(_) | Fault::AdjustedControl | Fault::FourBit { .. } | Fault::Scalars { .. } => {
-                    Some(StatusCode::IllegalField)
-                }
+                Fault::Illegal(_)
+                | Fault::AdjustedControl
+                | Fault::FourBit { .. }
+                | Fault::Scalars { .. } => Some(StatusCode::IllegalField),
                 Fault::BusAddress { .. } if *engine == Engine::Store => Some(StatusCode::WriteError),
                 Fault::BusAddress { .. } => Some(StatusCode::ReadError),
                 _ => None,

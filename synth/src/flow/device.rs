@@ -120,7 +120,8 @@ impl Family {
     pub(super) fn defines(self) -> &'static [&'static str] {
         match self {
             Family::Ecp5 => &[frugal_hdl::leaves::ecp5::MACRO],
-            Family::Ice40 | Family::Gowin => &[],
+            Family::Gowin => &[frugal_hdl::leaves::gowin::MACRO],
+            Family::Ice40 => &[],
         }
     }
 
