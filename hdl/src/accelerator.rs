@@ -237,7 +237,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             b_ready: Signal::default(),
             b_response: Signal::default(),
             registers: Registers::new(config),
-            dispatch: Dispatch::new(bus_words, config.row_engine),
+            dispatch: Dispatch::new(bus_words, config.row_engine, config.queue_depth > 1),
             tokens: TokenCounters::default(),
             queue: [Load::FIELDS, Matrix::FIELDS, Vector::FIELDS, Store::FIELDS]
                 .iter()

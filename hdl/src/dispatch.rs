@@ -35,6 +35,8 @@ pub enum DispatchState {
 
 /// Commands that fetch may be ahead of dispatch.
 const FETCH_AHEAD: usize = 4;
+/// The same where engines have no queues.
+const SHORT_FETCH_AHEAD: usize = 2;
 
 #[derive(LogicBlock)]
 pub struct Dispatch {
@@ -180,6 +182,7 @@ pub struct Dispatch {
     done_patching: Signal<Local, Bit>,
     number: Signal<Local, Bits<4>>,
     row_engine: Constant<Bit>,
+    fetch_ahead: Constant<Bits<8>>,
     final_part: Constant<Bits<8>>,
     command_beats: Constant<Bits<8>>,
     command_length: Constant<Bits<8>>,
@@ -199,7 +202,8 @@ const STAGES: usize = PatchAmount::LATENCY_CYCLES as usize;
 
 impl Dispatch {
     /// Without a row engine there are no scalars: its commands, and those that use scalars, are unknown.
-    pub fn new(bus_words: usize, row_engine: bool) -> Self {
+    pub fn new(bus_words: usize, row_engine: bool, has_queues: bool) -> Self {
+        let fetch_ahead = if has_queues { FETCH_AHEAD } else { SHORT_FETCH_AHEAD };
         let parts = frugal_isa::COMMAND_WORDS / bus_words;
         Self {
             clock: Signal::default(),
@@ -237,7 +241,7 @@ impl Dispatch {
             read_error: Signal::default(),
             write_error: Signal::default(),
             halt: Signal::default(),
-            commands: Fifo::new(FETCH_AHEAD * parts, bus_words),
+            commands: Fifo::new(fetch_ahead * parts, bus_words),
             state: DFF::default(),
             address: DFF::default(),
             to_fetch: DFF::default(),
@@ -329,6 +333,7 @@ impl Dispatch {
             done_patching: Signal::default(),
             number: Signal::default(),
             row_engine: Constant::new(row_engine),
+            fetch_ahead: Constant::new((fetch_ahead as u64).into()),
             command_beats: Constant::new((parts as u64).into()),
             final_part: Constant::new((parts as u64 - 1).into()),
             command_length: Constant::new((parts as u64 - 1).into()),
@@ -392,8 +397,8 @@ impl Logic for Dispatch {
         self.amounts.clock.next = self.clock.val();
         self.commands.clock.next = self.clock.val();
         self.running.next = self.state.q.val() == DispatchState::Run;
-        self.patching.next = self.state.q.val() == DispatchState::Patch;
-        self.jumping.next = self.state.q.val() == DispatchState::Jump;
+        self.patching.next = (self.state.q.val() == DispatchState::Patch) & self.row_engine.val();
+        self.jumping.next = (self.state.q.val() == DispatchState::Jump) & self.row_engine.val();
         self.commands.reset.next = self.reset.val() | self.jumping.val();
         for w in 0..self._bus_words {
             self.work[w].clock.next = self.clock.val();
@@ -410,7 +415,7 @@ impl Logic for Dispatch {
         self.halt.next = self.stopping.val();
 
         // Fetch.
-        self.room.next = self.ahead.q.val() < 4;
+        self.room.next = self.ahead.q.val() < self.fetch_ahead.val();
         self.fetch_more.next = (self.running.val() | self.patching.val()) & self.to_fetch.q.val().any();
         self.fetch_valid.next = self.fetch_more.val() & self.room.val();
         self.fetch_address.next = self.address.q.val();

@@ -89,6 +89,7 @@ pub struct Registers {
     _control_word: usize,
     _base_word: usize,
     _counters: usize,
+    _first_debug: usize,
     _words: usize,
 }
 
@@ -161,6 +162,8 @@ impl Registers {
             _control_word: word(register::CONTROL),
             _base_word: word(register::BASE_0),
             _counters: counters,
+            // The commands that were dispatched are counted for everybody.
+            _first_debug: if config.counters { 0 } else { 6 },
             _words: WINDOW_WORDS,
         }
     }
@@ -265,7 +268,7 @@ impl Logic for Registers {
         for b in 0..8 {
             self.window[b + 24].next = self.base_registers[b].q.val();
         }
-        for d in 0..7 {
+        for d in self._first_debug..7 {
             self.window[d + 16].next = self.debug[d].val();
         }
         for c in 0..self._counters {

@@ -26,6 +26,8 @@ fn configs() -> Vec<Config> {
         accumulator_depth,
         tables: 2,
         four_bit: true,
+        row_engine: true,
+        counters: true,
         depthwise_taps: cols.min(4),
         queue_depth: 4,
         bus_bits,

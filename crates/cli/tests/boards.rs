@@ -23,6 +23,20 @@ fn bring_up_passes_on_the_simulated_board() {
     assert_eq!(said["link"]["repeated"], Value::from(0));
 }
 
+/// A board without a row engine, with the models of its own cells.
+#[test]
+#[cfg(target_os = "linux")]
+fn bring_up_passes_on_a_simulated_board_with_less() {
+    let sandbox = Sandbox::new();
+    let common =
+        ["bringup", "--device", "sim-board:tang-nano-20k", "--config", "pico", "--memory-bytes", "4096"];
+    let said = sandbox.succeed_with_json(&[&common[..], &["--json"]].concat());
+    assert_eq!(said["passed"], true);
+    let steps: Vec<&String> = said["steps"].as_object().unwrap().keys().collect();
+    assert_eq!(steps, ["identify", "memory", "load and store", "matrix engine", "vector engine", "network"]);
+    assert_eq!(said["steps"]["identify"]["memory_bytes"], 8 << 20);
+}
+
 #[test]
 fn boards_and_ports_that_are_none_are_named() {
     let sandbox = Sandbox::new();

@@ -124,6 +124,8 @@ fn any_config() -> impl Strategy<Value = Config> {
             accumulator_depth: 1 << accumulator,
             tables: 2,
             four_bit: true,
+            row_engine: true,
+            counters: true,
             depthwise_taps: cols.min(4),
             queue_depth: 1 << queue,
             bus_bits: if wide { 128 } else { 64 },

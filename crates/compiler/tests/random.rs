@@ -96,6 +96,8 @@ fn random_config(random: &mut Random) -> Config {
         accumulator_depth: depth(2, 9),
         tables: depth(0, 3),
         four_bit: true,
+        row_engine: true,
+        counters: true,
         depthwise_taps: depth(1, 3).min(cols),
         queue_depth: depth(1, 4),
         bus_bits: 64 << depth(0, 1).ilog2(),

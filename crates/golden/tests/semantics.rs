@@ -522,6 +522,8 @@ prop_compose! {
             accumulator_depth: 128,
             tables: 2,
             four_bit: true,
+            row_engine: true,
+            counters: true,
             depthwise_taps: taps,
             queue_depth: 2,
             bus_bits: 64,

@@ -35,10 +35,10 @@ pub struct Config {
     /// convolutional networks do not.
     #[serde(default = "default_row_engine")]
     pub row_engine: bool,
-    /// Whether there are performance counters beside the cycles and the steps of the MAC array; without, they read as 0.
+    /// Whether there are performance counters, beside those of cycles, commands and steps of the MAC array, and debug registers; without, they read as 0.
     #[serde(default = "default_counters")]
     pub counters: bool,
-    /// Commands that each engine's queue holds.
+    /// Commands that each engine's queue holds; with 1 there is none, and dispatch waits until an engine can take its next command.
     pub queue_depth: usize,
     /// Data bits of the memory bus: 64 or 128.
     pub bus_bits: usize,
@@ -85,6 +85,7 @@ impl Config {
         if name == "pico" {
             return Ok(Config {
                 name: name.to_owned(),
+                cols: 4,
                 lanes: 2,
                 activation_depth: 1024,
                 weight_depth: 128,
@@ -95,7 +96,7 @@ impl Config {
                 four_bit: false,
                 row_engine: false,
                 counters: false,
-                queue_depth: 2,
+                queue_depth: 1,
                 ..Config::preset("nano")?
             });
         }
@@ -153,7 +154,7 @@ impl Config {
         check("accumulator_depth", self.accumulator_depth, 4, 65536)?;
         check("depthwise_taps", self.depthwise_taps, 2, self.cols)?;
         check("tables", self.tables, 1, 8)?;
-        check("queue_depth", self.queue_depth, 2, 64)
+        check("queue_depth", self.queue_depth, 1, 64)
     }
 
     /// Value of the `FEATURES` register.

@@ -20,6 +20,8 @@ enum Maker {
 pub struct BoardClock {
     pub oscillator: Signal<In, Clock>,
     pub clock: Signal<Out, Clock>,
+    /// The clock, some eighths of its period later; still if there is no delay.
+    pub delayed: Signal<Out, Clock>,
     /// The clock is steady.
     pub locked: Signal<Out, Bit>,
     _maker: Maker,
@@ -41,10 +43,26 @@ impl BoardClock {
         Ok(BoardClock {
             oscillator: Signal::default(),
             clock: Signal::default(),
+            delayed: Signal::default(),
             locked: Signal::default(),
             _maker: maker,
             _khz: output_khz,
         })
+    }
+
+    /// With a delayed clock, 1 to 7 eighths of a period later.
+    ///
+    /// # Errors
+    /// If the clock is an oscillator's.
+    pub fn with_delayed(mut self, eighths: u32) -> Result<BoardClock, PllError> {
+        self._maker = match self._maker {
+            Maker::Oscillator => {
+                return Err(PllError { chip: "none", input_khz: self._khz, output_khz: self._khz })
+            }
+            Maker::Ecp(pll) => Maker::Ecp(Box::new(pll.with_delayed(eighths))),
+            Maker::Gowin(pll) => Maker::Gowin(pll.with_delayed(eighths)),
+        };
+        Ok(self)
     }
 }
 
@@ -52,10 +70,12 @@ impl Logic for BoardClock {
     fn update(&mut self) {
         // The simulation has one clock.
         self.clock.next = self.oscillator.val();
+        self.delayed.next = self.oscillator.val();
         self.locked.next = true;
     }
     fn connect(&mut self) {
         self.clock.connect();
+        self.delayed.connect();
         self.locked.connect();
     }
     fn hdl(&self) -> Verilog {
@@ -63,11 +83,12 @@ impl Logic for BoardClock {
             Maker::Oscillator => Verilog::Custom(format!(
                 "reg [{bits}:0] cycles = 0;\n\
                  assign clock = oscillator;\n\
+                 assign delayed = 1'b0;\n\
                  assign locked = cycles[{bits}];\n\
                  always @(posedge oscillator) if (!cycles[{bits}]) cycles <= cycles + 1'b1;",
                 bits = STEADY_CYCLES.ilog2()
             )),
-            Maker::Ecp(pll) => Verilog::Custom(format!("wire delayed;\n{}", pll.text())),
+            Maker::Ecp(pll) => Verilog::Custom(pll.text()),
             Maker::Gowin(pll) => Verilog::Custom(pll.text()),
         }
     }

@@ -14,6 +14,7 @@ pub struct GowinPll {
     input: u32,
     feedback: u32,
     output: u32,
+    delay_eighths: u32,
 }
 
 impl GowinPll {
@@ -37,25 +38,36 @@ impl GowinPll {
                 Some((input, feedback))
             })
             .ok_or(none)?;
-        Ok(GowinPll { chip, input_khz, input, feedback, output })
+        Ok(GowinPll { chip, input_khz, input, feedback, output, delay_eighths: 0 })
     }
 
-    /// Verilog between the ports `oscillator`, `clock` and `locked`.
+    /// With a delayed clock, 1 to 7 eighths of a period later.
+    pub fn with_delayed(self, eighths: u32) -> GowinPll {
+        GowinPll { delay_eighths: eighths, ..self }
+    }
+
+    /// Verilog between the ports `oscillator`, `clock`, `delayed` and `locked`.
     pub(super) fn text(&self) -> String {
+        let (still, port) = match self.delay_eighths {
+            0 => ("assign delayed = 1'b0;\n", ""),
+            _ => ("", "delayed"),
+        };
         format!(
-            "rPLL #(\n\
+            "{still}rPLL #(\n\
              \x20   .FCLKIN(\"{mhz}\"), .IDIV_SEL({input}), .FBDIV_SEL({feedback}), .ODIV_SEL({output}), .DEVICE(\"{chip}\"),\n\
              \x20   .DYN_IDIV_SEL(\"false\"), .DYN_FBDIV_SEL(\"false\"), .DYN_ODIV_SEL(\"false\"), .DYN_DA_EN(\"false\"),\n\
-             \x20   .PSDA_SEL(\"0000\"), .DUTYDA_SEL(\"1000\"), .CLKFB_SEL(\"internal\"), .CLKOUT_BYPASS(\"false\")\n\
+             \x20   .PSDA_SEL(\"{delay:04b}\"), .DUTYDA_SEL(\"1000\"), .CLKFB_SEL(\"internal\"), .CLKOUT_BYPASS(\"false\")\n\
              ) pll (\n\
              \x20   .CLKIN(oscillator), .CLKFB(1'b0), .RESET(1'b0), .RESET_P(1'b0), .FBDSEL(6'd0), .IDSEL(6'd0), .ODSEL(6'd0),\n\
-             \x20   .PSDA(4'd0), .DUTYDA(4'd0), .FDLY(4'd0), .CLKOUT(clock), .CLKOUTP(), .CLKOUTD(), .CLKOUTD3(), .LOCK(locked)\n\
+             \x20   .PSDA(4'd0), .DUTYDA(4'd0), .FDLY(4'd0), .CLKOUT(clock), .CLKOUTP({port}), .CLKOUTD(), .CLKOUTD3(), .LOCK(locked)\n\
              );",
             mhz = f64::from(self.input_khz) / 1000.0,
             input = self.input - 1,
             feedback = self.feedback - 1,
             output = self.output,
             chip = self.chip,
+            // Sixteenths.
+            delay = 2 * self.delay_eighths,
         )
     }
 }
@@ -78,6 +90,9 @@ mod tests {
         let pll = GowinPll::new("gw2ar-18", 27_000, 54_000).expect("dividers");
         assert_eq!((pll.input, pll.feedback, pll.output), (1, 2, 16));
         assert!(pll.text().contains(".IDIV_SEL(0), .FBDIV_SEL(1), .ODIV_SEL(16), .DEVICE(\"GW2AR-18C\")"));
+        assert!(pll.text().contains(".PSDA_SEL(\"0000\")") && pll.text().contains(".CLKOUTP()"));
+        let late = pll.with_delayed(2).text();
+        assert!(late.contains(".PSDA_SEL(\"0100\")") && late.contains(".CLKOUTP(delayed)"));
         assert!(GowinPll::new("gw2ar-18", 27_000, 40_001).is_err());
         assert!(GowinPll::new("ecp5-85f", 27_000, 54_000).is_err());
     }

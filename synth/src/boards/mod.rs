@@ -7,16 +7,16 @@
 //! ```
 
 mod clock;
-mod ecp5_sdram;
 mod gowin_pll;
 mod pins;
 mod pll;
+mod sdram_top;
 mod top;
 
 pub use clock::BoardClock;
-pub use ecp5_sdram::{EcpSdramPads, EcpSdramTop};
 pub use gowin_pll::GowinPll;
 pub use pll::{EcpPll, PllError};
+pub use sdram_top::{SdramPads, SdramTop};
 pub use top::BoardTop;
 
 use crate::flow::device::{Device, Family};
@@ -58,6 +58,8 @@ pub struct BoardFacts {
     pub memory: BoardMemory,
     /// The preset that it is meant for.
     pub config: &'static str,
+    /// Presets whose whole board has been placed and routed here, smallest first.
+    pub fits: &'static [&'static str],
 }
 
 impl BoardFacts {
@@ -74,6 +76,7 @@ impl BoardFacts {
             reset_inverted: false,
             memory: BoardMemory::Sdram(SdramChip::ULX3S_32_MIB),
             config: "nano",
+            fits: &[],
         },
         BoardFacts {
             name: "colorlight-i9",
@@ -85,8 +88,9 @@ impl BoardFacts {
             leds: 1,
             leds_inverted: true,
             reset_inverted: true,
-            memory: BoardMemory::OnChip(64 << 10),
+            memory: BoardMemory::Sdram(SdramChip::COLORLIGHT_I9),
             config: "nano",
+            fits: &[],
         },
         BoardFacts {
             name: "tang-nano-20k",
@@ -98,8 +102,9 @@ impl BoardFacts {
             leds: 6,
             leds_inverted: true,
             reset_inverted: false,
-            memory: BoardMemory::OnChip(16 << 10),
+            memory: BoardMemory::Sdram(SdramChip::TANG_NANO_20K),
             config: "pico",
+            fits: &["pico"],
         },
     ];
 
@@ -190,9 +195,16 @@ impl BoardFacts {
             Board::OnChip(board) => {
                 emit(&BoardTop::new(self, options.clock_khz, *board), "frugal_board", &header)
             }
-            Board::Sdram(board) => {
-                emit(&EcpSdramTop::new(self, options.clock_khz, *board), "frugal_board", &header)
-            }
+            Board::Sdram(board) => match self.memory {
+                BoardMemory::Sdram(SdramChip { data_bits: 32, .. }) => {
+                    let top = SdramTop::<11, 4, 32>::new(self, options.clock_khz, *board);
+                    emit(&top, "frugal_board", &header)
+                }
+                _ => {
+                    let top = SdramTop::<13, 2, 16>::new(self, options.clock_khz, *board);
+                    emit(&top, "frugal_board", &header)
+                }
+            },
         };
         let file = file.map_err(VerilogError::from)?;
         let design = Design {
@@ -221,7 +233,18 @@ mod tests {
         for board in BoardFacts::ALL {
             assert!(Device::from_name(board.device).is_some(), "{}", board.name);
             let config = Config::preset(board.config).expect("a preset");
-            board.design(&config).expect("a design");
+            let (design, _) = board.design(&config).expect("a design");
+            // Every port of the top has a pin.
+            let top = design.verilog.split("module frugal_board").nth(1).expect("the top");
+            let header = top.split(");").next().expect("its ports");
+            for port in header.split(',').filter_map(|port| port.split_whitespace().last()) {
+                let port = port.trim_matches(['(', ')']);
+                let constrained = |pin: &Pin| pin.port.split('[').next() == Some(port);
+                assert!(board.pins.iter().any(constrained), "{}: no pin for {port}", board.name);
+            }
+            for preset in board.fits {
+                assert!(Config::preset(preset).is_ok());
+            }
             for (name, khz) in board.clocks {
                 let config = Config::preset(name).expect("a preset");
                 assert_eq!(board.clock_khz(&config), *khz);
@@ -232,8 +255,20 @@ mod tests {
             let mut ports: Vec<&str> = board.pins.iter().map(|pin| pin.port).collect();
             ports.sort_unstable();
             ports.dedup();
-            let sdram = if matches!(board.memory, BoardMemory::Sdram(_)) { 6 + 13 + 2 + 2 + 16 } else { 0 };
+            let sdram = match board.memory {
+                BoardMemory::Sdram(SdramChip { data_bits: 32, .. }) if board.name == "colorlight-i9" => {
+                    4 + 11 + 2 + 32
+                }
+                BoardMemory::Sdram(SdramChip { data_bits: 32, .. }) => 6 + 11 + 2 + 4 + 32,
+                BoardMemory::Sdram(_) => 6 + 13 + 2 + 2 + 16,
+                BoardMemory::OnChip(_) => 0,
+            };
             assert_eq!(ports.len(), 4 + board.leds + sdram, "{}", board.name);
+            // A pin of the top that is constrained twice, or at a place that another has.
+            let mut places: Vec<&str> = board.pins.iter().map(|pin| pin.location).collect();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places.len(), board.pins.len(), "{}", board.name);
         }
     }
 

@@ -67,6 +67,11 @@ impl<T: Transport> BoardDevice<T> {
         Ok(BoardDevice { link, config: config.clone(), known: Vec::new() })
     }
 
+    /// The link to the board, which is given back.
+    pub fn into_link(self) -> Link<T> {
+        self.link
+    }
+
     /// The link to the board.
     pub fn link_mut(&mut self) -> &mut Link<T> {
         &mut self.link
