@@ -518,7 +518,9 @@ impl Logic for Dispatch {
         // Operands of control commands, as their beats pass.
         self.engines_field.next = self.commands.read_data[0].val().get_bits::<4>(16);
         if self.moves.val() & self.first_part.val() {
-            self.operands.d.next = self.commands.read_data[1].val();
+            if self.row_engine.val() {
+                self.operands.d.next = self.commands.read_data[1].val();
+            }
             self.waited.d.next = self.engines_field.val();
             if self.engines_field.val() == 0 {
                 self.waited.d.next = 15.into();
@@ -526,7 +528,7 @@ impl Logic for Dispatch {
         }
         for p in self._second_part..(self._second_part + 1) {
             for w in self._second_word..(self._second_word + 1) {
-                if self.moves.val() & (self.part.q.val().index() == p) {
+                if self.moves.val() & (self.part.q.val().index() == p) & self.row_engine.val() {
                     self.number_word.d.next = self.commands.read_data[w].val();
                     self.target_word.d.next = self.commands.read_data[w + 1].val();
                 }
@@ -697,8 +699,10 @@ impl Logic for Dispatch {
                     self.address.d.next = self.program_address.val();
                     self.to_fetch.d.next = self.program_commands.val();
                     self.to_dispatch.d.next = self.program_commands.val();
-                    self.origin.d.next = self.program_address.val();
-                    self.total.d.next = self.program_commands.val();
+                    if self.row_engine.val() {
+                        self.origin.d.next = self.program_address.val();
+                        self.total.d.next = self.program_commands.val();
+                    }
                     self.count.d.next = 0.into();
                     self.dropping.d.next = 0.into();
                     self.pair.d.next = 0.into();

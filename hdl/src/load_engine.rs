@@ -18,7 +18,7 @@ use crate::emit::describe;
 use crate::fields;
 use crate::lanes::PackFlags;
 use crate::leaves::{inputs, outputs, Fifo, PackBytes};
-use frugal_isa::Config;
+use frugal_isa::{register, Config};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -131,6 +131,9 @@ pub struct LoadEngine {
     low_bytes: Signal<Local, Bits<4>>,
     empty_row: Signal<Local, Bit>,
     bad_alignment: Signal<Local, Bit>,
+    bad_base: Signal<Local, Bit>,
+    /// Bits of a base register's number that are 1 for none of those there are.
+    no_base: Constant<Bits<3>>,
     bad_layout: Signal<Local, Bit>,
     not_weight: Signal<Local, Bit>,
     to_table: Signal<Local, Bit>,
@@ -266,6 +269,8 @@ impl LoadEngine {
             low_bytes: Signal::default(),
             empty_row: Signal::default(),
             bad_alignment: Signal::default(),
+            bad_base: Signal::default(),
+            no_base: Constant::new(((register::BASE_REGISTERS - config.base_registers) as u64).into()),
             bad_layout: Signal::default(),
             not_weight: Signal::default(),
             to_table: Signal::default(),
@@ -331,8 +336,11 @@ impl Logic for LoadEngine {
         self.low_stride.next = self.fields.memory_stride.val().get_bits::<4>(0);
         self.low_bytes.next = self.fields.row_bytes.val().get_bits::<4>(0);
         self.empty_row.next = self.fields.row_bytes.val() == 0;
-        self.bad_alignment.next =
-            self.low_offset.val().any() | self.low_stride.val().any() | self.low_bytes.val().any();
+        self.bad_base.next = (self.fields.base_register.val() & self.no_base.val()).any();
+        self.bad_alignment.next = self.low_offset.val().any()
+            | self.low_stride.val().any()
+            | self.low_bytes.val().any()
+            | self.bad_base.val();
         self.weight_command.next = self.fields.space.val() == 1;
         self.table_command.next = (self.fields.space.val() == 2) & (self.fields.layout.val() == 1);
         self.scalar_command.next = (self.fields.space.val() == 2) & (self.fields.layout.val() == 2);

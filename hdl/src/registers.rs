@@ -88,6 +88,7 @@ pub struct Registers {
     _program_commands_word: usize,
     _control_word: usize,
     _base_word: usize,
+    _bases: usize,
     _counters: usize,
     _first_debug: usize,
     _words: usize,
@@ -135,7 +136,7 @@ impl Registers {
             reset_pulse: DFF::default(),
             program_address_register: DFF::default(),
             program_commands_register: DFF::default(),
-            base_registers: (0..register::BASE_REGISTERS).map(|_| DFF::default()).collect(),
+            base_registers: (0..config.base_registers).map(|_| DFF::default()).collect(),
             cycles_low: DFF::default(),
             cycles_high: DFF::default(),
             matrix_steps: DFF::default(),
@@ -161,6 +162,7 @@ impl Registers {
             _program_commands_word: word(register::PROGRAM_COMMANDS),
             _control_word: word(register::CONTROL),
             _base_word: word(register::BASE_0),
+            _bases: config.base_registers,
             _counters: counters,
             // The commands that were dispatched are counted for everybody.
             _first_debug: if config.counters { 0 } else { 6 },
@@ -189,6 +191,9 @@ impl Logic for Registers {
             matrix_steps
         );
         for b in 0..8 {
+            self.base[b].next = 0.into();
+        }
+        for b in 0..self._bases {
             self.base_registers[b].clock.next = self.clock.val();
             self.base_registers[b].d.next = self.base_registers[b].q.val();
             self.base[b].next = self.base_registers[b].q.val();
@@ -252,7 +257,7 @@ impl Logic for Registers {
                 }
             }
             for first in self._base_word..(self._base_word + 1) {
-                for b in 0..8 {
+                for b in 0..self._bases {
                     if self.write_index.val().index() == first + b {
                         self.base_registers[b].d.next = self.w_data.val();
                     }
@@ -265,7 +270,7 @@ impl Logic for Registers {
         for i in 0..self._words {
             self.window[i].next = 0.into();
         }
-        for b in 0..8 {
+        for b in 0..self._bases {
             self.window[b + 24].next = self.base_registers[b].q.val();
         }
         for d in self._first_debug..7 {

@@ -529,6 +529,7 @@ fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
         four_bit: true,
         row_engine: true,
         counters: true,
+        base_registers: 8,
         queue_depth: 4,
         bus_bits,
     }

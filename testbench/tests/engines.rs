@@ -1112,6 +1112,7 @@ fn transfer_configs() -> [Config; 2] {
         four_bit: true,
         row_engine: true,
         counters: true,
+        base_registers: 8,
         depthwise_taps: cols.min(4),
         queue_depth: 2,
         bus_bits,

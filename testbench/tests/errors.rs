@@ -167,7 +167,8 @@ fn four_bit_weights_that_are_not_there_stop_the_machine() {
 /// Row commands and scalars on a machine without a row engine.
 #[test]
 fn a_row_engine_that_is_not_there_stops_the_machine() {
-    let config = Config { name: "rowless".into(), row_engine: false, counters: false, ..config() };
+    let config =
+        Config { name: "rowless".into(), row_engine: false, counters: false, base_registers: 2, ..config() };
     let mut device = verilated_device(&config, &SimulationOptions::default(), None).expect("a device");
     let adjust = Adjust { part_0: 1, word_0: 1, ..Adjust::default() };
     for (command, code, engine) in [
@@ -176,6 +177,8 @@ fn a_row_engine_that_is_not_there_stops_the_machine() {
         (Branch { limit: 1, ..Branch::default() }.into(), StatusCode::IllegalOpcode, Engine::Control),
         (adjust.into(), StatusCode::IllegalOpcode, Engine::Control),
         (Load { layout: 2, space: 2, ..load() }.into(), StatusCode::IllegalField, Engine::Load),
+        (Load { base_register: 2, ..load() }.into(), StatusCode::IllegalField, Engine::Load),
+        (Store { base_register: 4, ..store() }.into(), StatusCode::IllegalField, Engine::Store),
     ] {
         let good = Program { config: config.clone(), ..good() };
         let bad = Program {

@@ -1,5 +1,5 @@
 //! The leaves' texts for families of chips, with models of their cells: the same as the native models in every cycle.
-use frugal_hdl::leaves::{Accumulate, AccumulateEither, SignedProduct, WideMultiply};
+use frugal_hdl::leaves::{Accumulate, AccumulateEither, DelayLine, SignedProduct, WideMultiply};
 use frugal_hdl::mac_array::PipelinedMultiplier;
 use frugal_hdl::packed_column::{PackedMultiplier, PackedSums};
 use frugal_testbench::compare::{compare_native_and_ecp5, compare_native_and_family, CompareError, Family};
@@ -151,6 +151,22 @@ fn wide_multiply() -> Result<(), CompareError> {
             },
             clock!(),
             CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+/// A ring in place of a chain of registers, where it is shorter than its memory and where it is as long.
+#[test]
+fn delay_line() -> Result<(), CompareError> {
+    for cycles in [4, 5, 8, 11, 17, 18] {
+        compare_native_and_family(
+            Family::Gowin,
+            || DelayLine::<32>::new(cycles),
+            |block, random, _| block.value.next = random.bits(32).into(),
+            clock!(),
+            200,
             SEED,
         )?;
     }

@@ -26,6 +26,7 @@ fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
         four_bit: true,
         row_engine: true,
         counters: true,
+        base_registers: 8,
         depthwise_taps: cols.min(4),
         queue_depth: 4,
         bus_bits,
@@ -40,7 +41,16 @@ fn plain(config: Config) -> Config {
 /// The same, without what the smallest boards leave out.
 fn rowless(config: Config) -> Config {
     let name = format!("{}_rowless", config.name);
-    Config { name, four_bit: false, row_engine: false, counters: false, queue_depth: 1, tables: 1, ..config }
+    Config {
+        name,
+        four_bit: false,
+        row_engine: false,
+        counters: false,
+        base_registers: 2,
+        queue_depth: 1,
+        tables: 1,
+        ..config
+    }
 }
 
 /// A program that executes one command at a time.

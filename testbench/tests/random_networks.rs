@@ -28,6 +28,7 @@ fn configs() -> Vec<Config> {
         four_bit: true,
         row_engine: true,
         counters: true,
+        base_registers: 8,
         depthwise_taps: cols.min(4),
         queue_depth: 4,
         bus_bits,

@@ -126,6 +126,7 @@ fn any_config() -> impl Strategy<Value = Config> {
             four_bit: true,
             row_engine: true,
             counters: true,
+            base_registers: 8,
             depthwise_taps: cols.min(4),
             queue_depth: 1 << queue,
             bus_bits: if wide { 128 } else { 64 },

@@ -41,7 +41,8 @@ impl GoldenError {
                 Fault::Illegal(_)
                 | Fault::AdjustedControl
                 | Fault::FourBit { .. }
-                | Fault::Scalars { .. } => Some(StatusCode::IllegalField),
+                | Fault::Scalars { .. }
+                | Fault::BaseRegister { .. } => Some(StatusCode::IllegalField),
                 Fault::BusAddress { .. } if *engine == Engine::Store => Some(StatusCode::WriteError),
                 Fault::BusAddress { .. } => Some(StatusCode::ReadError),
                 _ => None,
@@ -80,6 +81,8 @@ pub enum Fault {
     RowEngine { config: String, command: &'static str },
     #[error("configuration '{config}' has no row engine, and so no scalars to load")]
     Scalars { config: String },
+    #[error("base_register is {value}; configuration '{config}' has {registers}")]
+    BaseRegister { value: u32, registers: usize, config: String },
     #[error("first_row is {value}; it must be below {limit}")]
     FirstRow { value: u32, limit: usize },
     #[error(

@@ -524,6 +524,7 @@ prop_compose! {
             four_bit: true,
             row_engine: true,
             counters: true,
+            base_registers: 8,
             depthwise_taps: taps,
             queue_depth: 2,
             bus_bits: 64,

@@ -38,6 +38,9 @@ pub struct Config {
     /// Whether there are performance counters, beside those of cycles, commands and steps of the MAC array, and debug registers; without, they read as 0.
     #[serde(default = "default_counters")]
     pub counters: bool,
+    /// Base registers that loads and stores choose from: 2, which is what networks need, to 8.
+    #[serde(default = "default_base_registers")]
+    pub base_registers: usize,
     /// Commands that each engine's queue holds; with 1 there is none, and dispatch waits until an engine can take its next command.
     pub queue_depth: usize,
     /// Data bits of the memory bus: 64 or 128.
@@ -69,6 +72,10 @@ fn default_row_engine() -> bool {
     true
 }
 
+fn default_base_registers() -> usize {
+    crate::register::BASE_REGISTERS
+}
+
 fn default_counters() -> bool {
     true
 }
@@ -96,6 +103,7 @@ impl Config {
                 four_bit: false,
                 row_engine: false,
                 counters: false,
+                base_registers: 2,
                 queue_depth: 1,
                 ..Config::preset("nano")?
             });
@@ -121,6 +129,7 @@ impl Config {
             four_bit: default_four_bit(),
             row_engine: default_row_engine(),
             counters: default_counters(),
+            base_registers: default_base_registers(),
             queue_depth: 8,
             bus_bits: 64,
         })
@@ -154,6 +163,7 @@ impl Config {
         check("accumulator_depth", self.accumulator_depth, 4, 65536)?;
         check("depthwise_taps", self.depthwise_taps, 2, self.cols)?;
         check("tables", self.tables, 1, 8)?;
+        check("base_registers", self.base_registers, 2, crate::register::BASE_REGISTERS)?;
         check("queue_depth", self.queue_depth, 1, 64)
     }
 
@@ -164,6 +174,7 @@ impl Config {
             | u32::from(self.counters) << 2
             | (self.tables as u32) << 8
             | (self.depthwise_taps as u32) << 16
+            | (self.base_registers as u32) << 24
     }
 
     /// Multiply-accumulates of one cycle.
@@ -252,7 +263,7 @@ mod tests {
     fn a_file_need_not_name_what_has_a_default() {
         let base = Config::preset("base").unwrap();
         let mut fields = serde_json::to_value(&base).unwrap();
-        for name in ["depthwise_taps", "tables", "four_bit", "row_engine", "counters"] {
+        for name in ["depthwise_taps", "tables", "four_bit", "row_engine", "counters", "base_registers"] {
             fields.as_object_mut().unwrap().remove(name).unwrap();
         }
         assert_eq!(serde_json::from_value::<Config>(fields).unwrap(), base);

@@ -102,7 +102,7 @@ pub fn build(
     };
 
     let defines: String = family.defines().iter().map(|name| format!(" -D {name}")).collect();
-    let synthesis = family.synthesis(&design.top, "netlist.json");
+    let synthesis = family.synthesis(&design.top, "netlist.json", design.target_mhz);
     let netlist = run(Step {
         name: "synthesis",
         tool: tools[0].clone(),
