@@ -52,7 +52,7 @@ pub struct Config {
 pub enum ConfigError {
     #[error("configuration '{config}': {field} is {value}; it must be a power of two from {low} to {high}")]
     OutOfRange { config: String, field: &'static str, value: usize, low: usize, high: usize },
-    #[error("no preset '{0}'; presets are nano, base, large and huge, of small boards pico, or name a .json file with the fields of a Config")]
+    #[error("no preset '{0}'; presets are nano, base, large and huge, of small boards pico and micro, or name a .json file with the fields of a Config")]
     UnknownPreset(String),
 }
 
@@ -85,7 +85,7 @@ impl Config {
     pub const PRESETS: [&'static str; 4] = ["nano", "base", "large", "huge"];
 
     /// Names of the presets of small boards, smallest first: what they leave out, programs must do without.
-    pub const SMALL_PRESETS: [&'static str; 1] = ["pico"];
+    pub const SMALL_PRESETS: [&'static str; 2] = ["pico", "micro"];
 
     /// The preset with this name.
     pub fn preset(name: &str) -> Result<Config, ConfigError> {
@@ -109,6 +109,7 @@ impl Config {
             });
         }
         let (rows, cols, lanes, activation_depth, weight_depth) = match name {
+            "micro" => (8, 4, 4, 4096, 1024),
             "nano" => (8, 8, 4, 4096, 512),
             "base" => (16, 8, 8, 4096, 2048),
             "large" => (16, 16, 8, 8192, 1024),
