@@ -147,6 +147,12 @@ impl BoardFacts {
         format!("{}.{suffix}", self.name)
     }
 
+    /// The pins of its top: a memory chip that is not used has none.
+    fn used_pins(&self) -> impl Iterator<Item = &Pin> {
+        let has_chip = matches!(self.memory, BoardMemory::Sdram(_));
+        self.pins.iter().filter(move |pin| has_chip || !pin.port.starts_with("sdram_"))
+    }
+
     /// The constraint file's text.
     pub fn constraints(&self) -> String {
         let family = self.device().family;
@@ -160,7 +166,7 @@ impl BoardFacts {
             // nextpnr is told on its command line.
             Family::Gowin => {}
         }
-        for Pin { port, location, attributes } in self.pins {
+        for Pin { port, location, attributes } in self.used_pins() {
             match family {
                 Family::Ecp5 => lines.extend([
                     format!("LOCATE COMP \"{port}\" SITE \"{location}\";"),
@@ -252,7 +258,7 @@ mod tests {
                 let baud = 1000.0 * f64::from(*khz) / bit_cycles(*khz) as f64;
                 assert!((baud / f64::from(BAUD) - 1.0).abs() < 0.015, "{}: {baud} baud", board.name);
             }
-            let mut ports: Vec<&str> = board.pins.iter().map(|pin| pin.port).collect();
+            let mut ports: Vec<&str> = board.used_pins().map(|pin| pin.port).collect();
             ports.sort_unstable();
             ports.dedup();
             let sdram = match board.memory {
