@@ -1,7 +1,8 @@
 //! Byte mover: the data path of move commands, one segment each cycle.
 //!
 //! ```text
-//! cycle  t     a segment is issued: its last vector is read, unless it is held
+//!              the nest's segment: which vectors of the row it lies in -> queue of segments
+//! cycle  t     the first of the queue is issued: its last vector is read, unless it is held
 //!        t+1   vector -> latest register, what that held -> earlier register; which bytes lie in the row
 //!        t+2   bytes of earlier and latest aligned to the destination's lanes -> result register
 //!        t+3   written
@@ -10,11 +11,11 @@
 //! segment of a row, or one a vector or more behind the segment before, may need a read of its own for its first vector (*prime*).
 //!
 //! Nothing stalls after issue: a segment is issued only when the output stage will not write to the destination's bank three
-//! cycles later (`result_soon`), and loads give way.
+//! cycles later (`result_soon`), and loads give way. Whether a segment can go depends on who else reads; the queue keeps that away from the nest.
 
 use crate::emit::describe;
-use crate::lanes::{ByteFunnel, DelayBit};
-use crate::leaves::{inputs, outputs, DelayLine};
+use crate::lanes::{ByteFunnel, DelayBit, PackFlags};
+use crate::leaves::{inputs, outputs, DelayLine, Fifo, PackHalves};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -30,6 +31,8 @@ pub struct ByteMover {
     pub row_inside: Signal<In, Bit>,
     pub row_ends: Signal<In, Bit>,
     pub is_last: Signal<In, Bit>,
+    /// First vector of the source row.
+    pub source: Signal<In, Bits<16>>,
     pub destination: Signal<In, Bits<16>>,
     // Fields of the command.
     pub first_lane: Signal<In, Bits<8>>,
@@ -37,11 +40,13 @@ pub struct ByteMover {
     pub last_byte: Signal<In, Bits<8>>,
     pub row_bytes: Signal<In, Bits<16>>,
     pub pad_value: Signal<In, Bits<8>>,
-    /// The segment is issued: the nest advances.
+    /// The segment enters the queue: the nest advances.
     pub advance: Signal<Out, Bit>,
-    // Activation scratchpad: read, relative to the row's first vector.
+    /// Segments are in the queue or in the pipeline: the fields must stay.
+    pub busy: Signal<Out, Bit>,
+    // Activation scratchpad.
     pub read_enable: Signal<Out, Bit>,
-    pub read_index: Signal<Out, Bits<16>>,
+    pub read_address: Signal<Out, Bits<16>>,
     pub read_ready: Signal<In, Bit>,
     pub read_data: Vec<Signal<In, Bits<32>>>,
     /// The output stage writes a vector three cycles from now, and whether that is an odd one.
@@ -53,9 +58,15 @@ pub struct ByteMover {
     pub write_data: Vec<Signal<Out, Bits<32>>>,
     /// With the write of the last segment.
     pub finished: Signal<Out, Bit>,
-    // The vector read last in this row.
+    segments: Fifo,
+    places: PackHalves,
+    sources: PackHalves,
+    flag_bits: PackFlags,
+    // The vector that the segment queued last needs last, in this row.
     holding: DFF<Bit>,
     held: DFF<Bits<16>>,
+    /// The first vector of the segment at the head has been read.
+    primed: DFF<Bit>,
     // Pipeline.
     read_1: DFF<Bit>,
     segment_1: DFF<Bit>,
@@ -87,11 +98,18 @@ pub struct ByteMover {
     visible: Signal<Local, Bit>,
     straddles: Signal<Local, Bit>,
     needs_first: Signal<Local, Bit>,
-    needs_last: Signal<Local, Bit>,
-    wanted: Signal<Local, Bits<16>>,
-    needs_wanted: Signal<Local, Bit>,
-    wanted_held: Signal<Local, Bit>,
+    last_needed: Signal<Local, Bit>,
+    source_of_first: Signal<Local, Bits<16>>,
+    source_of_last: Signal<Local, Bits<16>>,
+    // The segment at the head of the queue.
+    present: Signal<Local, Bit>,
+    head_position: Signal<Local, Bits<16>>,
+    head_destination: Signal<Local, Bits<16>>,
+    head_flags: Signal<Local, Bits<8>>,
     first_held: Signal<Local, Bit>,
+    last_held: Signal<Local, Bit>,
+    enters: Signal<Local, Bit>,
+    head_reads: Signal<Local, Bit>,
     prime: Signal<Local, Bit>,
     blocked: Signal<Local, Bit>,
     may_go: Signal<Local, Bit>,
@@ -124,14 +142,16 @@ impl ByteMover {
             row_inside: Signal::default(),
             row_ends: Signal::default(),
             is_last: Signal::default(),
+            source: Signal::default(),
             destination: Signal::default(),
             first_lane: Signal::default(),
             last_byte: Signal::default(),
             row_bytes: Signal::default(),
             pad_value: Signal::default(),
             advance: Signal::default(),
+            busy: Signal::default(),
             read_enable: Signal::default(),
-            read_index: Signal::default(),
+            read_address: Signal::default(),
             read_ready: Signal::default(),
             read_data: inputs(words),
             result_soon: Signal::default(),
@@ -141,8 +161,13 @@ impl ByteMover {
             write_enable: outputs(words),
             write_data: outputs(words),
             finished: Signal::default(),
+            segments: Fifo::new(4, 3),
+            places: Default::default(),
+            sources: Default::default(),
+            flag_bits: PackFlags::default(),
             holding: DFF::default(),
             held: DFF::default(),
+            primed: DFF::default(),
             read_1: DFF::default(),
             segment_1: DFF::default(),
             both_1: DFF::default(),
@@ -173,11 +198,17 @@ impl ByteMover {
             visible: Signal::default(),
             straddles: Signal::default(),
             needs_first: Signal::default(),
-            needs_last: Signal::default(),
-            wanted: Signal::default(),
-            needs_wanted: Signal::default(),
-            wanted_held: Signal::default(),
+            last_needed: Signal::default(),
+            source_of_first: Signal::default(),
+            source_of_last: Signal::default(),
+            present: Signal::default(),
+            head_position: Signal::default(),
+            head_destination: Signal::default(),
+            head_flags: Signal::default(),
             first_held: Signal::default(),
+            last_held: Signal::default(),
+            enters: Signal::default(),
+            head_reads: Signal::default(),
             prime: Signal::default(),
             blocked: Signal::default(),
             may_go: Signal::default(),
@@ -202,8 +233,8 @@ impl Logic for ByteMover {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, holding, held, read_1, segment_1, both_1, position_1, source_1, both_2, segment_2,
-            offset_2, rotation_2, from_2, to_2, segment_3
+            self, clock, holding, held, primed, read_1, segment_1, both_1, position_1, source_1, both_2,
+            segment_2, offset_2, rotation_2, from_2, to_2, segment_3
         );
         // Which vectors of the row the segment lies in. Shifts are logical, so the sign is filled in.
         self.negative.next = self.position.val().get_bit(15);
@@ -227,46 +258,83 @@ impl Logic for ByteMover {
             & !(self.negative.val() & self.ends_before.val())
             & (self.visible_start.val() < self.row_bytes.val());
         self.straddles.next = self.first_vector.val() != self.last_vector.val();
-        self.needs_first.next = self.visible.val() & !self.negative.val();
-        self.needs_last.next =
+        self.last_needed.next =
             self.visible.val() & self.straddles.val() & (self.last_vector_start.val() < self.row_bytes.val());
+        self.source_of_first.next = self.source.val() + self.first_vector.val();
+        self.source_of_last.next = self.source.val() + self.last_vector.val();
+        // What will be held when its turn comes is what the segments before it need last.
+        self.first_held.next = self.holding.q.val() & (self.held.q.val() == self.first_vector.val());
+        self.last_held.next = self.holding.q.val() & (self.held.q.val() == self.last_vector.val());
+        self.needs_first.next = self.visible.val() & !self.negative.val();
+        self.reads.next = self.needs_first.val() & !self.first_held.val();
+        if self.last_needed.val() {
+            self.reads.next = !self.last_held.val();
+        }
+        self.enters.next = self.active.val() & self.segments.write_ready.val();
+        if self.enters.val() {
+            if self.last_needed.val() {
+                self.holding.d.next = true;
+                self.held.d.next = self.last_vector.val();
+            } else if self.needs_first.val() {
+                self.holding.d.next = true;
+                self.held.d.next = self.first_vector.val();
+            }
+            if self.row_ends.val() {
+                self.holding.d.next = false;
+            }
+        }
+        self.flag_bits.bits[0].next = self.visible.val();
+        self.flag_bits.bits[1].next = self.needs_first.val() & self.last_needed.val();
+        self.flag_bits.bits[2].next = self.reads.val();
+        self.flag_bits.bits[3].next =
+            self.needs_first.val() & self.last_needed.val() & !self.last_held.val() & !self.first_held.val();
+        self.flag_bits.bits[4].next = self.is_last.val();
+        for b in 5..8 {
+            self.flag_bits.bits[b].next = false;
+        }
+        self.places.low.next = self.position.val();
+        self.places.high.next = self.destination.val();
+        self.sources.low.next = self.source_of_first.val();
+        self.sources.high.next = self.source_of_first.val();
+        if self.last_needed.val() {
+            self.sources.high.next = self.source_of_last.val();
+        }
+        self.segments.clock.next = self.clock.val();
+        self.segments.reset.next = self.reset.val();
+        self.segments.write_data[0].next = self.places.both.val();
+        self.segments.write_data[1].next = self.sources.both.val();
+        self.segments.write_data[2].next = bit_cast::<32, 8>(self.flag_bits.flags.val());
+        self.segments.write_valid.next = self.active.val();
+        self.advance.next = self.enters.val();
 
         // The last vector that the segment needs is read, unless it is held; before it the first one, if that is missing.
-        self.wanted.next = self.first_vector.val();
-        if self.needs_last.val() {
-            self.wanted.next = self.last_vector.val();
-        }
-        self.needs_wanted.next = self.needs_first.val() | self.needs_last.val();
-        self.wanted_held.next = self.holding.q.val() & (self.held.q.val() == self.wanted.val());
-        self.first_held.next = self.holding.q.val() & (self.held.q.val() == self.first_vector.val());
-        self.prime.next =
-            self.needs_first.val() & self.needs_last.val() & !self.wanted_held.val() & !self.first_held.val();
-        self.read_index.next = self.wanted.val();
+        self.present.next = self.segments.read_valid.val();
+        self.head_position.next = self.segments.read_data[0].val().get_bits::<16>(0);
+        self.head_destination.next = self.segments.read_data[0].val().get_bits::<16>(16);
+        self.head_flags.next = self.segments.read_data[2].val().get_bits::<8>(0);
+        self.prime.next = self.head_flags.val().get_bit(3) & !self.primed.q.val();
+        self.read_address.next = self.segments.read_data[1].val().get_bits::<16>(16);
         if self.prime.val() {
-            self.read_index.next = self.first_vector.val();
+            self.read_address.next = self.segments.read_data[1].val().get_bits::<16>(0);
         }
         self.blocked.next =
-            self.result_soon.val() & (self.result_odd.val() == self.destination.val().get_bit(0));
-        self.may_go.next = self.active.val() & (self.prime.val() | !self.blocked.val());
-        self.reads.next = self.needs_wanted.val() & !self.wanted_held.val();
-        self.read_enable.next = self.may_go.val() & self.reads.val();
-        self.fire.next = self.may_go.val() & (self.read_ready.val() | !self.reads.val());
+            self.result_soon.val() & (self.result_odd.val() == self.head_destination.val().get_bit(0));
+        self.may_go.next = self.present.val() & (self.prime.val() | !self.blocked.val());
+        self.head_reads.next = self.head_flags.val().get_bit(2);
+        self.read_enable.next = self.may_go.val() & self.head_reads.val();
+        self.fire.next = self.may_go.val() & (self.read_ready.val() | !self.head_reads.val());
         self.issue.next = self.fire.val() & !self.prime.val();
-        self.advance.next = self.issue.val();
-        if self.fire.val() & self.reads.val() {
-            self.holding.d.next = true;
-            self.held.d.next = self.read_index.val();
-        }
-        if self.issue.val() & self.row_ends.val() {
-            self.holding.d.next = false;
+        self.segments.read_ready.next = self.issue.val();
+        if self.fire.val() {
+            self.primed.d.next = self.prime.val();
         }
 
         // The vector, and which of its bytes lie in the row.
-        self.read_1.d.next = self.fire.val() & self.reads.val();
+        self.read_1.d.next = self.fire.val() & self.head_reads.val();
         self.segment_1.d.next = self.issue.val();
-        self.both_1.d.next = self.needs_first.val() & self.needs_last.val();
-        self.position_1.d.next = self.position.val();
-        self.source_1.d.next = self.visible.val();
+        self.both_1.d.next = self.head_flags.val().get_bit(1);
+        self.position_1.d.next = self.head_position.val();
+        self.source_1.d.next = self.head_flags.val().get_bit(0);
         for w in 0..self._words {
             self.earlier[w].clock.next = self.clock.val();
             self.latest[w].clock.next = self.clock.val();
@@ -323,13 +391,16 @@ impl Logic for ByteMover {
         self.segment_3.d.next = self.segment_2.q.val();
         self.write_valid.next = self.segment_3.q.val();
         self.address_delay.clock.next = self.clock.val();
-        self.address_delay.value.next = self.destination.val();
+        self.address_delay.value.next = self.head_destination.val();
         self.write_address.next = self.address_delay.delayed.val();
         self.last_delay.clock.next = self.clock.val();
-        self.last_delay.value.next = self.issue.val() & self.is_last.val();
+        self.last_delay.value.next = self.issue.val() & self.head_flags.val().get_bit(4);
         self.finished.next = self.last_delay.delayed.val();
+        self.busy.next =
+            self.present.val() | self.segment_1.q.val() | self.segment_2.q.val() | self.segment_3.q.val();
         if self.reset.val() {
             self.holding.d.next = false;
+            self.primed.d.next = false;
             self.segment_1.d.next = false;
             self.segment_2.d.next = false;
             self.segment_3.d.next = false;

@@ -6,11 +6,13 @@
 //!                  \-----> stop -----> idle (done, error)
 //! ```
 //! Fetch asks for one command (64 bytes) at a time, up to four ahead of dispatch, and always has room for what it asked for. A command's first beat holds its
-//! opcode, which picks the queue; the following beats go the same way.
+//! opcode, which picks the queue; the following beats go the same way. The opcode is decoded on the way into the *head*, a register behind the
+//! queue of fetched beats, so that what follows depends on registers only.
 //!
 //! Scalars: `set` and `branch` read theirs while their beats pass, and write or jump with their last one. An `adjust` passes two words (a patch) a cycle;
 //! the amounts come out of a pipeline behind. In `patch`, the next command goes to its queue by way of a register that holds a beat until all patches of
-//! its words are added, one a cycle. So a command with n patches takes n + 1 cycles more than another, and up to three if its `adjust` has just passed.
+//! its words are added: one is chosen each cycle, and added in the next. So a command with n patches, which lie in b beats, takes n + b + 1 cycles more
+//! than another, and up to three if its `adjust` has just passed.
 //! `jump` takes one cycle: what was fetched is forgotten, and what was asked for is dropped when it comes.
 //! On an error nothing is dispatched or started any more (`halt`); the run ends when every engine has finished what it runs.
 
@@ -85,14 +87,25 @@ pub struct Dispatch {
     pub write_error: Signal<In, Bit>,
     pub halt: Signal<Out, Bit>,
     commands: Fifo,
+    // The beat at the head, and where it goes.
+    head: Vec<DFF<Bits<32>>>,
+    head_full: DFF<Bit>,
+    head_kind: DFF<Bits<4>>,
+    head_uses_scalars: DFF<Bit>,
+    /// Part of the command, and the kind of its first beat, of the beat that will be the next head.
+    coming_part: DFF<Bits<8>>,
+    coming_kind: DFF<Bits<4>>,
     state: DFF<DispatchState>,
     address: DFF<Bits<32>>,
     to_fetch: DFF<Bits<32>>,
+    none_to_fetch: DFF<Bit>,
+    /// A request is offered.
+    asking: DFF<Bit>,
     to_dispatch: DFF<Bits<32>>,
     ahead: DFF<Bits<8>>,
     unanswered: DFF<Bits<8>>,
     part: DFF<Bits<8>>,
-    target: DFF<Bits<8>>,
+    target: DFF<Bits<4>>,
     index: DFF<Bits<32>>,
     finished: DFF<Bit>,
     code: DFF<Bits<8>>,
@@ -116,6 +129,8 @@ pub struct Dispatch {
     patch_part: Vec<DFF<Bits<2>>>,
     patch_amount: Vec<DFF<Bits<32>>>,
     patch_pending: Vec<DFF<Bit>>,
+    /// Patches of the beat that is patched, not chosen yet.
+    due: Vec<DFF<Bit>>,
     /// Number of the patch at each stage of the amount's pipeline, counted from 1.
     arriving: Vec<DFF<Bits<3>>>,
     amounts: PatchAmount,
@@ -124,20 +139,30 @@ pub struct Dispatch {
     work_full: DFF<Bit>,
     work_part: DFF<Bits<8>>,
     work_complete: DFF<Bit>,
+    // The patch that is added to it.
+    adding: DFF<Bit>,
+    added_amount: DFF<Bits<32>>,
+    added_part: DFF<Bits<2>>,
+    added_lane: DFF<Bits<8>>,
     patcher: PatchWord,
     opcode: Signal<Local, Bits<8>>,
     of_row_engine: Signal<Local, Bit>,
     first_part: Signal<Local, Bit>,
     last_part: Signal<Local, Bit>,
-    goes_to: Signal<Local, Bits<8>>,
+    kind: Signal<Local, Bits<4>>,
+    head_leaves: Signal<Local, Bit>,
+    head_loads: Signal<Local, Bit>,
+    goes_to: Signal<Local, Bits<4>>,
     ready: Signal<Local, Bit>,
     moves: Signal<Local, Bit>,
     command_moves: Signal<Local, Bit>,
-    fetch_more: Signal<Local, Bit>,
+    may_fetch: Signal<Local, Bit>,
+    ask: Signal<Local, Bit>,
     room: Signal<Local, Bit>,
     fetch_taken: Signal<Local, Bit>,
     answered: Signal<Local, Bit>,
     fetch_idle: Signal<Local, Bit>,
+    no_beats: Signal<Local, Bit>,
     none_left: Signal<Local, Bit>,
     erring: Signal<Local, Bit>,
     stopping: Signal<Local, Bit>,
@@ -242,9 +267,17 @@ impl Dispatch {
             write_error: Signal::default(),
             halt: Signal::default(),
             commands: Fifo::new(fetch_ahead * parts, bus_words),
+            head: (0..bus_words).map(|_| DFF::default()).collect(),
+            head_full: DFF::default(),
+            head_kind: DFF::default(),
+            head_uses_scalars: DFF::default(),
+            coming_part: DFF::default(),
+            coming_kind: DFF::default(),
             state: DFF::default(),
             address: DFF::default(),
             to_fetch: DFF::default(),
+            none_to_fetch: DFF::default(),
+            asking: DFF::default(),
             to_dispatch: DFF::default(),
             ahead: DFF::default(),
             unanswered: DFF::default(),
@@ -269,26 +302,36 @@ impl Dispatch {
             patch_part: (0..PATCHES).map(|_| DFF::default()).collect(),
             patch_amount: (0..PATCHES).map(|_| DFF::default()).collect(),
             patch_pending: (0..PATCHES).map(|_| DFF::default()).collect(),
+            due: (0..PATCHES).map(|_| DFF::default()).collect(),
             arriving: (0..STAGES).map(|_| DFF::default()).collect(),
             amounts: PatchAmount::default(),
             work: (0..bus_words).map(|_| DFF::default()).collect(),
             work_full: DFF::default(),
             work_part: DFF::default(),
             work_complete: DFF::default(),
+            adding: DFF::default(),
+            added_amount: DFF::default(),
+            added_part: DFF::default(),
+            added_lane: DFF::default(),
             patcher: PatchWord::default(),
             opcode: Signal::default(),
             of_row_engine: Signal::default(),
             first_part: Signal::default(),
             last_part: Signal::default(),
+            kind: Signal::default(),
+            head_leaves: Signal::default(),
+            head_loads: Signal::default(),
             goes_to: Signal::default(),
             ready: Signal::default(),
             moves: Signal::default(),
             command_moves: Signal::default(),
-            fetch_more: Signal::default(),
+            may_fetch: Signal::default(),
+            ask: Signal::default(),
             room: Signal::default(),
             fetch_taken: Signal::default(),
             answered: Signal::default(),
             fetch_idle: Signal::default(),
+            no_beats: Signal::default(),
             none_left: Signal::default(),
             erring: Signal::default(),
             stopping: Signal::default(),
@@ -354,9 +397,16 @@ impl Logic for Dispatch {
         dff_setup!(
             self,
             clock,
+            head_full,
+            head_kind,
+            head_uses_scalars,
+            coming_part,
+            coming_kind,
             state,
             address,
             to_fetch,
+            none_to_fetch,
+            asking,
             to_dispatch,
             ahead,
             unanswered,
@@ -379,7 +429,11 @@ impl Logic for Dispatch {
             pair,
             work_full,
             work_part,
-            work_complete
+            work_complete,
+            adding,
+            added_amount,
+            added_part,
+            added_lane
         );
         for i in 0..6 {
             self.patch_word[i].clock.next = self.clock.val();
@@ -390,6 +444,8 @@ impl Logic for Dispatch {
             self.patch_amount[i].d.next = self.patch_amount[i].q.val();
             self.patch_pending[i].clock.next = self.clock.val();
             self.patch_pending[i].d.next = self.patch_pending[i].q.val();
+            self.due[i].clock.next = self.clock.val();
+            self.due[i].d.next = self.due[i].q.val();
         }
         for s in 0..4 {
             self.arriving[s].clock.next = self.clock.val();
@@ -401,10 +457,12 @@ impl Logic for Dispatch {
         self.jumping.next = (self.state.q.val() == DispatchState::Jump) & self.row_engine.val();
         self.commands.reset.next = self.reset.val() | self.jumping.val();
         for w in 0..self._bus_words {
+            self.head[w].clock.next = self.clock.val();
+            self.head[w].d.next = self.head[w].q.val();
             self.work[w].clock.next = self.clock.val();
             self.work[w].d.next = self.work[w].q.val();
             self.commands.write_data[w].next = self.beat[w].val();
-            self.queue_beat[w].next = self.commands.read_data[w].val();
+            self.queue_beat[w].next = self.head[w].q.val();
             if self.patching.val() {
                 self.queue_beat[w].next = self.work[w].q.val();
             }
@@ -414,45 +472,88 @@ impl Logic for Dispatch {
         self.stopping.next = self.state.q.val() == DispatchState::Stop;
         self.halt.next = self.stopping.val();
 
-        // Fetch.
+        // Fetch: a command is asked for in one cycle, and the request offered from the next on.
         self.room.next = self.ahead.q.val() < self.fetch_ahead.val();
-        self.fetch_more.next = (self.running.val() | self.patching.val()) & self.to_fetch.q.val().any();
-        self.fetch_valid.next = self.fetch_more.val() & self.room.val();
+        self.may_fetch.next = self.running.val() | self.patching.val();
+        self.ask.next =
+            self.may_fetch.val() & !self.asking.q.val() & !self.none_to_fetch.q.val() & self.room.val();
+        self.fetch_valid.next = self.asking.q.val() & self.may_fetch.val();
         self.fetch_address.next = self.address.q.val();
         self.fetch_length.next = self.command_length.val();
-        self.fetch_taken.next = self.fetch_more.val() & self.room.val() & self.fetch_ready.val();
-        if self.fetch_taken.val() {
-            self.address.d.next = self.address.q.val() + 64;
+        self.fetch_taken.next = self.asking.q.val() & self.may_fetch.val() & self.fetch_ready.val();
+        self.none_to_fetch.d.next = self.to_fetch.q.val() == 0;
+        if self.ask.val() {
+            self.asking.d.next = true;
             self.to_fetch.d.next = self.to_fetch.q.val() - 1;
+            self.none_to_fetch.d.next = self.to_fetch.q.val() == 1;
+        }
+        if self.fetch_taken.val() {
+            self.asking.d.next = false;
+            self.address.d.next = self.address.q.val() + 64;
         }
         self.answered.next = self.beat_valid.val();
         self.fetch_idle.next = !self.unanswered.q.val().any();
+        self.no_beats.next = !self.commands.read_valid.val() & !self.head_full.q.val();
 
-        // Dispatch: the first beat of a command names its queue (0..4), or a command of control (4 barrier, 5 end, 7 adjust, 8 set, 9 branch), or nobody (6).
+        // Head: the first beat of a command names its queue (0..4), or a command of control (4 barrier, 5 end, 7 adjust, 8 set, 9 branch), or nobody (6).
         self.opcode.next = self.commands.read_data[0].val().get_bits::<8>(0);
-        self.first_part.next = self.part.q.val() == 0;
-        self.last_part.next = self.part.q.val() == self.final_part.val();
-        self.goes_to.next = self.target.q.val();
-        if self.first_part.val() {
+        self.kind.next = self.coming_kind.q.val();
+        self.uses_scalars.next = false;
+        if self.coming_part.q.val() == 0 {
             match self.opcode.val().index() {
-                1 => self.goes_to.next = 0.into(),
-                2 => self.goes_to.next = 1.into(),
-                3 => self.goes_to.next = 2.into(),
-                4 => self.goes_to.next = 3.into(),
-                5 => self.goes_to.next = 4.into(),
-                6 => self.goes_to.next = 5.into(),
-                7 => self.goes_to.next = 2.into(),
-                8 => self.goes_to.next = 2.into(),
-                9 => self.goes_to.next = 7.into(),
-                10 => self.goes_to.next = 8.into(),
-                11 => self.goes_to.next = 9.into(),
-                _ => self.goes_to.next = 6.into(),
+                1 => self.kind.next = 0.into(),
+                2 => self.kind.next = 1.into(),
+                3 => self.kind.next = 2.into(),
+                4 => self.kind.next = 3.into(),
+                5 => self.kind.next = 4.into(),
+                6 => self.kind.next = 5.into(),
+                7 => self.kind.next = 2.into(),
+                8 => self.kind.next = 2.into(),
+                9 => self.kind.next = 7.into(),
+                10 => self.kind.next = 8.into(),
+                11 => self.kind.next = 9.into(),
+                _ => self.kind.next = 6.into(),
+            }
+            match self.opcode.val().index() {
+                8 => self.uses_scalars.next = true,
+                9 => self.uses_scalars.next = true,
+                10 => self.uses_scalars.next = true,
+                11 => self.uses_scalars.next = true,
+                _ => self.uses_scalars.next = false,
             }
         }
         self.of_row_engine.next = self.opcode.val().get_bit(3);
-        if self.first_part.val() & self.of_row_engine.val() & !self.row_engine.val() {
-            self.goes_to.next = 6.into();
+        if (self.coming_part.q.val() == 0) & self.of_row_engine.val() & !self.row_engine.val() {
+            self.kind.next = 6.into();
         }
+        self.head_loads.next =
+            self.commands.read_valid.val() & (!self.head_full.q.val() | self.head_leaves.val());
+        self.commands.read_ready.next = !self.head_full.q.val() | self.head_leaves.val();
+        if self.head_leaves.val() {
+            self.head_full.d.next = false;
+        }
+        if self.head_loads.val() {
+            self.head_full.d.next = true;
+            self.head_kind.d.next = self.kind.val();
+            self.head_uses_scalars.d.next = self.uses_scalars.val();
+            self.coming_kind.d.next = self.kind.val();
+            self.coming_part.d.next = self.coming_part.q.val() + 1;
+            if self.coming_part.q.val() == self.final_part.val() {
+                self.coming_part.d.next = 0.into();
+            }
+            for w in 0..self._bus_words {
+                self.head[w].d.next = self.commands.read_data[w].val();
+            }
+        }
+        if self.jumping.val() {
+            self.head_full.d.next = false;
+            self.coming_part.d.next = 0.into();
+        }
+
+        // Dispatch.
+        self.first_part.next = self.part.q.val() == 0;
+        self.last_part.next = self.part.q.val() == self.final_part.val();
+        self.goes_to.next = self.head_kind.q.val();
         // Known once the first beat is at the head: every kind from 4 on stays here.
         self.is_control.next = self.goes_to.val() >= 4;
         self.ready.next = true;
@@ -467,23 +568,15 @@ impl Logic for Dispatch {
         if (self.goes_to.val() == 8) & self.last_part.val() {
             self.ready.next = self.scalar_write_ready.val();
         }
-        self.uses_scalars.next = false;
-        match self.opcode.val().index() {
-            8 => self.uses_scalars.next = true,
-            9 => self.uses_scalars.next = true,
-            10 => self.uses_scalars.next = true,
-            11 => self.uses_scalars.next = true,
-            _ => self.uses_scalars.next = false,
-        }
-        self.held.next = self.uses_scalars.val() & self.first_part.val() & self.scalars_clearing.val();
-        self.offered.next = self.running.val() & self.commands.read_valid.val() & !self.held.val();
+        self.held.next = self.head_uses_scalars.q.val() & self.scalars_clearing.val();
+        self.offered.next = self.running.val() & self.head_full.q.val() & !self.held.val();
         self.moves.next = self.offered.val() & self.ready.val();
         // What was fetched beyond the end of the program is thrown away.
         self.flush.next = !self.running.val()
             & !self.patching.val()
             & !self.jumping.val()
             & (self.state.q.val() != DispatchState::Barrier);
-        self.commands.read_ready.next = self.moves.val() | self.work_loads.val() | self.flush.val();
+        self.head_leaves.next = self.moves.val() | self.work_loads.val() | self.flush.val();
         for e in 0..4 {
             self.queue_valid[e].next = false;
             if self.patching.val() {
@@ -509,17 +602,17 @@ impl Logic for Dispatch {
             self.index.d.next = self.index.q.val() + 1;
             self.to_dispatch.d.next = self.to_dispatch.q.val() - 1;
         }
-        if self.fetch_taken.val() & !self.command_moves.val() {
+        if self.ask.val() & !self.command_moves.val() {
             self.ahead.d.next = self.ahead.q.val() + 1;
-        } else if self.command_moves.val() & !self.fetch_taken.val() {
+        } else if self.command_moves.val() & !self.ask.val() {
             self.ahead.d.next = self.ahead.q.val() - 1;
         }
 
         // Operands of control commands, as their beats pass.
-        self.engines_field.next = self.commands.read_data[0].val().get_bits::<4>(16);
+        self.engines_field.next = self.head[0].q.val().get_bits::<4>(16);
         if self.moves.val() & self.first_part.val() {
             if self.row_engine.val() {
-                self.operands.d.next = self.commands.read_data[1].val();
+                self.operands.d.next = self.head[1].q.val();
             }
             self.waited.d.next = self.engines_field.val();
             if self.engines_field.val() == 0 {
@@ -529,8 +622,8 @@ impl Logic for Dispatch {
         for p in self._second_part..(self._second_part + 1) {
             for w in self._second_word..(self._second_word + 1) {
                 if self.moves.val() & (self.part.q.val().index() == p) & self.row_engine.val() {
-                    self.number_word.d.next = self.commands.read_data[w].val();
-                    self.target_word.d.next = self.commands.read_data[w + 1].val();
+                    self.number_word.d.next = self.head[w].q.val();
+                    self.target_word.d.next = self.head[w + 1].q.val();
                 }
             }
         }
@@ -555,12 +648,12 @@ impl Logic for Dispatch {
         // Patches, as an adjust passes: words 2 and 3 are the first, words 12 and 13 the last.
         self.half.next = self.pair.q.val() & self.half_mask.val();
         self.last_half.next = self.half.val() == self.half_mask.val();
-        self.pair_low.next = self.commands.read_data[0].val();
-        self.pair_high.next = self.commands.read_data[1].val();
+        self.pair_low.next = self.head[0].q.val();
+        self.pair_high.next = self.head[1].q.val();
         for h in 1..self._halves {
             if self.half.val().index() == h {
-                self.pair_low.next = self.commands.read_data[h * 2].val();
-                self.pair_high.next = self.commands.read_data[h * 2 + 1].val();
+                self.pair_low.next = self.head[h * 2].q.val();
+                self.pair_high.next = self.head[h * 2 + 1].q.val();
             }
         }
         self.pair_moves.next = self.offered.val() & (self.goes_to.val() == 7) & self.row_engine.val();
@@ -602,15 +695,14 @@ impl Logic for Dispatch {
             }
         }
 
-        // The beat that is patched: the first pending patch of its words, if there is one, or on to the queue.
+        // The beat that is patched: the first pending patch of its words is chosen, if there is one, and added a cycle later; then on to the queue.
         self.earlier[0].next = false;
         self.chosen_amount.next = 0.into();
         self.chosen_part.next = 0.into();
         self.chosen_lane.next = 0.into();
         for i in 0..6 {
             self.patch_beat[i].next = self.patch_word[i].q.val() >> self.lane_bits.val();
-            self.matches[i].next =
-                self.patch_pending[i].q.val() & (self.patch_beat[i].val() == self.work_part.q.val());
+            self.matches[i].next = self.due[i].q.val();
             self.earlier[i + 1].next = self.earlier[i].val() | self.matches[i].val();
             if self.matches[i].val() & !self.earlier[i].val() {
                 self.chosen_amount.next = self.patch_amount[i].q.val();
@@ -618,18 +710,23 @@ impl Logic for Dispatch {
                 self.chosen_lane.next = self.patch_word[i].q.val() & self.lane_mask.val();
                 if self.patching.val() & self.work_full.q.val() {
                     self.patch_pending[i].d.next = false;
+                    self.due[i].d.next = false;
                 }
             }
         }
-        self.patched.next = self.earlier[6].val();
+        self.patched.next = self.earlier[6].val() | self.adding.q.val();
+        self.adding.d.next = self.earlier[6].val() & self.patching.val() & self.work_full.q.val();
+        self.added_amount.d.next = self.chosen_amount.val();
+        self.added_part.d.next = self.chosen_part.val();
+        self.added_lane.d.next = self.chosen_lane.val();
         self.patcher.word.next = self.work[0].q.val();
         for w in 1..self._bus_words {
-            if self.chosen_lane.val().index() == w {
+            if self.added_lane.q.val().index() == w {
                 self.patcher.word.next = self.work[w].q.val();
             }
         }
-        self.patcher.amount.next = self.chosen_amount.val();
-        self.patcher.part.next = self.chosen_part.val();
+        self.patcher.amount.next = self.added_amount.q.val();
+        self.patcher.part.next = self.added_part.q.val();
         self.work_ready.next = false;
         for e in 0..4 {
             if self.target.q.val().index() == e {
@@ -641,12 +738,12 @@ impl Logic for Dispatch {
             self.patching.val() & self.work_full.q.val() & !self.patched.val() & self.work_ready.val();
         self.work_loads.next = self.patching.val()
             & self.amounts_known.val()
-            & self.commands.read_valid.val()
+            & self.head_full.q.val()
             & !self.work_complete.q.val()
             & (!self.work_full.q.val() | self.work_leaves.val());
-        if self.patched.val() {
+        if self.adding.q.val() {
             for w in 0..self._bus_words {
-                if self.chosen_lane.val().index() == w {
+                if self.added_lane.q.val().index() == w {
                     self.work[w].d.next = self.patcher.patched.val();
                 }
             }
@@ -657,9 +754,13 @@ impl Logic for Dispatch {
         if self.work_loads.val() {
             self.work_full.d.next = true;
             self.work_part.d.next = self.part.q.val();
+            for i in 0..6 {
+                self.due[i].d.next =
+                    self.patch_pending[i].q.val() & (self.patch_beat[i].val() == self.part.q.val());
+            }
             self.work_complete.d.next = self.last_part.val();
             for w in 0..self._bus_words {
-                self.work[w].d.next = self.commands.read_data[w].val();
+                self.work[w].d.next = self.head[w].q.val();
             }
         }
 
@@ -698,6 +799,8 @@ impl Logic for Dispatch {
                     self.state.d.next = DispatchState::Run;
                     self.address.d.next = self.program_address.val();
                     self.to_fetch.d.next = self.program_commands.val();
+                    self.none_to_fetch.d.next = false;
+                    self.asking.d.next = false;
                     self.to_dispatch.d.next = self.program_commands.val();
                     if self.row_engine.val() {
                         self.origin.d.next = self.program_address.val();
@@ -709,10 +812,12 @@ impl Logic for Dispatch {
                     self.work_full.d.next = false;
                     self.work_complete.d.next = false;
                     for i in 0..6 {
+                        self.due[i].d.next = false;
                         self.patch_pending[i].d.next = false;
                     }
                     self.index.d.next = 0.into();
                     self.part.d.next = 0.into();
+                    self.coming_part.d.next = 0.into();
                     self.ahead.d.next = 0.into();
                     self.finished.d.next = false;
                     self.code.d.next = 0.into();
@@ -782,6 +887,8 @@ impl Logic for Dispatch {
                 self.state.d.next = DispatchState::Run;
                 self.address.d.next = self.origin.q.val() + self.jump_offset.val();
                 self.to_fetch.d.next = self.total.q.val() - self.target_word.q.val();
+                self.none_to_fetch.d.next = false;
+                self.asking.d.next = false;
                 self.to_dispatch.d.next = self.total.q.val() - self.target_word.q.val();
                 self.index.d.next = self.target_word.q.val();
                 self.ahead.d.next = 0.into();
@@ -796,13 +903,13 @@ impl Logic for Dispatch {
                 }
             }
             DispatchState::End => {
-                if self.all_idle.val() & self.fetch_idle.val() & !self.commands.read_valid.val() {
+                if self.all_idle.val() & self.fetch_idle.val() & self.no_beats.val() {
                     self.state.d.next = DispatchState::Idle;
                     self.finished.d.next = true;
                 }
             }
             DispatchState::Stop => {
-                if self.engines_idle.val() & self.fetch_idle.val() & !self.commands.read_valid.val() {
+                if self.engines_idle.val() & self.fetch_idle.val() & self.no_beats.val() {
                     self.state.d.next = DispatchState::Idle;
                     self.finished.d.next = true;
                 }
@@ -863,6 +970,8 @@ impl Logic for Dispatch {
         if self.reset.val() {
             self.state.d.next = DispatchState::Idle;
             self.part.d.next = 0.into();
+            self.coming_part.d.next = 0.into();
+            self.head_full.d.next = false;
             self.ahead.d.next = 0.into();
             self.unanswered.d.next = 0.into();
             self.dropping.d.next = 0.into();

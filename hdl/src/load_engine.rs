@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bursts:  BurstGenerator --> read address channel
-//! data:    read data beat --> beat register --> unit of the beat --> unit register --> memory row position
+//! data:    read data beat --> beat register --> unit of the beat --> two unit registers --> memory row position
 //! ```
 //! A *unit* is what one write takes: a whole beat where the destination is wide enough, a part of it otherwise (then a beat takes several cycles).
 //! Tables and scalars are filled a word at a time.
@@ -11,13 +11,13 @@
 //! advances after a unit, after a vector or row of columns, and after a memory row.
 //!
 //! The two sides work on different commands: when all bursts of a command are asked for, the next command is taken, and what its data need to
-//! know waits in a queue of descriptors until they come. `finished` comes with the write of a command's last unit.
+//! know waits in a queue of descriptors until they come. `finished` comes a cycle after the write of a command's last unit.
 
 use crate::burst_generator::BurstGenerator;
 use crate::emit::describe;
 use crate::fields;
 use crate::lanes::PackFlags;
-use crate::leaves::{inputs, outputs, Fifo, PackBytes};
+use crate::leaves::{inputs, outputs, Fifo, PackBytes, SkidBuffer};
 use frugal_isa::{register, Config};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
@@ -64,9 +64,18 @@ pub struct LoadEngine {
     fields: fields::Load,
     bursts: BurstGenerator,
     setup: DFF<Bit>,
+    refused: DFF<Bit>,
     // Data side.
     descriptors: Fifo,
     active: DFF<Bit>,
+    // What the command under way needs of its descriptor.
+    flags: DFF<Bits<8>>,
+    stride: DFF<Bits<16>>,
+    data_row_beats: DFF<Bits<24>>,
+    last_split: DFF<Bits<8>>,
+    last_position: DFF<Bits<8>>,
+    transposed: DFF<Bit>,
+    by_column: DFF<Bit>,
     beat_words: Vec<DFF<Bits<32>>>,
     beat_full: DFF<Bit>,
     split: DFF<Bits<8>>,
@@ -78,15 +87,14 @@ pub struct LoadEngine {
     position: DFF<Bits<8>>,
     column: DFF<Bits<8>>,
     row: DFF<Bits<8>>,
-    // Unit register.
-    unit: Vec<DFF<Bits<32>>>,
-    unit_full: DFF<Bit>,
-    unit_last: DFF<Bit>,
-    unit_flags: DFF<Bits<8>>,
-    unit_address: DFF<Bits<16>>,
-    unit_position: DFF<Bits<8>>,
-    unit_column: DFF<Bits<8>>,
-    unit_row: DFF<Bits<8>>,
+    // The unit that is written, and the one behind it: whether memory takes a unit is known late in the cycle.
+    units: SkidBuffer,
+    unit_place: PackBytes,
+    unit_shape: PackBytes,
+    ended: DFF<Bit>,
+    end_signal: DFF<Bits<4>>,
+    unit_flags: Signal<Local, Bits<8>>,
+    unit_last: Signal<Local, Bit>,
     places: PackBytes,
     steps: PackBytes,
     shape: PackBytes,
@@ -97,18 +105,15 @@ pub struct LoadEngine {
     head_flags: Signal<Local, Bits<8>>,
     space: Signal<Local, Bits<2>>,
     layout: Signal<Local, Bits<2>>,
-    stride: Signal<Local, Bits<16>>,
-    data_row_beats: Signal<Local, Bits<24>>,
     begins: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
     weight_command: Signal<Local, Bit>,
     table_command: Signal<Local, Bit>,
     scalar_command: Signal<Local, Bit>,
     row_beats: Signal<Local, Bits<24>>,
-    last_split: Signal<Local, Bits<8>>,
-    last_position: Signal<Local, Bits<8>>,
-    transposed: Signal<Local, Bit>,
-    by_column: Signal<Local, Bit>,
+    head_by_column: Signal<Local, Bit>,
+    head_transposed: Signal<Local, Bit>,
+    head_row_beats: Signal<Local, Bits<24>>,
     to_activation: Signal<Local, Bit>,
     to_weight: Signal<Local, Bit>,
     to_parameter: Signal<Local, Bit>,
@@ -205,8 +210,16 @@ impl LoadEngine {
             fields: Default::default(),
             bursts: BurstGenerator::new(bus_bytes),
             setup: DFF::default(),
+            refused: DFF::default(),
             descriptors: Fifo::new(4, 3),
             active: DFF::default(),
+            flags: DFF::default(),
+            stride: DFF::default(),
+            data_row_beats: DFF::default(),
+            last_split: DFF::default(),
+            last_position: DFF::default(),
+            transposed: DFF::default(),
+            by_column: DFF::default(),
             beat_words: (0..bus_bytes / 4).map(|_| DFF::default()).collect(),
             beat_full: DFF::default(),
             split: DFF::default(),
@@ -217,14 +230,13 @@ impl LoadEngine {
             position: DFF::default(),
             column: DFF::default(),
             row: DFF::default(),
-            unit: (0..bus_bytes / 4).map(|_| DFF::default()).collect(),
-            unit_full: DFF::default(),
-            unit_last: DFF::default(),
-            unit_flags: DFF::default(),
-            unit_address: DFF::default(),
-            unit_position: DFF::default(),
-            unit_column: DFF::default(),
-            unit_row: DFF::default(),
+            units: SkidBuffer::new(bus_bytes / 4 + 2),
+            unit_place: PackBytes::default(),
+            unit_shape: PackBytes::default(),
+            ended: DFF::default(),
+            end_signal: DFF::default(),
+            unit_flags: Signal::default(),
+            unit_last: Signal::default(),
             places: PackBytes::default(),
             steps: PackBytes::default(),
             shape: PackBytes::default(),
@@ -235,18 +247,15 @@ impl LoadEngine {
             head_flags: Signal::default(),
             space: Signal::default(),
             layout: Signal::default(),
-            stride: Signal::default(),
-            data_row_beats: Signal::default(),
             begins: Signal::default(),
             ends: Signal::default(),
             weight_command: Signal::default(),
             table_command: Signal::default(),
             scalar_command: Signal::default(),
             row_beats: Signal::default(),
-            last_split: Signal::default(),
-            last_position: Signal::default(),
-            transposed: Signal::default(),
-            by_column: Signal::default(),
+            head_by_column: Signal::default(),
+            head_transposed: Signal::default(),
+            head_row_beats: Signal::default(),
             to_activation: Signal::default(),
             to_weight: Signal::default(),
             to_parameter: Signal::default(),
@@ -308,7 +317,15 @@ impl Logic for LoadEngine {
             self,
             clock,
             setup,
+            refused,
             active,
+            flags,
+            stride,
+            data_row_beats,
+            last_split,
+            last_position,
+            transposed,
+            by_column,
             beat_full,
             split,
             rows_left,
@@ -318,13 +335,8 @@ impl Logic for LoadEngine {
             position,
             column,
             row,
-            unit_full,
-            unit_last,
-            unit_flags,
-            unit_address,
-            unit_position,
-            unit_column,
-            unit_row
+            ended,
+            end_signal
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
@@ -360,8 +372,10 @@ impl Logic for LoadEngine {
 
         // Bursts.
         self.bursts.clock.next = self.clock.val();
-        self.bursts.reset.next = self.reset.val();
-        self.bursts.start.next = self.setup.q.val() & !self.illegal.val();
+        // A command that is refused is known too late to stop its start, but before its first burst is offered.
+        self.refused.d.next = self.illegal.val();
+        self.bursts.reset.next = self.reset.val() | self.refused.q.val();
+        self.bursts.start.next = self.setup.q.val();
         self.bursts.address.next = self.base.val() + self.fields.memory_offset.val();
         self.bursts.last_row.next = self.fields.rows.val();
         self.bursts.row_beats.next = self.row_beats.val();
@@ -403,68 +417,30 @@ impl Logic for LoadEngine {
         self.head_flags.next = self.head_shape.val().get_bits::<8>(24);
         self.space.next = self.head_flags.val().get_bits::<2>(0);
         self.layout.next = self.head_flags.val().get_bits::<2>(2);
-        self.stride.next = self.head_step.val().get_bits::<16>(0);
-        self.data_row_beats.next = self.head_shape.val().get_bits::<24>(0);
+        self.head_row_beats.next = self.head_shape.val().get_bits::<24>(0);
         self.to_activation.next = self.space.val() == 0;
         self.to_weight.next = self.space.val() == 1;
         self.to_parameter.next = self.space.val() == 2;
-        self.by_column.next = self.to_weight.val() & (self.layout.val() == 1);
-        self.transposed.next = self.to_weight.val() & (self.layout.val() == 2);
+        self.head_by_column.next = self.to_weight.val() & (self.layout.val() == 1);
+        self.head_transposed.next = self.to_weight.val() & (self.layout.val() == 2);
         self.to_scale.next = self.to_weight.val() & (self.layout.val() == 3);
         self.to_table.next = self.to_parameter.val() & (self.layout.val() == 1);
         self.to_scalar.next = self.to_parameter.val() & (self.layout.val() == 2);
 
-        // How the destination divides beats into units.
-        self.last_split.next = self.group_last_split.val();
-        self.last_position.next = self.accumulator_last_position.val();
-        if self.to_activation.val() {
-            self.last_split.next = self.activation_last_split.val();
-            self.last_position.next = self.activation_last_position.val();
-        }
-        if self.to_parameter.val() {
-            self.last_position.next = self.parameter_last_position.val();
-        }
-        if self.to_table.val() {
-            self.last_split.next = self.table_last_split.val();
-            self.last_position.next = self.table_last_position.val();
-        }
-        if self.to_scalar.val() {
-            self.last_split.next = self.table_last_split.val();
-            self.last_position.next = self.scalar_last_position.val();
-        }
-        if self.to_weight.val() {
-            self.last_split.next = 0.into();
-            self.last_position.next = self.tile_last_position.val();
-            if self.by_column.val() {
-                self.last_split.next = self.column_last_split.val();
-                self.last_position.next = self.column_last_position.val();
-            }
-            if self.transposed.val() {
-                self.last_split.next = self.row_last_split.val();
-                self.last_position.next = self.row_last_position.val();
-            }
-            if self.to_scale.val() {
-                self.last_split.next = self.scale_last_split.val();
-                self.last_position.next = self.scale_last_position.val();
-            }
-        }
-
         // Beat register.
-        self.unit_moves.next = self.unit_full.q.val() & self.write_ready.val();
-        self.unit_free.next = !self.unit_full.q.val() | self.write_ready.val();
-        self.splits_done.next = self.split.q.val() == self.last_split.val();
+        self.unit_moves.next = self.units.read_valid.val() & self.write_ready.val();
+        self.unit_free.next = self.units.write_ready.val();
+        self.splits_done.next = self.split.q.val() == self.last_split.q.val();
         self.beat_moves.next = self.beat_full.q.val() & self.unit_free.val() & self.active.q.val();
         self.beat_taken.next = self.beat_moves.val() & self.splits_done.val();
         self.beat_ready.next = !self.beat_full.q.val() | self.beat_taken.val();
         for w in 0..self._bus_words {
             self.beat_words[w].clock.next = self.clock.val();
             self.beat_words[w].d.next = self.beat_words[w].q.val();
-            self.unit[w].clock.next = self.clock.val();
-            self.unit[w].d.next = self.unit[w].q.val();
             self.select.beat[w].next = self.beat_words[w].q.val();
         }
         self.select.split.next = self.split.q.val();
-        self.select.last_split.next = self.last_split.val();
+        self.select.last_split.next = self.last_split.q.val();
         if self.beat_taken.val() {
             self.beat_full.d.next = false;
         }
@@ -477,40 +453,56 @@ impl Logic for LoadEngine {
         self.read_error.next = self.beat_valid.val() & self.beat_ready.val() & self.beat_error.val();
 
         // Unit register, and where the next unit goes.
-        self.position_wraps.next = self.position.q.val() == self.last_position.val();
+        self.position_wraps.next = self.position.q.val() == self.last_position.q.val();
         self.row_ends.next = self.beat_taken.val() & (self.row_beats_left.q.val() == 1);
         self.row_is_last.next = self.rows_left.q.val() == 0;
         self.ends.next = self.row_ends.val() & self.row_is_last.val();
         self.column_wraps.next = self.column.q.val() == self.last_column.val();
         self.lane_wraps.next = self.row.q.val() == self.last_lane.val();
         self.address_step.next = 1.into();
-        if self.transposed.val() {
-            self.address_step.next = self.stride.val();
+        if self.transposed.q.val() {
+            self.address_step.next = self.stride.q.val();
         }
-        self.base_next.next = self.base_address.q.val() + self.stride.val();
-        if self.by_column.val() & !self.column_wraps.val() {
+        self.base_next.next = self.base_address.q.val() + self.stride.q.val();
+        if self.by_column.q.val() & !self.column_wraps.val() {
             self.base_next.next = self.base_address.q.val();
         }
-        if self.transposed.val() {
+        if self.transposed.q.val() {
             self.base_next.next = self.base_address.q.val();
             if self.lane_wraps.val() {
                 self.base_next.next = self.base_address.q.val() + 1;
             }
         }
-        if self.unit_moves.val() {
-            self.unit_full.d.next = false;
+        self.unit_place.bytes[0].next = self.address.q.val().get_bits::<8>(0);
+        self.unit_place.bytes[1].next = self.address.q.val().get_bits::<8>(8);
+        self.unit_place.bytes[2].next = self.position.q.val();
+        self.unit_place.bytes[3].next = self.column.q.val();
+        self.unit_shape.bytes[0].next = self.row.q.val();
+        self.unit_shape.bytes[1].next = self.flags.q.val();
+        self.unit_shape.bytes[2].next = 0.into();
+        if self.ends.val() {
+            self.unit_shape.bytes[2].next = 1.into();
+        }
+        self.unit_shape.bytes[3].next = 0.into();
+        self.units.clock.next = self.clock.val();
+        self.units.reset.next = self.reset.val();
+        self.units.write_valid.next = self.beat_full.q.val() & self.active.q.val();
+        self.units.read_ready.next = self.write_ready.val();
+        for words in self._bus_words..(self._bus_words + 1) {
+            for w in 0..self._bus_words {
+                self.units.write_data[w].next = self.select.unit[w].val();
+                self.write_unit[w].next = self.units.read_data[w].val();
+            }
+            self.units.write_data[words].next = self.unit_place.word.val();
+            self.units.write_data[words + 1].next = self.unit_shape.word.val();
+            self.write_address.next = self.units.read_data[words].val().get_bits::<16>(0);
+            self.write_position.next = self.units.read_data[words].val().get_bits::<8>(16);
+            self.write_column.next = self.units.read_data[words].val().get_bits::<8>(24);
+            self.write_row.next = self.units.read_data[words + 1].val().get_bits::<8>(0);
+            self.unit_flags.next = self.units.read_data[words + 1].val().get_bits::<8>(8);
+            self.unit_last.next = self.units.read_data[words + 1].val().get_bit(16);
         }
         if self.beat_moves.val() {
-            self.unit_full.d.next = true;
-            self.unit_last.d.next = self.ends.val();
-            self.unit_flags.d.next = self.head_flags.val();
-            self.unit_address.d.next = self.address.q.val();
-            self.unit_position.d.next = self.position.q.val();
-            self.unit_column.d.next = self.column.q.val();
-            self.unit_row.d.next = self.row.q.val();
-            for w in 0..self._bus_words {
-                self.unit[w].d.next = self.select.unit[w].val();
-            }
             self.split.d.next = self.split.q.val() + 1;
             self.position.d.next = self.position.q.val() + 1;
             if self.position_wraps.val() {
@@ -523,18 +515,18 @@ impl Logic for LoadEngine {
             self.row_beats_left.d.next = self.row_beats_left.q.val() - 1;
         }
         if self.row_ends.val() {
-            self.row_beats_left.d.next = self.data_row_beats.val();
+            self.row_beats_left.d.next = self.data_row_beats.q.val();
             self.rows_left.d.next = self.rows_left.q.val() - 1;
             self.position.d.next = 0.into();
             self.address.d.next = self.base_next.val();
             self.base_address.d.next = self.base_next.val();
-            if self.by_column.val() {
+            if self.by_column.q.val() {
                 self.column.d.next = self.column.q.val() + 1;
                 if self.column_wraps.val() {
                     self.column.d.next = 0.into();
                 }
             }
-            if self.transposed.val() {
+            if self.transposed.q.val() {
                 self.row.d.next = self.row.q.val() + 1;
                 if self.lane_wraps.val() {
                     self.row.d.next = 0.into();
@@ -544,24 +536,63 @@ impl Logic for LoadEngine {
 
         // The next descriptor.
         self.begins.next = !self.active.q.val() & self.descriptors.read_valid.val();
-        self.descriptors.read_ready.next = self.ends.val();
+        self.descriptors.read_ready.next = !self.active.q.val();
         if self.ends.val() {
             self.active.d.next = false;
         }
         if self.begins.val() {
             self.active.d.next = true;
+            self.flags.d.next = self.head_flags.val();
+            self.stride.d.next = self.head_step.val().get_bits::<16>(0);
+            self.data_row_beats.d.next = self.head_row_beats.val();
+            self.by_column.d.next = self.head_by_column.val();
+            self.transposed.d.next = self.head_transposed.val();
+            // How the destination divides beats into units.
+            self.last_split.d.next = self.group_last_split.val();
+            self.last_position.d.next = self.accumulator_last_position.val();
+            if self.to_activation.val() {
+                self.last_split.d.next = self.activation_last_split.val();
+                self.last_position.d.next = self.activation_last_position.val();
+            }
+            if self.to_parameter.val() {
+                self.last_position.d.next = self.parameter_last_position.val();
+            }
+            if self.to_table.val() {
+                self.last_split.d.next = self.table_last_split.val();
+                self.last_position.d.next = self.table_last_position.val();
+            }
+            if self.to_scalar.val() {
+                self.last_split.d.next = self.table_last_split.val();
+                self.last_position.d.next = self.scalar_last_position.val();
+            }
+            if self.to_weight.val() {
+                self.last_split.d.next = 0.into();
+                self.last_position.d.next = self.tile_last_position.val();
+                if self.head_by_column.val() {
+                    self.last_split.d.next = self.column_last_split.val();
+                    self.last_position.d.next = self.column_last_position.val();
+                }
+                if self.head_transposed.val() {
+                    self.last_split.d.next = self.row_last_split.val();
+                    self.last_position.d.next = self.row_last_position.val();
+                }
+                if self.to_scale.val() {
+                    self.last_split.d.next = self.scale_last_split.val();
+                    self.last_position.d.next = self.scale_last_position.val();
+                }
+            }
             self.split.d.next = 0.into();
             self.rows_left.d.next = self.head_place.val().get_bits::<16>(16);
-            self.row_beats_left.d.next = self.data_row_beats.val();
+            self.row_beats_left.d.next = self.head_row_beats.val();
             self.address.d.next = self.head_place.val().get_bits::<16>(0);
             self.base_address.d.next = self.head_place.val().get_bits::<16>(0);
             self.position.d.next = 0.into();
             self.column.d.next = 0.into();
             self.row.d.next = 0.into();
-            if self.by_column.val() {
+            if self.head_by_column.val() {
                 self.column.d.next = self.head_step.val().get_bits::<8>(16);
             }
-            if self.transposed.val() {
+            if self.head_transposed.val() {
                 self.row.d.next = self.head_step.val().get_bits::<8>(16);
             }
         }
@@ -569,25 +600,24 @@ impl Logic for LoadEngine {
         // Start and finish.
         self.setup.d.next = self.start.val();
         self.take.next = !self.setup.q.val() & self.bursts.done.val() & self.descriptors.write_ready.val();
-        self.finishing.next = self.unit_moves.val() & self.unit_last.q.val();
-        self.finished.next = self.finishing.val();
+        self.finishing.next = self.unit_moves.val() & self.unit_last.val();
+        self.ended.d.next = self.finishing.val();
+        self.end_signal.d.next = self.unit_flags.val().get_bits::<4>(4);
+        self.finished.next = self.ended.q.val();
         self.signal.next = 0.into();
-        if self.finishing.val() {
-            self.signal.next = self.unit_flags.q.val().get_bits::<4>(4);
+        if self.ended.q.val() {
+            self.signal.next = self.end_signal.q.val();
         }
-        self.busy.next = self.setup.q.val() | self.descriptors.read_valid.val() | self.unit_full.q.val();
+        self.busy.next = self.setup.q.val()
+            | self.descriptors.read_valid.val()
+            | self.active.q.val()
+            | self.units.read_valid.val()
+            | self.ended.q.val();
 
         // The write.
-        self.write_valid.next = self.unit_full.q.val();
-        self.write_space.next = self.unit_flags.q.val().get_bits::<2>(0);
-        self.write_layout.next = self.unit_flags.q.val().get_bits::<2>(2);
-        self.write_address.next = self.unit_address.q.val();
-        self.write_position.next = self.unit_position.q.val();
-        self.write_column.next = self.unit_column.q.val();
-        self.write_row.next = self.unit_row.q.val();
-        for w in 0..self._bus_words {
-            self.write_unit[w].next = self.unit[w].q.val();
-        }
+        self.write_valid.next = self.units.read_valid.val();
+        self.write_space.next = self.unit_flags.val().get_bits::<2>(0);
+        self.write_layout.next = self.unit_flags.val().get_bits::<2>(2);
         self.state.next = 0.into();
         if self.setup.q.val() {
             self.state.next = 1.into();
@@ -598,7 +628,7 @@ impl Logic for LoadEngine {
             self.setup.d.next = false;
             self.active.d.next = false;
             self.beat_full.d.next = false;
-            self.unit_full.d.next = false;
+            self.ended.d.next = false;
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

@@ -85,6 +85,8 @@ pub struct MatrixEngine {
     array: MacArray,
     loading: DFF<Bit>,
     running: DFF<Bit>,
+    /// `pace` is not 0.
+    pacing: DFF<Bit>,
     pace: DFF<Bits<8>>,
     weight: DFF<Bits<16>>,
     weight_base: DFF<Bits<16>>,
@@ -116,7 +118,7 @@ pub struct MatrixEngine {
     route: PackBytes,
     rows: PackBytes,
     clamp: PackBytes,
-    paced: Signal<Local, Bit>,
+    last_groups: Signal<Local, Bits<8>>,
     issue: Signal<Local, Bit>,
     issue_last: Signal<Local, Bit>,
     finishing: Signal<Local, Bit>,
@@ -220,6 +222,7 @@ impl MatrixEngine {
             array: MacArray::new(rows, cols, taps, four_bit),
             loading: DFF::default(),
             running: DFF::default(),
+            pacing: DFF::default(),
             pace: DFF::default(),
             weight: DFF::default(),
             weight_base: DFF::default(),
@@ -249,7 +252,7 @@ impl MatrixEngine {
             route: PackBytes::default(),
             rows: PackBytes::default(),
             clamp: PackBytes::default(),
-            paced: Signal::default(),
+            last_groups: Signal::default(),
             issue: Signal::default(),
             issue_last: Signal::default(),
             finishing: Signal::default(),
@@ -316,6 +319,7 @@ impl Logic for MatrixEngine {
             clock,
             loading,
             running,
+            pacing,
             pace,
             weight,
             weight_base,
@@ -359,6 +363,8 @@ impl Logic for MatrixEngine {
         self.illegal.next = self.loading.q.val() & (self.no_results.val() | self.contradiction.val());
         // The loop nest of the active command.
         self.nest.clock.next = self.clock.val();
+        self.nest.reset.next = self.reset.val();
+        self.nest.skip.next = bit_cast::<16, 8>(self.fields.skip.val());
         self.nest.last_channel.next = self.fields.channels.val();
         self.nest.last_kernel_x.next = bit_cast::<16, 8>(self.fields.kernel_x.val());
         self.nest.last_kernel_y.next = bit_cast::<16, 8>(self.fields.kernel_y.val());
@@ -405,10 +411,10 @@ impl Logic for MatrixEngine {
         self.nest.lane_mask.next = self.rows_mask.val();
 
         // Issue.
-        self.paced.next = self.pace.q.val() == 0;
-        self.issue.next = self.running.q.val() & (self.paced.val() | !self.nest.last.val());
+        self.issue.next =
+            self.running.q.val() & self.nest.valid.val() & (!self.pacing.q.val() | !self.nest.last.val());
         self.issue_last.next = self.issue.val() & self.nest.last.val();
-        self.kept.next = self.nest.x_index.val() >= bit_cast::<16, 8>(self.fields.skip.val());
+        self.kept.next = self.nest.kept.val();
         self.deliver.next = self.issue_last.val() & self.kept.val();
         self.finishing.next = self.issue.val() & self.nest.last_of_all.val();
         self.nest.advance.next = self.issue.val();
@@ -422,20 +428,23 @@ impl Logic for MatrixEngine {
         if self.loading.q.val() {
             self.running.d.next = !self.illegal.val();
         }
-        if !self.paced.val() {
+        self.last_groups.next = self.last_group.val();
+        if self.four_bit.val() {
+            self.last_groups.next = self.last_four_bit_group.val();
+        }
+        if self.depthwise.val() {
+            self.last_groups.next = 1.into();
+            if self.kept.val() {
+                self.last_groups.next = self.last_depthwise_group.val();
+            }
+        }
+        if self.pacing.q.val() {
             self.pace.d.next = self.pace.q.val() - 1;
+            self.pacing.d.next = self.pace.q.val() != 1;
         }
         if self.issue_last.val() {
-            self.pace.d.next = self.last_group.val();
-            if self.four_bit.val() {
-                self.pace.d.next = self.last_four_bit_group.val();
-            }
-            if self.depthwise.val() {
-                self.pace.d.next = 1.into();
-                if self.kept.val() {
-                    self.pace.d.next = self.last_depthwise_group.val();
-                }
-            }
+            self.pace.d.next = self.last_groups.val();
+            self.pacing.d.next = self.last_groups.val().any();
         }
         self.shifted.next = self.reserved.q.val() >> 1;
         self.reserved.d.next = self.shifted.val();
@@ -444,8 +453,8 @@ impl Logic for MatrixEngine {
         }
         self.slot_reserved.next = self.reserved.q.val().get_bit(3);
         self.late_slot_reserved.next = self.reserved.q.val().get_bit(6);
-        self.row_slot_reserved.next = self.reserved.q.val().get_bit(1);
-        self.row_write_reserved.next = self.reserved.q.val().get_bit(8);
+        self.row_slot_reserved.next = self.reserved.q.val().get_bit(2);
+        self.row_write_reserved.next = self.reserved.q.val().get_bit(9);
 
         // Weights and parameters in order; every result of a tile reads the same ones.
         self.weight_next.next = self.weight.q.val() + 1;

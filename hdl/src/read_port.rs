@@ -1,14 +1,14 @@
 //! Read port: shares the memory's read channels between command fetch and loads.
 //!
 //! Addresses: load goes before fetch, until loads have asked for four times the beats of a command since the last fetch; so commands get a fifth
-//! of a bus that loads could fill, and the first operands do not wait for commands that are needed later. The chosen request waits in a register
-//! until memory takes it. Fetches carry ID 0, loads ID 1.
+//! of a bus that loads could fill, and the first operands do not wait for commands that are needed later. Chosen requests wait in a queue of two,
+//! so that whoever asks depends on registers only. Fetches carry ID 0, loads ID 1.
 //! Data: every beat enters a short FIFO, so that `r_ready` depends on registers only; its ID says whom it belongs to.
 //! Command fetch always takes its beats (it asks only for what it has room for), so it never stands in the way of a load.
 
 use crate::emit::describe;
 use crate::lanes::PackFlags;
-use crate::leaves::{inputs, outputs, Fifo};
+use crate::leaves::{inputs, outputs, Fifo, PackBytes};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -45,10 +45,9 @@ pub struct ReadPort {
     pub fetch_beat_valid: Signal<Out, Bit>,
     pub load_beat_valid: Signal<Out, Bit>,
     pub load_beat_ready: Signal<In, Bit>,
-    request: DFF<Bit>,
-    address: DFF<Bits<32>>,
-    length: DFF<Bits<8>>,
-    for_load: DFF<Bit>,
+    requests: Fifo,
+    kind: PackFlags,
+    sizes: PackBytes,
     /// Beats that loads have asked for since the last fetch, up to the quota.
     since_fetch: DFF<Bits<9>>,
     data: Fifo,
@@ -90,10 +89,9 @@ impl ReadPort {
             fetch_beat_valid: Signal::default(),
             load_beat_valid: Signal::default(),
             load_beat_ready: Signal::default(),
-            request: DFF::default(),
-            address: DFF::default(),
-            length: DFF::default(),
-            for_load: DFF::default(),
+            requests: Fifo::new(2, 2),
+            kind: PackFlags::default(),
+            sizes: PackBytes::default(),
             since_fetch: DFF::default(),
             data: Fifo::new(4, bus_words + 1),
             tag: PackFlags::default(),
@@ -111,31 +109,42 @@ impl ReadPort {
 impl Logic for ReadPort {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, request, address, length, for_load, since_fetch);
-        self.free.next = !self.request.q.val() | self.ar_ready.val();
+        dff_setup!(self, clock, since_fetch);
+        self.free.next = self.requests.write_ready.val();
         self.load_beats.next = bit_cast::<9, 8>(self.load_length.val()) + 1;
         self.fetch_turn.next = self.since_fetch.q.val() >= self.quota.val();
         self.picks_fetch.next = self.fetch_valid.val() & (self.fetch_turn.val() | !self.load_valid.val());
         self.fetch_ready.next = self.free.val() & self.picks_fetch.val();
         self.load_ready.next = self.free.val() & !self.picks_fetch.val();
+        for i in 0..8 {
+            self.kind.bits[i].next = false;
+        }
+        self.kind.bits[0].next = !self.picks_fetch.val();
+        self.sizes.bytes[0].next = self.load_length.val();
+        self.sizes.bytes[1].next = self.kind.flags.val();
+        self.sizes.bytes[2].next = 0.into();
+        self.sizes.bytes[3].next = 0.into();
+        self.requests.clock.next = self.clock.val();
+        self.requests.reset.next = self.reset.val();
+        self.requests.write_valid.next = self.fetch_valid.val() | self.load_valid.val();
+        self.requests.write_data[0].next = self.load_address.val();
+        self.requests.write_data[1].next = self.sizes.word.val();
+        if self.picks_fetch.val() {
+            self.requests.write_data[0].next = self.fetch_address.val();
+            self.sizes.bytes[0].next = self.fetch_length.val();
+        }
         if self.free.val() {
-            self.request.d.next = self.fetch_valid.val() | self.load_valid.val();
-            self.address.d.next = self.load_address.val();
-            self.length.d.next = self.load_length.val();
-            self.for_load.d.next = true;
             if self.picks_fetch.val() {
-                self.address.d.next = self.fetch_address.val();
-                self.length.d.next = self.fetch_length.val();
-                self.for_load.d.next = false;
                 self.since_fetch.d.next = 0.into();
             } else if self.load_valid.val() & !self.fetch_turn.val() {
                 self.since_fetch.d.next = self.since_fetch.q.val() + self.load_beats.val();
             }
         }
-        self.ar_valid.next = self.request.q.val();
-        self.ar_address.next = self.address.q.val();
-        self.ar_length.next = self.length.q.val();
-        self.ar_id.next = self.for_load.q.val();
+        self.ar_valid.next = self.requests.read_valid.val();
+        self.requests.read_ready.next = self.ar_ready.val();
+        self.ar_address.next = self.requests.read_data[0].val();
+        self.ar_length.next = self.requests.read_data[1].val().get_bits::<8>(0);
+        self.ar_id.next = self.requests.read_data[1].val().get_bit(8);
 
         self.data.clock.next = self.clock.val();
         self.data.reset.next = self.reset.val();
@@ -159,7 +168,6 @@ impl Logic for ReadPort {
         self.load_beat_valid.next = self.data.read_valid.val() & self.is_load.val();
         self.data.read_ready.next = self.load_beat_ready.val() | !self.is_load.val();
         if self.reset.val() {
-            self.request.d.next = false;
             self.since_fetch.d.next = 0.into();
         }
     }

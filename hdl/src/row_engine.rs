@@ -1,22 +1,24 @@
 //! Row engine: row commands, one term of a value each cycle.
 //!
 //! ```text
-//! cycle  t        operand row read from accumulator memory, if there is one (then everything else is a cycle later)
-//!        t        source row and the row's scalar read
-//!        t+1      scaled in the output stage's lanes; what belongs to the term goes into a delay of as many cycles
-//!        t+11     function, in the row lanes
-//!        t+19     value written; into the reduction
+//!                 the loops' term -> queue of terms
+//! cycle  t        the first of the queue is issued: an operand, if there is one (then everything else is a cycle later), or the source; its row's
+//!                 scalar is read
+//!        t+1      accumulator memory read; multiplier, shift and addend, which may come from the scalar -> registers
+//!        t+2      scaled in the output stage's lanes; what belongs to the term goes into a delay of as many cycles
+//!        t+12     function, in the row lanes
+//!        t+20     value written; into the reduction
 //!        ...      the row's scalar written
 //! ```
 //! A term is issued when no matrix result wants the lanes in the next cycle, and the last term of a value when no matrix result will be
-//! written together with it. So nothing stalls after issue.
+//! written together with it. So nothing stalls after issue. That is known late in the cycle; the queue keeps it away from the loops.
 //!
 //! Commands finish in order: one without a reduction has the shorter way, and begins only when it cannot overtake the one before.
 
 use crate::emit::describe;
 use crate::fields;
 use crate::lanes::{DelayBit, LanePlace, PackFlags};
-use crate::leaves::{inputs, outputs, DelayLine, DelayRows, PackBytes, Requantise};
+use crate::leaves::{inputs, outputs, DelayLine, DelayRows, Fifo, PackBytes, PackHalves, Requantise};
 use crate::row_lanes::RowLanes;
 use crate::row_reduce::{RowReduce, ScaleUnit};
 use rust_hdl_core::prelude::*;
@@ -78,9 +80,13 @@ pub struct RowEngine {
     pub state: Signal<Out, Bits<4>>,
     fields: fields::Row,
     loading: DFF<Bit>,
+    /// The loops have terms to come; terms are to be issued.
+    walking: DFF<Bit>,
     running: DFF<Bit>,
     draining: DFF<Bit>,
     in_flight: DFF<Bits<8>>,
+    /// `in_flight` is not 0.
+    occupied: DFF<Bit>,
     /// Cycles in which a command with the shorter way would overtake the last one.
     cooldown: DFF<Bits<8>>,
     searched: DFF<Bit>,
@@ -95,6 +101,11 @@ pub struct RowEngine {
     last_x: DFF<Bit>,
     y_left: DFF<Bits<16>>,
     last_y: DFF<Bit>,
+    // Whether the term is the last of its value, row, y, of all: known a step ahead, because all that moves waits for it.
+    step_value: DFF<Bit>,
+    step_row: DFF<Bit>,
+    step_y: DFF<Bit>,
+    step_all: DFF<Bit>,
     pad: DFF<Bit>,
     source: DFF<Bits<16>>,
     source_x: DFF<Bits<16>>,
@@ -111,7 +122,13 @@ pub struct RowEngine {
     base: DFF<Bits<32>>,
     scalar: DFF<Bits<8>>,
     result: DFF<Bits<8>>,
-    // The term in the lanes.
+    terms: Fifo,
+    term_places: PackHalves,
+    term_numbers: PackBytes,
+    term_kind: PackFlags,
+    // The term that is read.
+    read_1: DFF<Bit>,
+    address_1: DFF<Bits<16>>,
     operand_1: DFF<Bit>,
     term_1: DFF<Bit>,
     first_tap_1: DFF<Bit>,
@@ -124,21 +141,39 @@ pub struct RowEngine {
     count_1: DFF<Bits<8>>,
     base_1: DFF<Bits<32>>,
     result_1: DFF<Bits<8>>,
+    // The term in the lanes.
+    operand_2: DFF<Bit>,
+    term_2: DFF<Bit>,
+    pre_add_2: DFF<Bits<32>>,
+    multiplier_2: DFF<Bits<32>>,
+    left_2: DFF<Bits<5>>,
+    right_2: DFF<Bits<5>>,
     factors: Vec<DFF<Bits<16>>>,
     pairs: Vec<PackHalves>,
     term_delay: DelayRows,
     operand_delay: DelayRows,
     row_lanes: RowLanes,
     words_delay: DelayRows,
+    // What belongs to the value that leaves the row lanes.
+    out_words: Vec<DFF<Bits<32>>>,
+    out_valid: DFF<Bit>,
+    out_activation: DFF<Bit>,
+    out_accumulator: DFF<Bit>,
+    plain_end: DFF<Bit>,
     place: LanePlace,
     reduction: RowReduce,
     scale: ScaleUnit,
     kind_reduced: DelayLine<32>,
     kind_scaled: DelayLine<32>,
     kind_written: DelayLine<32>,
+    kind_decided: DelayLine<32>,
     index_delay: DelayLine<32>,
     done_scaled: DelayBit,
     done_written: DelayBit,
+    // The scalar is compared; in the next cycle it is written, if it is better.
+    decided: DFF<Bit>,
+    decided_better: DFF<Bit>,
+    decided_word: DFF<Bits<32>>,
     end_written: DelayBit,
     // The scalar's write, and the index behind it.
     index_word: DFF<Bits<32>>,
@@ -162,10 +197,23 @@ pub struct RowEngine {
     cooling: Signal<Local, Bit>,
     reads_source: Signal<Local, Bit>,
     last_tap: Signal<Local, Bit>,
-    completes: Signal<Local, Bit>,
+    next_with_source: Signal<Local, Bit>,
+    next_second_tap: Signal<Local, Bit>,
+    next_completes: Signal<Local, Bit>,
+    next_last_group: Signal<Local, Bit>,
+    next_last_x: Signal<Local, Bit>,
+    next_last_y: Signal<Local, Bit>,
+    one_group: Signal<Local, Bit>,
+    one_x: Signal<Local, Bit>,
+    one_y: Signal<Local, Bit>,
+    row_turns: Signal<Local, Bit>,
+    y_turns: Signal<Local, Bit>,
+    turn: Signal<Local, Bit>,
+    walked: Signal<Local, Bit>,
     go: Signal<Local, Bit>,
     issue: Signal<Local, Bit>,
-    term: Signal<Local, Bit>,
+    issued: Signal<Local, Bits<8>>,
+    issued_numbers: Signal<Local, Bits<32>>,
     value_done: Signal<Local, Bit>,
     row_done: Signal<Local, Bit>,
     y_done: Signal<Local, Bit>,
@@ -202,11 +250,11 @@ pub struct RowEngine {
     bounds: PackBytes,
     term_flags: Signal<Local, Bits<8>>,
     out_flags: Signal<Local, Bits<8>>,
-    out_valid: Signal<Local, Bit>,
+    leaving_flags: Signal<Local, Bits<8>>,
+    leaves: Signal<Local, Bit>,
     out_reduces: Signal<Local, Bit>,
-    plain_end: Signal<Local, Bit>,
     compare_now: Signal<Local, Bit>,
-    written_searches: Signal<Local, Bit>,
+    decided_searches: Signal<Local, Bit>,
     written_continues: Signal<Local, Bit>,
     best: Signal<Local, Bits<32>>,
     best_before: Signal<Local, Bits<32>>,
@@ -221,29 +269,6 @@ pub struct RowEngine {
     _lanes: usize,
     _row_words: usize,
     _pairs: usize,
-}
-
-/// Two 16-bit values as a word, the first one low.
-#[derive(LogicBlock, Default)]
-pub struct PackHalves {
-    pub low: Signal<In, Bits<16>>,
-    pub high: Signal<In, Bits<16>>,
-    pub both: Signal<Out, Bits<32>>,
-}
-
-impl Logic for PackHalves {
-    fn update(&mut self) {
-        self.both.next = (self.low.val().to_u64() | self.high.val().to_u64() << 16).into();
-    }
-    fn connect(&mut self) {
-        self.both.connect();
-    }
-    fn hdl(&self) -> Verilog {
-        Verilog::Custom("assign both = {high, low};".into())
-    }
-    fn timing(&self) -> Vec<TimingInfo> {
-        describe("pack_halves", "Two 16-bit values as a word.")
-    }
 }
 
 impl RowEngine {
@@ -289,9 +314,11 @@ impl RowEngine {
             state: Signal::default(),
             fields: Default::default(),
             loading: DFF::default(),
+            walking: DFF::default(),
             running: DFF::default(),
             draining: DFF::default(),
             in_flight: DFF::default(),
+            occupied: DFF::default(),
             cooldown: DFF::default(),
             searched: DFF::default(),
             with_source: DFF::default(),
@@ -303,6 +330,10 @@ impl RowEngine {
             last_x: DFF::default(),
             y_left: DFF::default(),
             last_y: DFF::default(),
+            step_value: DFF::default(),
+            step_row: DFF::default(),
+            step_y: DFF::default(),
+            step_all: DFF::default(),
             pad: DFF::default(),
             source: DFF::default(),
             source_x: DFF::default(),
@@ -319,6 +350,12 @@ impl RowEngine {
             base: DFF::default(),
             scalar: DFF::default(),
             result: DFF::default(),
+            terms: Fifo::new(4, 4),
+            term_places: Default::default(),
+            term_numbers: Default::default(),
+            term_kind: PackFlags::default(),
+            read_1: DFF::default(),
+            address_1: DFF::default(),
             operand_1: DFF::default(),
             term_1: DFF::default(),
             first_tap_1: DFF::default(),
@@ -331,22 +368,37 @@ impl RowEngine {
             count_1: DFF::default(),
             base_1: DFF::default(),
             result_1: DFF::default(),
+            operand_2: DFF::default(),
+            term_2: DFF::default(),
+            pre_add_2: DFF::default(),
+            multiplier_2: DFF::default(),
+            left_2: DFF::default(),
+            right_2: DFF::default(),
             factors: (0..lanes).map(|_| DFF::default()).collect(),
             pairs: (0..lanes / 2).map(|_| PackHalves::default()).collect(),
-            term_delay: DelayRows::new(TERM_WORDS, scaling),
+            term_delay: DelayRows::new(TERM_WORDS, scaling + 1),
             operand_delay: DelayRows::new(lanes / 2, scaling),
             row_lanes: RowLanes::new(lanes),
-            words_delay: DelayRows::new(TERM_WORDS, RowLanes::LATENCY_CYCLES),
+            words_delay: DelayRows::new(TERM_WORDS, RowLanes::LATENCY_CYCLES - 1),
+            out_words: (0..TERM_WORDS).map(|_| DFF::default()).collect(),
+            out_valid: DFF::default(),
+            out_activation: DFF::default(),
+            out_accumulator: DFF::default(),
+            plain_end: DFF::default(),
             place: LanePlace::new(rows, lanes),
             reduction: RowReduce::new(lanes),
             scale: Default::default(),
             kind_reduced: DelayLine::new(reduction),
             kind_scaled: DelayLine::new(ScaleUnit::LATENCY_CYCLES - 1),
             kind_written: DelayLine::new(1),
-            index_delay: DelayLine::new(ScaleUnit::LATENCY_CYCLES),
+            kind_decided: DelayLine::new(1),
+            index_delay: DelayLine::new(ScaleUnit::LATENCY_CYCLES + 1),
             done_scaled: DelayBit::new(ScaleUnit::LATENCY_CYCLES - 1),
             done_written: DelayBit::new(1),
-            end_written: DelayBit::new(reduction + ScaleUnit::LATENCY_CYCLES),
+            decided: DFF::default(),
+            decided_better: DFF::default(),
+            decided_word: DFF::default(),
+            end_written: DelayBit::new(reduction + ScaleUnit::LATENCY_CYCLES + 1),
             index_word: DFF::default(),
             index_address: DFF::default(),
             index_write: DFF::default(),
@@ -368,10 +420,23 @@ impl RowEngine {
             cooling: Signal::default(),
             reads_source: Signal::default(),
             last_tap: Signal::default(),
-            completes: Signal::default(),
+            next_with_source: Signal::default(),
+            next_second_tap: Signal::default(),
+            next_completes: Signal::default(),
+            next_last_group: Signal::default(),
+            next_last_x: Signal::default(),
+            next_last_y: Signal::default(),
+            one_group: Signal::default(),
+            one_x: Signal::default(),
+            one_y: Signal::default(),
+            row_turns: Signal::default(),
+            y_turns: Signal::default(),
+            turn: Signal::default(),
+            walked: Signal::default(),
             go: Signal::default(),
             issue: Signal::default(),
-            term: Signal::default(),
+            issued: Signal::default(),
+            issued_numbers: Signal::default(),
             value_done: Signal::default(),
             row_done: Signal::default(),
             y_done: Signal::default(),
@@ -408,11 +473,11 @@ impl RowEngine {
             bounds: Default::default(),
             term_flags: Signal::default(),
             out_flags: Signal::default(),
-            out_valid: Signal::default(),
+            leaving_flags: Signal::default(),
+            leaves: Signal::default(),
             out_reduces: Signal::default(),
-            plain_end: Signal::default(),
             compare_now: Signal::default(),
-            written_searches: Signal::default(),
+            decided_searches: Signal::default(),
             written_continues: Signal::default(),
             best: Signal::default(),
             best_before: Signal::default(),
@@ -422,8 +487,8 @@ impl RowEngine {
             lanes: Constant::new((lanes as u64).into()),
             wide_lanes: Constant::new((lanes as u64).into()),
             lane_mask: Constant::new((rows as u64 - 1).into()),
-            overtaking: Constant::new((reduction as u64 + 7).into()),
-            searching: Constant::new((reduction as u64 + 25).into()),
+            overtaking: Constant::new((reduction as u64 + 9).into()),
+            searching: Constant::new((reduction as u64 + 28).into()),
             _lanes: lanes,
             _row_words: rows / 4,
             _pairs: lanes / 2,
@@ -431,7 +496,7 @@ impl RowEngine {
     }
 
     /// Cycles from issuing a value's last term to its write.
-    pub const WRITE_CYCLES: usize = 1 + Requantise::LATENCY_CYCLES as usize + RowLanes::LATENCY_CYCLES;
+    pub const WRITE_CYCLES: usize = 2 + Requantise::LATENCY_CYCLES as usize + RowLanes::LATENCY_CYCLES;
 }
 
 impl Logic for RowEngine {
@@ -441,6 +506,7 @@ impl Logic for RowEngine {
             self,
             clock,
             loading,
+            walking,
             running,
             draining,
             in_flight,
@@ -455,6 +521,10 @@ impl Logic for RowEngine {
             last_x,
             y_left,
             last_y,
+            step_value,
+            step_row,
+            step_y,
+            step_all,
             pad,
             source,
             source_x,
@@ -471,6 +541,8 @@ impl Logic for RowEngine {
             base,
             scalar,
             result,
+            read_1,
+            address_1,
             operand_1,
             term_1,
             first_tap_1,
@@ -483,11 +555,25 @@ impl Logic for RowEngine {
             count_1,
             base_1,
             result_1,
+            operand_2,
+            term_2,
+            pre_add_2,
+            multiplier_2,
+            left_2,
+            right_2,
+            decided,
+            decided_better,
+            decided_word,
             index_word,
             index_address,
             index_write,
             end_next,
-            end_signal
+            end_signal,
+            out_valid,
+            out_activation,
+            out_accumulator,
+            plain_end,
+            occupied
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
@@ -522,28 +608,100 @@ impl Logic for RowEngine {
             self.cooldown.d.next = self.cooldown.q.val() - 1;
         }
 
-        // Issue.
+        // The loops' term.
         self.reads_source.next = !self.uses_operand.val() | self.with_source.q.val();
         self.last_tap.next = !self.two_taps.val() | self.second_tap.q.val();
-        self.completes.next = self.reads_source.val() & self.last_tap.val();
-        self.go.next = self.running.q.val() & !self.pad.q.val() & !self.slot_reserved.val();
-        self.issue.next = self.go.val() & (!self.completes.val() | !self.write_reserved.val());
-        self.term.next = self.issue.val() & self.reads_source.val();
-        self.value_done.next = self.issue.val() & self.completes.val();
-        self.row_done.next = self.value_done.val() & self.last_group.q.val();
-        self.y_done.next = self.row_done.val() & self.last_x.q.val();
-        self.finishing.next = self.y_done.val() & self.last_y.q.val();
+        self.turn.next = self.walking.q.val() & self.terms.write_ready.val();
+        self.value_done.next = self.turn.val() & self.step_value.q.val();
+        self.row_done.next = self.turn.val() & self.step_row.q.val();
+        self.y_done.next = self.turn.val() & self.step_y.q.val();
+        self.walked.next = self.turn.val() & self.step_all.q.val();
+        self.one_group.next = self.fields.groups.val() == 0;
+        self.one_x.next = self.fields.rows_x.val() == 0;
+        self.one_y.next = self.fields.rows_y.val() == 0;
+        self.next_with_source.next = self.uses_operand.val() & !self.with_source.q.val();
+        self.next_second_tap.next = self.second_tap.q.val();
+        if self.reads_source.val() {
+            self.next_second_tap.next = !self.last_tap.val();
+        }
+        self.next_last_group.next = self.last_group.q.val();
+        self.next_last_x.next = self.last_x.q.val();
+        self.next_last_y.next = self.last_y.q.val();
+        if self.step_value.q.val() {
+            self.next_last_group.next = self.group_left.q.val() == 1;
+        }
+        if self.step_row.q.val() {
+            self.next_last_group.next = self.one_group.val();
+            self.next_last_x.next = self.x_left.q.val() == 1;
+        }
+        if self.step_y.q.val() {
+            self.next_last_x.next = self.one_x.val();
+            self.next_last_y.next = self.y_left.q.val() == 1;
+        }
+        if self.load_now.val() {
+            self.next_with_source.next = false;
+            self.next_second_tap.next = false;
+            self.next_last_group.next = self.one_group.val();
+            self.next_last_x.next = self.one_x.val();
+            self.next_last_y.next = self.one_y.val();
+        }
+        self.next_completes.next = (!self.uses_operand.val() | self.next_with_source.val())
+            & (!self.two_taps.val() | self.next_second_tap.val());
+        self.row_turns.next = self.next_completes.val() & self.next_last_group.val();
+        self.y_turns.next = self.row_turns.val() & self.next_last_x.val();
+        if self.turn.val() | self.load_now.val() {
+            self.with_source.d.next = self.next_with_source.val();
+            self.second_tap.d.next = self.next_second_tap.val();
+            self.last_group.d.next = self.next_last_group.val();
+            self.last_x.d.next = self.next_last_x.val();
+            self.last_y.d.next = self.next_last_y.val();
+            self.step_value.d.next = self.next_completes.val();
+            self.step_row.d.next = self.row_turns.val();
+            self.step_y.d.next = self.y_turns.val();
+            self.step_all.d.next = self.y_turns.val() & self.next_last_y.val();
+        }
         self.tap_source.next = self.source.q.val();
         self.tap_operand.next = self.operand.q.val();
         if self.second_tap.q.val() {
             self.tap_source.next = self.source.q.val() + self.fields.source_stride_tap.val();
             self.tap_operand.next = self.operand.q.val() + self.fields.operand_stride_tap.val();
         }
-        self.accumulator_enable.next = self.issue.val();
-        self.accumulator_address.next = self.tap_operand.val();
+        self.term_places.low.next = self.tap_operand.val();
         if self.reads_source.val() {
-            self.accumulator_address.next = self.tap_source.val();
+            self.term_places.low.next = self.tap_source.val();
         }
+        self.term_places.high.next = self.destination.q.val();
+        self.term_numbers.bytes[0].next = self.lane.q.val();
+        self.term_numbers.bytes[1].next = self.count.val();
+        self.term_numbers.bytes[2].next = self.result.q.val();
+        self.term_numbers.bytes[3].next = self.scalar.q.val();
+        self.term_kind.bits[0].next = self.reads_source.val();
+        self.term_kind.bits[1].next = !self.second_tap.q.val();
+        self.term_kind.bits[2].next = self.last_tap.val();
+        self.term_kind.bits[3].next = self.first_group.q.val();
+        self.term_kind.bits[4].next = self.last_group.q.val();
+        self.term_kind.bits[5].next = self.step_value.q.val();
+        self.term_kind.bits[6].next = self.step_row.q.val();
+        self.term_kind.bits[7].next = self.step_all.q.val();
+        self.terms.clock.next = self.clock.val();
+        self.terms.reset.next = self.reset.val();
+        self.terms.write_valid.next = self.walking.q.val();
+        self.terms.write_data[0].next = self.term_places.both.val();
+        self.terms.write_data[1].next = self.base.q.val();
+        self.terms.write_data[2].next = self.term_numbers.word.val();
+        self.terms.write_data[3].next = bit_cast::<32, 8>(self.term_kind.flags.val());
+
+        // Issue. A search writes two scalars a row.
+        self.issued.next = self.terms.read_data[3].val().get_bits::<8>(0);
+        self.issued_numbers.next = self.terms.read_data[2].val();
+        self.go.next = self.running.q.val()
+            & self.terms.read_valid.val()
+            & !self.pad.q.val()
+            & !self.slot_reserved.val();
+        self.issue.next = self.go.val() & (!self.issued.val().get_bit(5) | !self.write_reserved.val());
+        self.terms.read_ready.next = self.issue.val();
+        self.finishing.next = self.issue.val() & self.issued.val().get_bit(7);
+        self.pad.d.next = self.issue.val() & self.issued.val().get_bit(6) & self.searches.val();
 
         // Next term, value, row.
         self.next_source_x.next = self.source_x.q.val() + self.fields.source_stride_x.val();
@@ -572,17 +730,9 @@ impl Logic for RowEngine {
         if self.searches.val() {
             self.result_step.next = 2.into();
         }
-        self.pad.d.next = false;
-        if self.issue.val() & self.uses_operand.val() {
-            self.with_source.d.next = !self.with_source.q.val();
-        }
-        if self.term.val() {
-            self.second_tap.d.next = !self.last_tap.val();
-        }
         if self.value_done.val() {
             self.group_left.d.next = self.group_left.q.val() - 1;
             self.first_group.d.next = false;
-            self.last_group.d.next = self.group_left.q.val() == 1;
             self.source.d.next = self.source.q.val() + 1;
             self.operand.d.next = self.operand.q.val() + 1;
             self.lane.d.next = self.next_lane.val();
@@ -595,9 +745,7 @@ impl Logic for RowEngine {
         if self.row_done.val() {
             self.group_left.d.next = self.fields.groups.val();
             self.first_group.d.next = true;
-            self.last_group.d.next = self.fields.groups.val() == 0;
             self.x_left.d.next = self.x_left.q.val() - 1;
-            self.last_x.d.next = self.x_left.q.val() == 1;
             self.source.d.next = self.next_source_x.val();
             self.source_x.d.next = self.next_source_x.val();
             self.operand.d.next = self.next_operand_x.val();
@@ -610,14 +758,10 @@ impl Logic for RowEngine {
             self.base.d.next = self.fields.initial.val();
             self.scalar.d.next = self.scalar.q.val() + 1;
             self.result.d.next = self.result.q.val() + self.result_step.val();
-            // A search writes two scalars a row.
-            self.pad.d.next = self.searches.val();
         }
         if self.y_done.val() {
             self.x_left.d.next = self.fields.rows_x.val();
-            self.last_x.d.next = self.fields.rows_x.val() == 0;
             self.y_left.d.next = self.y_left.q.val() - 1;
-            self.last_y.d.next = self.y_left.q.val() == 1;
             self.source.d.next = self.next_source_y.val();
             self.source_x.d.next = self.next_source_y.val();
             self.source_y.d.next = self.next_source_y.val();
@@ -629,6 +773,9 @@ impl Logic for RowEngine {
             self.destination_y.d.next = self.next_destination_y.val();
             self.limit.d.next = self.length.val();
             self.remaining.d.next = self.length.val();
+        }
+        if self.walked.val() {
+            self.walking.d.next = false;
         }
         self.draining.d.next = false;
         if self.finishing.val() {
@@ -644,16 +791,12 @@ impl Logic for RowEngine {
             }
         }
         if self.load_now.val() {
+            self.walking.d.next = true;
             self.running.d.next = true;
-            self.with_source.d.next = false;
-            self.second_tap.d.next = false;
             self.group_left.d.next = self.fields.groups.val();
             self.first_group.d.next = true;
-            self.last_group.d.next = self.fields.groups.val() == 0;
             self.x_left.d.next = self.fields.rows_x.val();
-            self.last_x.d.next = self.fields.rows_x.val() == 0;
             self.y_left.d.next = self.fields.rows_y.val();
-            self.last_y.d.next = self.fields.rows_y.val() == 0;
             self.source.d.next = self.fields.source_address.val();
             self.source_x.d.next = self.fields.source_address.val();
             self.source_y.d.next = self.fields.source_address.val();
@@ -671,45 +814,57 @@ impl Logic for RowEngine {
             self.result.d.next = self.fields.result_address.val();
         }
 
-        // The term in the lanes.
-        self.operand_1.d.next = self.issue.val() & !self.reads_source.val();
-        self.term_1.d.next = self.term.val();
-        self.first_tap_1.d.next = !self.second_tap.q.val();
-        self.last_tap_1.d.next = self.last_tap.val();
-        self.first_group_1.d.next = self.first_group.q.val();
-        self.last_group_1.d.next = self.last_group.q.val();
+        // The term that is read.
+        self.read_1.d.next = self.issue.val();
+        self.address_1.d.next = self.terms.read_data[0].val().get_bits::<16>(0);
+        self.operand_1.d.next = self.issue.val() & !self.issued.val().get_bit(0);
+        self.term_1.d.next = self.issue.val() & self.issued.val().get_bit(0);
+        self.first_tap_1.d.next = self.issued.val().get_bit(1);
+        self.last_tap_1.d.next = self.issued.val().get_bit(2);
+        self.first_group_1.d.next = self.issued.val().get_bit(3);
+        self.last_group_1.d.next = self.issued.val().get_bit(4);
         self.last_1.d.next = self.finishing.val();
-        self.destination_1.d.next = self.destination.q.val();
-        self.lane_1.d.next = self.lane.q.val();
-        self.count_1.d.next = self.count.val();
-        self.base_1.d.next = self.base.q.val();
-        self.result_1.d.next = self.result.q.val();
+        self.destination_1.d.next = self.terms.read_data[0].val().get_bits::<16>(16);
+        self.lane_1.d.next = self.issued_numbers.val().get_bits::<8>(0);
+        self.count_1.d.next = self.issued_numbers.val().get_bits::<8>(8);
+        self.base_1.d.next = self.terms.read_data[1].val();
+        self.result_1.d.next = self.issued_numbers.val().get_bits::<8>(16);
+        self.accumulator_enable.next = self.read_1.q.val();
+        self.accumulator_address.next = self.address_1.q.val();
+
+        // The term in the lanes.
+        self.operand_2.d.next = self.operand_1.q.val();
+        self.term_2.d.next = self.term_1.q.val();
         for l in 0..self._lanes {
             self.factors[l].clock.next = self.clock.val();
             self.factors[l].d.next = self.factors[l].q.val();
-            if self.operand_1.q.val() {
+            if self.operand_2.q.val() {
                 self.factors[l].d.next = self.accumulator_data[l].val().get_bits::<16>(0);
             }
             self.value[l].next = self.accumulator_data[l].val();
         }
-        self.scaling.next = self.term_1.q.val();
-        self.pre_add.next = 0.into();
+        self.pre_add_2.d.next = 0.into();
         if self.fields.scalar_use.val() == 1 {
-            self.pre_add.next = self.scalar_read_data.val();
+            self.pre_add_2.d.next = self.scalar_read_data.val();
         }
         self.exponent.next = bit_cast::<16, 8>(self.scalar_read_data.val().get_bits::<8>(24));
         self.total_right.next = bit_cast::<16, 5>(self.fields.right_shift.val()) + self.exponent.val();
         self.far.next = self.total_right.val() > 31;
-        self.multiplier.next = self.fields.multiplier.val();
-        self.left.next = self.fields.left_shift.val();
-        self.right.next = self.fields.right_shift.val();
+        self.multiplier_2.d.next = self.fields.multiplier.val();
+        self.left_2.d.next = self.fields.left_shift.val();
+        self.right_2.d.next = self.fields.right_shift.val();
         if self.use_scale.val() {
-            self.multiplier.next = self.scalar_read_data.val() << 15;
-            self.right.next = self.total_right.val().get_bits::<5>(0);
+            self.multiplier_2.d.next = self.scalar_read_data.val() << 15;
+            self.right_2.d.next = self.total_right.val().get_bits::<5>(0);
             if self.far.val() {
-                self.right.next = 31.into();
+                self.right_2.d.next = 31.into();
             }
         }
+        self.scaling.next = self.term_2.q.val();
+        self.pre_add.next = self.pre_add_2.q.val();
+        self.multiplier.next = self.multiplier_2.q.val();
+        self.left.next = self.left_2.q.val();
+        self.right.next = self.right_2.q.val();
         self.post_add.next = self.fields.post_add.val();
         self.term_bits.bits[0].next = self.to_accumulator.val();
         self.term_bits.bits[1].next = self.to_activation.val();
@@ -781,16 +936,25 @@ impl Logic for RowEngine {
         self.words_delay.clock.next = self.clock.val();
         for w in 0..4 {
             self.words_delay.value[w].next = self.term_delay.delayed[w].val();
+            self.out_words[w].clock.next = self.clock.val();
+            self.out_words[w].d.next = self.words_delay.delayed[w].val();
         }
+        self.leaving_flags.next = self.words_delay.delayed[0].val().get_bits::<8>(24);
+        self.leaves.next = self.leaving_flags.val().get_bit(7) & self.leaving_flags.val().get_bit(3);
+        self.out_valid.d.next = self.leaves.val();
+        self.out_accumulator.d.next = self.leaves.val() & self.leaving_flags.val().get_bit(0);
+        self.out_activation.d.next = self.leaves.val() & self.leaving_flags.val().get_bit(1);
+        self.plain_end.d.next = self.leaves.val()
+            & self.leaving_flags.val().get_bit(6)
+            & !self.words_delay.delayed[1].val().get_bits::<2>(4).any();
 
         // The result.
-        self.out_flags.next = self.words_delay.delayed[0].val().get_bits::<8>(24);
-        self.out_valid.next = self.out_flags.val().get_bit(7) & self.out_flags.val().get_bit(3);
-        self.accumulator_valid.next = self.out_valid.val() & self.out_flags.val().get_bit(0);
-        self.activation_valid.next = self.out_valid.val() & self.out_flags.val().get_bit(1);
-        self.result_address.next = self.words_delay.delayed[0].val().get_bits::<16>(0);
-        self.place.valid.next = self.out_valid.val() & self.out_flags.val().get_bit(1);
-        self.place.lane.next = self.words_delay.delayed[0].val().get_bits::<8>(16);
+        self.out_flags.next = self.out_words[0].q.val().get_bits::<8>(24);
+        self.accumulator_valid.next = self.out_accumulator.q.val();
+        self.activation_valid.next = self.out_activation.q.val();
+        self.result_address.next = self.out_words[0].q.val().get_bits::<16>(0);
+        self.place.valid.next = self.out_activation.q.val();
+        self.place.lane.next = self.out_words[0].q.val().get_bits::<8>(16);
         for l in 0..self._lanes {
             self.place.bytes[l].next = self.row_lanes.value[l].val().get_bits::<8>(0);
             self.result_data[l].next = self.row_lanes.value[l].val();
@@ -800,23 +964,21 @@ impl Logic for RowEngine {
             self.activation_enable[w].next = self.place.enable[w].val();
             self.activation_data[w].next = self.place.words[w].val();
         }
-        self.out_reduces.next = self.words_delay.delayed[1].val().get_bits::<2>(4).any();
-        self.plain_end.next =
-            self.out_valid.val() & self.out_flags.val().get_bit(6) & !self.out_reduces.val();
+        self.out_reduces.next = self.out_words[1].q.val().get_bits::<2>(4).any();
 
         // The row's scalar.
         self.reduction.clock.next = self.clock.val();
-        self.reduction.valid.next = self.out_valid.val() & self.out_reduces.val();
+        self.reduction.valid.next = self.out_valid.q.val() & self.out_reduces.val();
         self.reduction.first.next = self.out_flags.val().get_bit(4);
         self.reduction.last.next = self.out_flags.val().get_bit(5);
-        self.reduction.count.next = self.words_delay.delayed[2].val().get_bits::<8>(0);
-        self.reduction.reduce.next = self.words_delay.delayed[1].val().get_bits::<2>(4);
-        self.reduction.base.next = self.words_delay.delayed[3].val();
+        self.reduction.count.next = self.out_words[2].q.val().get_bits::<8>(0);
+        self.reduction.reduce.next = self.out_words[1].q.val().get_bits::<2>(4);
+        self.reduction.base.next = self.out_words[3].q.val();
         self.kind_reduced.clock.next = self.clock.val();
-        self.kind_reduced.value.next = self.words_delay.delayed[1].val();
+        self.kind_reduced.value.next = self.out_words[1].q.val();
         self.end_written.clock.next = self.clock.val();
         self.end_written.value.next =
-            self.out_valid.val() & self.out_flags.val().get_bit(6) & self.out_reduces.val();
+            self.out_valid.q.val() & self.out_flags.val().get_bit(6) & self.out_reduces.val();
         self.scale.clock.next = self.clock.val();
         self.scale.total.next = self.reduction.total.val();
         self.scale.finish.next = self.kind_reduced.delayed.val().get_bits::<2>(6);
@@ -835,11 +997,10 @@ impl Logic for RowEngine {
         self.done_written.value.next = self.done_scaled.delayed.val();
         // A search that continues reads the best value so far a cycle before its own is there.
         self.compare_now.next = self.done_scaled.delayed.val() & self.kind_scaled.delayed.val().get_bit(11);
-        self.scalar_read_address.next = self.scalar.q.val();
+        self.scalar_read_address.next = self.issued_numbers.val().get_bits::<8>(24);
         if self.compare_now.val() {
             self.scalar_read_address.next = self.kind_scaled.delayed.val().get_bits::<8>(24);
         }
-        self.written_searches.next = self.kind_written.delayed.val().get_bits::<2>(4) == 3;
         self.written_continues.next = self.kind_written.delayed.val().get_bit(11);
         // With the sign inverted, an unsigned comparison orders signed numbers.
         self.best.next = self.scale.word.val() ^ self.sign.val();
@@ -848,35 +1009,43 @@ impl Logic for RowEngine {
         if self.best.val() > self.best_before.val() {
             self.better.next = true;
         }
-        self.write_now.next = self.done_written.delayed.val() & self.better.val();
-        self.scalar_may_write.next = self.done_written.delayed.val() | self.index_write.q.val();
+        self.decided.d.next = self.done_written.delayed.val();
+        self.decided_better.d.next = self.better.val();
+        self.decided_word.d.next = self.scale.word.val();
+        self.kind_decided.clock.next = self.clock.val();
+        self.kind_decided.value.next = self.kind_written.delayed.val();
+        self.write_now.next = self.decided.q.val() & self.decided_better.q.val();
+        self.decided_searches.next = self.kind_decided.delayed.val().get_bits::<2>(4) == 3;
+        self.scalar_may_write.next = self.decided.q.val() | self.index_write.q.val();
         self.scalar_write_valid.next = self.write_now.val() | self.index_write.q.val();
         self.scalar_write_address.next = self.index_address.q.val();
         self.scalar_write_data.next = self.index_word.q.val();
         if self.write_now.val() {
-            self.scalar_write_address.next = self.kind_written.delayed.val().get_bits::<8>(24);
-            self.scalar_write_data.next = self.scale.word.val();
+            self.scalar_write_address.next = self.kind_decided.delayed.val().get_bits::<8>(24);
+            self.scalar_write_data.next = self.decided_word.q.val();
         }
-        self.index_write.d.next = self.write_now.val() & self.written_searches.val();
+        self.index_write.d.next = self.write_now.val() & self.decided_searches.val();
         self.index_word.d.next = self.index_delay.delayed.val();
-        self.index_address.d.next = self.kind_written.delayed.val().get_bits::<8>(24) + 1;
+        self.index_address.d.next = self.kind_decided.delayed.val().get_bits::<8>(24) + 1;
         self.end_next.d.next = self.end_written.delayed.val();
-        self.end_signal.d.next = self.kind_written.delayed.val().get_bits::<4>(0);
+        self.end_signal.d.next = self.kind_decided.delayed.val().get_bits::<4>(0);
 
         // Commands started and not yet finished.
-        self.finished.next = self.plain_end.val() | self.end_next.q.val();
+        self.finished.next = self.plain_end.q.val() | self.end_next.q.val();
         self.signal.next = 0.into();
-        if self.plain_end.val() {
-            self.signal.next = self.words_delay.delayed[1].val().get_bits::<4>(0);
+        if self.plain_end.q.val() {
+            self.signal.next = self.out_words[1].q.val().get_bits::<4>(0);
         } else if self.end_next.q.val() {
             self.signal.next = self.end_signal.q.val();
         }
         if self.start.val() & !self.finished.val() {
             self.in_flight.d.next = self.in_flight.q.val() + 1;
+            self.occupied.d.next = true;
         } else if self.finished.val() & !self.start.val() {
             self.in_flight.d.next = self.in_flight.q.val() - 1;
+            self.occupied.d.next = self.in_flight.q.val() != 1;
         }
-        self.busy.next = self.in_flight.q.val().any();
+        self.busy.next = self.occupied.q.val();
         self.state.next = 0.into();
         if self.loading.q.val() {
             self.state.next = 1.into();
@@ -885,8 +1054,10 @@ impl Logic for RowEngine {
         }
         if self.reset.val() {
             self.loading.d.next = false;
+            self.walking.d.next = false;
             self.running.d.next = false;
             self.in_flight.d.next = 0.into();
+            self.occupied.d.next = false;
             self.cooldown.d.next = 0.into();
         }
     }

@@ -203,6 +203,10 @@ impl RowReduce {
 }
 
 /// A total as a scalar word: as it is, negated, its reciprocal or its inverse square root.
+///
+/// ```text
+/// total --> leading one --> aligned to it --> segment --> product --> sum --> word
+/// ```
 #[derive(LogicBlock)]
 pub struct ScaleUnit {
     pub clock: Signal<In, Clock>,
@@ -216,7 +220,7 @@ pub struct ScaleUnit {
 }
 
 impl ScaleUnit {
-    pub const LATENCY_CYCLES: usize = 5;
+    pub const LATENCY_CYCLES: usize = 6;
 }
 
 impl Default for ScaleUnit {
@@ -255,25 +259,50 @@ impl Logic for ScaleUnit {
             let word = (*value as u32) << 12 | (*slope as u32 & 0xfff);
             cases += &format!("    7'd{index}: segment = 29'h{word:08x};\n");
         }
+        // The leading one by groups of eight bits: one loop over all bits would become a chain as long.
+        let first_of_eight = "function [2:0] leading(input [7:0] bits);\n\
+             \x20   casez (bits)\n\
+             \x20   8'b1???????: leading = 3'd7;\n\
+             \x20   8'b01??????: leading = 3'd6;\n\
+             \x20   8'b001?????: leading = 3'd5;\n\
+             \x20   8'b0001????: leading = 3'd4;\n\
+             \x20   8'b00001???: leading = 3'd3;\n\
+             \x20   8'b000001??: leading = 3'd2;\n\
+             \x20   8'b0000001?: leading = 3'd1;\n\
+             \x20   default: leading = 3'd0;\n\
+             \x20   endcase\n\
+             endfunction\n";
+        let any = |group: usize| format!("|total_0[{}:{}]", 8 * group + 7, 8 * group);
+        let mut leading_one = format!(
+            "wire [7:0] occupied = {{2'b00, {}}};\nwire [2:0] group = leading(occupied);\n",
+            (0..6).rev().map(any).collect::<Vec<_>>().join(", ")
+        );
+        for group in 0..6 {
+            leading_one += &format!(
+                "wire [2:0] in_group_{group} = leading(total_0[{}:{}]);\n",
+                8 * group + 7,
+                8 * group
+            );
+        }
+        leading_one += "reg [2:0] in_group;\nalways @(*) begin\n    case (group)\n";
+        for group in 0..5 {
+            leading_one += &format!("    3'd{group}: in_group = in_group_{group};\n");
+        }
+        leading_one += "    default: in_group = in_group_5;\n    endcase\nend\n";
         Verilog::Custom(format!(
-            "function [28:0] segment(input [6:0] entry);\n\
+            "{first_of_eight}\
+             function [28:0] segment(input [6:0] entry);\n\
              \x20   case (entry)\n{cases}\x20   default: segment = 29'd0;\n    endcase\nendfunction\n\
-             reg [47:0] total_1, aligned_2;\n\
+             reg [47:0] total_0, total_1, aligned_2;\n\
              reg [5:0] position_1, position_2, position_3, position_4;\n\
-             reg [31:0] plain_1, plain_2, plain_3, plain_4;\n\
-             reg [1:0] finish_1, finish_2, finish_3, finish_4;\n\
+             reg [31:0] plain_0, plain_1, plain_2, plain_3, plain_4;\n\
+             reg [1:0] finish_0, finish_1, finish_2, finish_3, finish_4;\n\
              reg [28:0] segment_3;\n\
              reg signed [12:0] fraction_3;\n\
              reg signed [24:0] product_4;\n\
              reg [16:0] value_4;\n\
-             reg [5:0] position;\n\
              wire [47:0] positive = total[47] || total == 48'd0 ? 48'd1 : total;\n\
-             integer bit_index;\n\
-             always @(*) begin\n\
-             \x20   position = 0;\n\
-             \x20   for (bit_index = 0; bit_index < 48; bit_index = bit_index + 1)\n\
-             \x20       if (positive[bit_index]) position = bit_index[5:0];\n\
-             end\n\
+             {leading_one}\
              wire root = finish_2 == 2'd3;\n\
              wire [5:0] entry_low = {{1'b0, aligned_2[46:42]}};\n\
              wire [6:0] entry = root ? 7'd32 + {{1'b0, position_2[0], entry_low[4:0]}} : {{1'b0, entry_low}};\n\
@@ -281,10 +310,13 @@ impl Logic for ScaleUnit {
              wire [29:0] rounded = exact + 30'd2048;\n\
              wire [7:0] exponent = finish_4 == 2'd3 ? {{3'd0, position_4[5:1]}} : {{2'd0, position_4}};\n\
              always @(posedge clock) begin\n\
-             \x20   total_1 <= positive;\n\
-             \x20   position_1 <= position;\n\
-             \x20   plain_1 <= finish == 2'd1 ? -total[31:0] : total[31:0];\n\
-             \x20   finish_1 <= finish;\n\
+             \x20   total_0 <= positive;\n\
+             \x20   plain_0 <= finish == 2'd1 ? -total[31:0] : total[31:0];\n\
+             \x20   finish_0 <= finish;\n\
+             \x20   total_1 <= total_0;\n\
+             \x20   position_1 <= {{group, in_group}};\n\
+             \x20   plain_1 <= plain_0;\n\
+             \x20   finish_1 <= finish_0;\n\
              \x20   aligned_2 <= total_1 << (6'd47 - position_1);\n\
              \x20   position_2 <= position_1;\n\
              \x20   plain_2 <= plain_1;\n\

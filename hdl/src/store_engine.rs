@@ -6,7 +6,7 @@
 //! data:    FIFO of vectors --> parts (or pairs) of vectors --> beat register --> write data channel
 //! ```
 //! `finished` comes when memory has answered every burst of a command. The next command does not wait for that: bursts asked for and answers are
-//! counted, and a queue holds the count at which each command is finished.
+//! counted, and a queue holds the count at which each command is finished. `finished` comes a cycle after the last answer.
 
 use crate::burst_generator::BurstGenerator;
 use crate::emit::describe;
@@ -63,6 +63,7 @@ pub struct StoreEngine {
     completion: PackBytes,
     part: VectorPart,
     setup: DFF<Bit>,
+    refused: DFF<Bit>,
     running: DFF<Bit>,
     // Read side.
     reading: DFF<Bit>,
@@ -80,6 +81,8 @@ pub struct StoreEngine {
     out_full: DFF<Bit>,
     burst_beat: DFF<Bits<8>>,
     asked: DFF<Bits<16>>,
+    ended: DFF<Bit>,
+    end_signal: DFF<Bits<4>>,
     answers: DFF<Bits<16>>,
     from_accumulator: Signal<Local, Bit>,
     row_vectors: Signal<Local, Bits<24>>,
@@ -103,8 +106,6 @@ pub struct StoreEngine {
     burst_ends: Signal<Local, Bit>,
     answers_now: Signal<Local, Bits<16>>,
     all_sent: Signal<Local, Bit>,
-    several_left: Signal<Local, Bit>,
-    awaits: Signal<Local, Bit>,
     quiet: Signal<Local, Bit>,
     finishing: Signal<Local, Bit>,
     low_offset: Signal<Local, Bits<4>>,
@@ -185,6 +186,7 @@ impl StoreEngine {
             lengths: Fifo::new(8, 1),
             part: VectorPart::new(words, bus_bytes / 4),
             setup: DFF::default(),
+            refused: DFF::default(),
             running: DFF::default(),
             reading: DFF::default(),
             address: DFF::default(),
@@ -200,6 +202,8 @@ impl StoreEngine {
             out_full: DFF::default(),
             burst_beat: DFF::default(),
             asked: DFF::default(),
+            ended: DFF::default(),
+            end_signal: DFF::default(),
             answers: DFF::default(),
             from_accumulator: Signal::default(),
             row_vectors: Signal::default(),
@@ -223,8 +227,6 @@ impl StoreEngine {
             burst_ends: Signal::default(),
             answers_now: Signal::default(),
             all_sent: Signal::default(),
-            several_left: Signal::default(),
-            awaits: Signal::default(),
             quiet: Signal::default(),
             finishing: Signal::default(),
             low_offset: Signal::default(),
@@ -260,6 +262,7 @@ impl Logic for StoreEngine {
             self,
             clock,
             setup,
+            refused,
             running,
             reading,
             address,
@@ -273,6 +276,8 @@ impl Logic for StoreEngine {
             out_full,
             burst_beat,
             asked,
+            ended,
+            end_signal,
             answers
         );
         for i in 0..16 {
@@ -308,8 +313,10 @@ impl Logic for StoreEngine {
 
         // Bursts.
         self.bursts.clock.next = self.clock.val();
-        self.bursts.reset.next = self.reset.val();
-        self.bursts.start.next = self.setup.q.val() & !self.illegal.val();
+        // A command that is refused is known too late to stop its start, but before its first burst is offered.
+        self.refused.d.next = self.illegal.val();
+        self.bursts.reset.next = self.reset.val() | self.refused.q.val();
+        self.bursts.start.next = self.setup.q.val();
         self.bursts.address.next = self.base.val() + self.fields.memory_offset.val();
         self.bursts.last_row.next = self.fields.rows.val();
         self.bursts.row_beats.next = self.row_beats.val();
@@ -481,15 +488,17 @@ impl Logic for StoreEngine {
         self.finishing.next = self.completions.read_valid.val()
             & (self.completions.read_data[0].val().get_bits::<16>(0) == self.answers_now.val());
         self.completions.read_ready.next = self.finishing.val();
-        self.finished.next = self.finishing.val();
+        self.ended.d.next = self.finishing.val();
+        self.end_signal.d.next = self.completions.read_data[0].val().get_bits::<4>(20);
+        self.finished.next = self.ended.q.val();
         self.signal.next = 0.into();
-        if self.finishing.val() {
-            self.signal.next = self.completions.read_data[0].val().get_bits::<4>(20);
+        if self.ended.q.val() {
+            self.signal.next = self.end_signal.q.val();
         }
-        self.several_left.next = self.completions.level.val() > 1;
-        self.awaits.next =
-            self.completions.read_valid.val() & (!self.finishing.val() | self.several_left.val());
-        self.busy.next = self.running.q.val() | self.setup.q.val() | self.awaits.val();
+        self.busy.next = self.running.q.val()
+            | self.setup.q.val()
+            | self.completions.read_valid.val()
+            | self.ended.q.val();
         self.state.next = 0.into();
         if self.setup.q.val() {
             self.state.next = 1.into();
@@ -507,6 +516,7 @@ impl Logic for StoreEngine {
             self.out_full.d.next = false;
             self.burst_beat.d.next = 0.into();
             self.asked.d.next = 0.into();
+            self.ended.d.next = false;
             self.answers.d.next = 0.into();
         }
     }

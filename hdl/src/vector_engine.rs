@@ -86,6 +86,9 @@ pub struct VectorEngine {
     loading: DFF<Bit>,
     running: DFF<Bit>,
     draining: DFF<Bits<4>>,
+    /// `in_flight` is not 0; it is 1.
+    occupied: DFF<Bit>,
+    alone: DFF<Bit>,
     in_flight: DFF<Bits<8>>,
     accumulator: DFF<Bits<16>>,
     operand: DFF<Bits<16>>,
@@ -192,6 +195,8 @@ impl VectorEngine {
             loading: DFF::default(),
             running: DFF::default(),
             draining: DFF::default(),
+            occupied: DFF::default(),
+            alone: DFF::default(),
             in_flight: DFF::default(),
             accumulator: DFF::default(),
             operand: DFF::default(),
@@ -250,6 +255,8 @@ impl Logic for VectorEngine {
             loading,
             running,
             draining,
+            occupied,
+            alone,
             in_flight,
             accumulator,
             operand,
@@ -275,11 +282,13 @@ impl Logic for VectorEngine {
         self.illegal.next = self.load_now.val()
             & !self.is_move.val()
             & (self.bad_reduce.val() | self.bad_operand.val() | self.two_operands.val());
-        self.may_load.next = !self.hold.val() & (!self.is_move.val() | (self.in_flight.q.val() == 1));
+        self.may_load.next = !self.hold.val() & (!self.is_move.val() | self.alone.q.val());
         self.load_now.next = self.loading.q.val() & self.may_load.val();
 
         self.nest.clock.next = self.clock.val();
+        self.nest.reset.next = self.reset.val();
         self.nest.start.next = self.load_now.val();
+        self.nest.skip.next = 0.into();
         self.nest.last_channel.next = 0.into();
         self.nest.last_kernel_x.next = bit_cast::<16, 8>(self.fields.kernel_x.val());
         self.nest.last_kernel_y.next = bit_cast::<16, 8>(self.fields.kernel_y.val());
@@ -310,7 +319,7 @@ impl Logic for VectorEngine {
         self.nest.lane_mask.next = self.rows_mask.val();
 
         // Issue.
-        self.computes.next = self.running.q.val() & !self.is_move.val();
+        self.computes.next = self.running.q.val() & self.nest.valid.val() & !self.is_move.val();
         self.slot_ok.next = !self.nest.last.val()
             | !(self.slot_reserved.val() | (self.multiply.val() & self.late_slot_reserved.val()));
         self.reads.next = !self.from_accumulator.val() & self.nest.in_bounds.val();
@@ -318,26 +327,24 @@ impl Logic for VectorEngine {
         self.source_enable.next = (self.request.val() & self.reads.val()) | self.mover.read_enable.val();
         self.source_address.next = self.nest.address.val();
         if self.is_move.val() {
-            self.source_address.next = self.nest.address.val() + self.mover.read_index.val();
+            self.source_address.next = self.mover.read_address.val();
         }
         self.issue.next = self.request.val() & (self.source_ready.val() | !self.reads.val());
         self.issue_last.next = self.issue.val() & self.nest.last.val();
         self.advance.next = self.issue.val() | self.mover.advance.val();
         self.finishing.next = self.advance.val() & self.nest.last_of_all.val();
         self.nest.advance.next = self.advance.val();
-        self.drained.next = self.draining.q.val() == 0;
+        self.drained.next = (self.draining.q.val() == 0) & !self.mover.busy.val();
         self.take.next = !self.running.q.val() & !self.loading.q.val() & self.drained.val();
         self.loading.d.next = self.start.val() | (self.loading.q.val() & !self.may_load.val());
-        if !self.drained.val() {
+        if self.draining.q.val().any() {
             self.draining.d.next = self.draining.q.val() - 1;
         }
         if self.finishing.val() {
             self.running.d.next = false;
-            // The command's fields are used until its last value is in the output stage.
+            // The command's fields are used until its last value is in the output stage; the mover tells for itself.
             self.draining.d.next = 2.into();
-            if self.is_move.val() {
-                self.draining.d.next = 4.into();
-            } else if self.multiply.val() {
+            if self.multiply.val() {
                 self.draining.d.next = 5.into();
             }
         }
@@ -457,8 +464,9 @@ impl Logic for VectorEngine {
         // Moves.
         self.mover.clock.next = self.clock.val();
         self.mover.reset.next = self.reset.val();
-        self.mover.active.next = self.running.q.val() & self.is_move.val();
+        self.mover.active.next = self.running.q.val() & self.nest.valid.val() & self.is_move.val();
         self.mover.position.next = self.nest.position_x.val();
+        self.mover.source.next = self.nest.address.val();
         self.mover.row_inside.next = self.nest.row_inside.val();
         self.mover.row_ends.next = self.nest.last_of_row.val();
         self.mover.is_last.next = self.nest.last_of_all.val();
@@ -486,10 +494,14 @@ impl Logic for VectorEngine {
         // Commands started and not yet finished.
         if self.start.val() & !self.finished.val() {
             self.in_flight.d.next = self.in_flight.q.val() + 1;
+            self.occupied.d.next = true;
+            self.alone.d.next = self.in_flight.q.val() == 0;
         } else if self.finished.val() & !self.start.val() {
             self.in_flight.d.next = self.in_flight.q.val() - 1;
+            self.occupied.d.next = self.in_flight.q.val() != 1;
+            self.alone.d.next = self.in_flight.q.val() == 2;
         }
-        self.busy.next = self.in_flight.q.val().any();
+        self.busy.next = self.occupied.q.val();
         self.state.next = 0.into();
         if self.loading.q.val() {
             self.state.next = 1.into();
@@ -503,6 +515,8 @@ impl Logic for VectorEngine {
             self.running.d.next = false;
             self.draining.d.next = 0.into();
             self.in_flight.d.next = 0.into();
+            self.occupied.d.next = false;
+            self.alone.d.next = false;
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

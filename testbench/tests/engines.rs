@@ -698,7 +698,8 @@ fn matrix_engine() -> Result<(), CompareError> {
                     groups = (channels_of(&command, &config) / lanes) as u64;
                     (steps, results) = (all_steps.into(), all_results);
                     drive(&mut block.command, &encode(command));
-                    earliest_step = cycle + 1;
+                    // Loaded, then the nest's first step, which goes through a register.
+                    earliest_step = cycle + 2;
                 }
                 answer(&mut block.activation_data, "activation", &mut activation_asked, random);
                 // Weights come two cycles after the request.
@@ -1277,6 +1278,18 @@ fn load_engine() -> Result<(), CompareError> {
                 if taken {
                     offered = None;
                 }
+                assert_eq!(block.busy.val(), !under_way.is_empty(), "{context}");
+                // A cycle after its last write.
+                let signal = block.signal.val().to_u8();
+                if block.finished.val() {
+                    let (command, expected) = under_way.pop_front().expect("a command is under way");
+                    assert_eq!(signal, command.tokens.signal, "{context}");
+                    assert_eq!(on_chip, expected, "{context}: {command:?}");
+                    on_chip.clear();
+                    finished_commands += 1;
+                } else {
+                    assert_eq!(signal, 0, "{context}");
+                }
                 if block.write_valid.val() && write_ready {
                     let command = &under_way[0].0;
                     assert_eq!(block.write_space.val().to_u32(), command.space, "{context}");
@@ -1305,17 +1318,6 @@ fn load_engine() -> Result<(), CompareError> {
                         };
                         on_chip.insert((command.space, address, place), *value as u8);
                     }
-                }
-                assert_eq!(block.busy.val(), !under_way.is_empty(), "{context}");
-                let signal = block.signal.val().to_u8();
-                if block.finished.val() {
-                    let (command, expected) = under_way.pop_front().expect("a command is under way");
-                    assert_eq!(signal, command.tokens.signal, "{context}");
-                    assert_eq!(on_chip, expected, "{context}: {command:?}");
-                    on_chip.clear();
-                    finished_commands += 1;
-                } else {
-                    assert_eq!(signal, 0, "{context}");
                 }
                 let starts = block.take.val() && random.one_in(2);
                 if starts {
@@ -1450,6 +1452,7 @@ fn store_engine() -> Result<(), CompareError> {
                     bursts.take(block.burst_address.val().to_u64(), beats, bus_bytes, &context);
                     under_way.back_mut().expect("a command is under way").2 += 1;
                 }
+                assert_eq!(block.busy.val(), !under_way.is_empty(), "{context}");
                 let signal = block.signal.val().to_u8();
                 if block.finished.val() {
                     let (command, expected, asked, answered) =
@@ -1466,7 +1469,6 @@ fn store_engine() -> Result<(), CompareError> {
                 } else {
                     assert_eq!(signal, 0, "{context}");
                 }
-                assert_eq!(block.busy.val(), !under_way.is_empty(), "{context}");
                 let starts = block.take.val() && random.one_in(2);
                 if starts {
                     assert!(bursts.expected.is_empty(), "{context}");

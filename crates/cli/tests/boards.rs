@@ -66,11 +66,9 @@ fn boards_and_ports_that_are_none_are_named() {
 fn tools(sandbox: &Sandbox, family: [&str; 2], placement: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::create_dir_all(sandbox.path("tools/bin")).unwrap();
-    for (name, script) in [
-        ("yosys", "echo '{}' > netlist.json"),
-        (family[0], placement),
-        (family[1], "cat placed > bitstream"),
-    ] {
+    for (name, script) in
+        [("yosys", "echo '{}' > netlist.json"), (family[0], placement), (family[1], "cat placed > bitstream")]
+    {
         let file = format!("tools/bin/{name}");
         sandbox.write(&file, format!("#!/bin/sh\n{script}\n"));
         std::fs::set_permissions(sandbox.path(&file), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -91,7 +89,8 @@ fn synth(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Command {
 #[test]
 #[cfg(unix)]
 fn boards_are_built_with_their_own_configurations() {
-    let report = r#"{"fmax": {"clock": {"achieved": 99, "constraint": 80}}, "critical_paths": [], "utilization": {}}"#;
+    let report =
+        r#"{"fmax": {"clock": {"achieved": 99, "constraint": 80}}, "critical_paths": [], "utilization": {}}"#;
     let place = format!("echo '{report}' > report.json; echo placed > placed");
     for (board, family, bitstream) in [
         ("ulx3s-85f", ["nextpnr-ecp5", "ecppack"], "out/ulx3s-85f-nano.bit"),
@@ -112,7 +111,8 @@ fn a_design_that_is_too_large_says_by_how_much_and_what_fits() {
     let sandbox = Sandbox::new();
     let place = "echo 'Info:   LUT4:   30000/  20736   144%'; echo 'ERROR: no place'; exit 1";
     tools(&sandbox, ["nextpnr-himbaechel-gowin", "gowin_pack"], place);
-    let error = sandbox.fail_command(1, &mut synth(&sandbox, &["--board", "tang-nano-20k", "--config", "nano"]));
+    let error =
+        sandbox.fail_command(1, &mut synth(&sandbox, &["--board", "tang-nano-20k", "--config", "nano"]));
     assert_says(
         &error,
         &[

@@ -13,11 +13,12 @@
 //! | [`SignExtend8`], [`SignExtend16to32`] | 0 | sign extension |
 //! | [`SimpleRam`] | 1 | dual-port RAM with byte enables |
 //! | [`Fifo`] | 1 | first-word fall-through queue |
+//! | [`SkidBuffer`] | 1 | a handshake cut by registers |
 //! | [`DelayLine`] | any | a signal some cycles later |
 //! | [`DelayRows`] | any from 3 on | rows of words some cycles later |
 //! | [`Requantise`] | [`Requantise::LATENCY_CYCLES`] | int32 to int8 with a fixed-point multiplier |
 //! | [`PatchAmount`], [`PatchWord`] | [`PatchAmount::LATENCY_CYCLES`], 0 | what an `adjust` command adds |
-//! | [`Pack`], [`Unpack`], [`PackBytes`] | 0 | concatenation |
+//! | [`Pack`], [`Unpack`], [`PackBytes`], [`PackHalves`] | 0 | concatenation |
 //!
 //! Registers have no reset: they power up at zero, and valid bits (which do have a reset, in the blocks above) say when
 //! their contents mean something. Values are `Bits<N>`; a leaf that calls a value signed reads it as two's complement.
@@ -31,15 +32,17 @@ mod pack;
 mod patch;
 mod requantise;
 mod simple_ram;
+mod skid_buffer;
 
 pub use arithmetic::{Accumulate, AccumulateEither, PairSum, SignExtend16to32, SignExtend8, SignedProduct};
 pub use delay_line::DelayLine;
 pub use delay_rows::DelayRows;
 pub use fifo::Fifo;
-pub use pack::{Pack, Pack128, Pack64, PackBytes, Unpack, Unpack128, Unpack64};
+pub use pack::{Pack, Pack128, Pack64, PackBytes, PackHalves, Unpack, Unpack128, Unpack64};
 pub use patch::{PatchAmount, PatchWord};
 pub use requantise::{ClampPack, Requantise, RoundingShift, ShiftLeft, WideMultiply};
 pub use simple_ram::SimpleRam;
+pub use skid_buffer::SkidBuffer;
 
 use rust_hdl_core::prelude::{Bits, In, Out, Signal};
 

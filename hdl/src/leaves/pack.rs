@@ -121,3 +121,26 @@ impl Logic for PackBytes {
         describe("pack_bytes", "Four bytes as one word.")
     }
 }
+
+/// Two 16-bit values as a word, the first one low.
+#[derive(LogicBlock, Default)]
+pub struct PackHalves {
+    pub low: Signal<In, Bits<16>>,
+    pub high: Signal<In, Bits<16>>,
+    pub both: Signal<Out, Bits<32>>,
+}
+
+impl Logic for PackHalves {
+    fn update(&mut self) {
+        self.both.next = (self.low.val().to_u64() | self.high.val().to_u64() << 16).into();
+    }
+    fn connect(&mut self) {
+        self.both.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("assign both = {high, low};".into())
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("pack_halves", "Two 16-bit values as a word.")
+    }
+}
