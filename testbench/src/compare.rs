@@ -52,8 +52,12 @@ impl Family {
             Family::Ecp5 => (frugal_hdl::leaves::ecp5::MACRO, include_str!("../models/ecp5.v")),
             Family::Gowin => (frugal_hdl::leaves::gowin::MACRO, include_str!("../models/gowin.v")),
         };
-        // The top module comes first.
-        VerilogFile { text: format!("`define {family}\n{}\n{models}", file.text), ..file }
+        // Outputs to neighbours lead nowhere. The top module comes first.
+        let text = format!(
+            "`define {family}\n/* verilator lint_off PINCONNECTEMPTY */\n{}\n{models}",
+            file.text
+        );
+        VerilogFile { text, ..file }
     }
 }
 

@@ -47,7 +47,8 @@ impl<const N: usize> DelayLine<N> {
         let (top, last) = (N - 1, self._cycles - 2);
         format!(
             "(* ram_style = \"distributed\" *) reg [{top}:0] stage [0:{last}];\n\
-             reg [3:0] place = 4'd0;\n\
+             reg [3:0] place;\n\
+             initial place = 4'd0;\n\
              integer stage_number;\n\
              initial for (stage_number = 0; stage_number <= {last}; stage_number = stage_number + 1) stage[stage_number] = 0;\n\
              always @(posedge clock) begin\n\
