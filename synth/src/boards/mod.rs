@@ -90,7 +90,7 @@ impl BoardFacts {
             reset_inverted: true,
             memory: BoardMemory::Sdram(SdramChip::COLORLIGHT_I9),
             config: "micro",
-            fits: &["micro"],
+            fits: &[],
         },
         BoardFacts {
             name: "tang-nano-20k",
@@ -104,7 +104,7 @@ impl BoardFacts {
             reset_inverted: false,
             memory: BoardMemory::OnChip(32 << 10),
             config: "pico",
-            fits: &["pico"],
+            fits: &[],
         },
     ];
 

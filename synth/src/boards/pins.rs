@@ -119,25 +119,9 @@ pub(super) const COLORLIGHT_I9: &[Pin] = &[
     Pin { port: "sdram_data[31]", location: "C15", attributes: SDRAM },
 ];
 
-const ICE40_PULLED_UP: &str = "-pullup yes";
-
-pub(super) const ICEBREAKER: &[Pin] = &[
-    Pin { port: "oscillator", location: "35", attributes: "" },
-    Pin { port: "reset_button", location: "10", attributes: ICE40_PULLED_UP },
-    Pin { port: "receive", location: "6", attributes: ICE40_PULLED_UP },
-    Pin { port: "transmit", location: "9", attributes: "" },
-    // Red, and green.
-    Pin { port: "led_0", location: "11", attributes: "" },
-    Pin { port: "led_1", location: "37", attributes: "" },
-];
-
 const GOWIN_INPUT: &str = "IO_TYPE=LVCMOS33 PULL_MODE=UP";
 const GOWIN_OUTPUT: &str = "IO_TYPE=LVCMOS33 DRIVE=8";
 const GOWIN_SDRAM: &str = "IO_TYPE=LVCMOS33 PULL_MODE=NONE DRIVE=8";
-/// A bank of 1.8 V.
-const GOWIN_LOW_INPUT: &str = "IO_TYPE=LVCMOS18 PULL_MODE=UP";
-const GOWIN_LOW_OUTPUT: &str = "IO_TYPE=LVCMOS18 DRIVE=8";
-
 pub(super) const TANG_NANO_20K: &[Pin] = &[
     Pin { port: "oscillator", location: "4", attributes: "IO_TYPE=LVCMOS33 PULL_MODE=NONE" },
     // The button called S1, which connects to 3.3 V.
@@ -206,18 +190,4 @@ pub(super) const TANG_NANO_20K: &[Pin] = &[
     Pin { port: "sdram_data[29]", location: "IOR18B", attributes: GOWIN_SDRAM },
     Pin { port: "sdram_data[30]", location: "IOR44A", attributes: GOWIN_SDRAM },
     Pin { port: "sdram_data[31]", location: "IOR44B", attributes: GOWIN_SDRAM },
-];
-
-pub(super) const TANG_NANO_9K: &[Pin] = &[
-    Pin { port: "oscillator", location: "52", attributes: "IO_TYPE=LVCMOS33 PULL_MODE=UP" },
-    // The button called S2, which connects to ground.
-    Pin { port: "reset_button", location: "3", attributes: GOWIN_LOW_INPUT },
-    Pin { port: "receive", location: "18", attributes: GOWIN_INPUT },
-    Pin { port: "transmit", location: "17", attributes: GOWIN_OUTPUT },
-    Pin { port: "led_0", location: "10", attributes: GOWIN_LOW_OUTPUT },
-    Pin { port: "led_1", location: "11", attributes: GOWIN_LOW_OUTPUT },
-    Pin { port: "led_2", location: "13", attributes: GOWIN_LOW_OUTPUT },
-    Pin { port: "led_3", location: "14", attributes: GOWIN_LOW_OUTPUT },
-    Pin { port: "led_4", location: "15", attributes: GOWIN_LOW_OUTPUT },
-    Pin { port: "led_5", location: "16", attributes: GOWIN_LOW_OUTPUT },
 ];

@@ -326,11 +326,16 @@ fn engine(
     let cycles = found.statistics.cycles.unwrap_or(0);
     let moved = found.statistics.bytes_read.unwrap_or(0) + found.statistics.bytes_written.unwrap_or(0);
     let bandwidth = moved as f64 / cycles.max(1) as f64 * f64::from(clock_khz) / 1000.0;
-    let said = format!(
-        "{} cycles, {} bytes to and from memory: {bandwidth:.0} MB/s",
-        text::thousands(cycles),
-        text::thousands(moved)
-    );
+    // Without performance counters nobody knows what was moved.
+    let said = if program.config.counters {
+        format!(
+            "{} cycles, {} bytes to and from memory: {bandwidth:.0} MB/s",
+            text::thousands(cycles),
+            text::thousands(moved)
+        )
+    } else {
+        format!("{} cycles", text::thousands(cycles))
+    };
     Ok((said, json!({ "cycles": cycles, "bytes": moved, "megabytes_per_second": bandwidth })))
 }
 
