@@ -37,6 +37,8 @@ pub struct BurstGenerator {
     rows_left: DFF<Bits<16>>,
     beats_left: DFF<Bits<24>>,
     beats: DFF<Bits<24>>,
+    /// The burst offered is the last one of its row.
+    row_ends: DFF<Bit>,
     page_beats: Signal<Local, Bits<24>>,
     page_offset: Signal<Local, Bits<24>>,
     limited: Signal<Local, Bits<24>>,
@@ -46,7 +48,7 @@ pub struct BurstGenerator {
     row_sum: Signal<Local, Bits<32>>,
     burst_bytes: Signal<Local, Bits<32>>,
     wide_beats: Signal<Local, Bits<32>>,
-    row_ends: Signal<Local, Bit>,
+    last_of_row: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
     beats_in_page: Constant<Bits<24>>,
     max_beats: Constant<Bits<24>>,
@@ -76,6 +78,7 @@ impl BurstGenerator {
             rows_left: DFF::default(),
             beats_left: DFF::default(),
             beats: DFF::default(),
+            row_ends: DFF::default(),
             page_beats: Signal::default(),
             page_offset: Signal::default(),
             limited: Signal::default(),
@@ -85,7 +88,7 @@ impl BurstGenerator {
             row_sum: Signal::default(),
             burst_bytes: Signal::default(),
             wide_beats: Signal::default(),
-            row_ends: Signal::default(),
+            last_of_row: Signal::default(),
             ends: Signal::default(),
             beats_in_page: Constant::new((4096 / bus_bytes as u64).into()),
             max_beats: Constant::new(MAX_BURST_BEATS.into()),
@@ -97,7 +100,18 @@ impl BurstGenerator {
 impl Logic for BurstGenerator {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, running, offering, row_address, next_address, rows_left, beats_left, beats);
+        dff_setup!(
+            self,
+            clock,
+            running,
+            offering,
+            row_address,
+            next_address,
+            rows_left,
+            beats_left,
+            beats,
+            row_ends
+        );
         // The next burst: what is left of the row, of the 4 KiB page, and of the longest burst.
         self.page_offset.next = bit_cast::<24, 12>(self.next_address.q.val().get_bits::<12>(0));
         self.page_beats.next = self.page_offset.val() >> self.beat_shift.val();
@@ -107,24 +121,25 @@ impl Logic for BurstGenerator {
             self.chosen.next = self.max_beats.val();
         }
         self.length.next = self.chosen.val();
-        if self.beats_left.q.val() < self.chosen.val() {
+        self.last_of_row.next = self.beats_left.q.val() <= self.chosen.val();
+        if self.last_of_row.val() {
             self.length.next = self.beats_left.q.val();
         }
         self.remaining.next = self.beats_left.q.val() - self.beats.q.val();
         self.wide_beats.next = bit_cast::<32, 24>(self.beats.q.val());
         self.burst_bytes.next = self.wide_beats.val() << self.beat_shift.val();
         self.row_sum.next = self.row_address.q.val() + self.row_stride.val();
-        self.row_ends.next = self.remaining.val() == 0;
         self.ends.next = self.rows_left.q.val() == 0;
         if self.running.q.val() & !self.offering.q.val() {
             self.beats.d.next = self.length.val();
+            self.row_ends.d.next = self.last_of_row.val();
             self.offering.d.next = true;
         }
         if self.offering.q.val() & self.burst_ready.val() {
             self.offering.d.next = false;
             self.next_address.d.next = self.next_address.q.val() + self.burst_bytes.val();
             self.beats_left.d.next = self.remaining.val();
-            if self.row_ends.val() {
+            if self.row_ends.q.val() {
                 self.row_address.d.next = self.row_sum.val();
                 self.next_address.d.next = self.row_sum.val();
                 self.beats_left.d.next = self.row_beats.val();

@@ -15,7 +15,7 @@
 
 use crate::emit::describe;
 use crate::lanes::{ByteFunnel, DelayBit, PackFlags};
-use crate::leaves::{inputs, outputs, DelayLine, Fifo, PackHalves};
+use crate::leaves::{inputs, outputs, DelayLine, PackHalves, SkidBuffer};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -58,7 +58,7 @@ pub struct ByteMover {
     pub write_data: Vec<Signal<Out, Bits<32>>>,
     /// With the write of the last segment.
     pub finished: Signal<Out, Bit>,
-    segments: Fifo,
+    segments: SkidBuffer,
     places: PackHalves,
     sources: PackHalves,
     flag_bits: PackFlags,
@@ -161,7 +161,7 @@ impl ByteMover {
             write_enable: outputs(words),
             write_data: outputs(words),
             finished: Signal::default(),
-            segments: Fifo::new(4, 3),
+            segments: SkidBuffer::new(3),
             places: Default::default(),
             sources: Default::default(),
             flag_bits: PackFlags::default(),

@@ -141,6 +141,10 @@ pub struct Dispatch {
     work_complete: DFF<Bit>,
     // The patch that is added to it.
     adding: DFF<Bit>,
+    /// No patch of it is due.
+    clean: DFF<Bit>,
+    amounts_known: DFF<Bit>,
+    read_failed: DFF<Bit>,
     added_amount: DFF<Bits<32>>,
     added_part: DFF<Bits<2>>,
     added_lane: DFF<Bits<8>>,
@@ -161,6 +165,7 @@ pub struct Dispatch {
     room: Signal<Local, Bit>,
     fetch_taken: Signal<Local, Bit>,
     answered: Signal<Local, Bit>,
+    next_unanswered: Signal<Local, Bits<8>>,
     fetch_idle: Signal<Local, Bit>,
     no_beats: Signal<Local, Bit>,
     none_left: Signal<Local, Bit>,
@@ -192,14 +197,14 @@ pub struct Dispatch {
     is_patch: Signal<Local, Bit>,
     pair_moves: Signal<Local, Bit>,
     bad_patch: Signal<Local, Bit>,
-    amounts_known: Signal<Local, Bit>,
     patch_beat: Vec<Signal<Local, Bits<8>>>,
     matches: Vec<Signal<Local, Bit>>,
     earlier: Vec<Signal<Local, Bit>>,
     chosen_amount: Signal<Local, Bits<32>>,
     chosen_part: Signal<Local, Bits<2>>,
     chosen_lane: Signal<Local, Bits<8>>,
-    patched: Signal<Local, Bit>,
+    arrives_clean: Signal<Local, Bit>,
+    comes: Vec<Signal<Local, Bit>>,
     work_ready: Signal<Local, Bit>,
     work_leaves: Signal<Local, Bit>,
     work_loads: Signal<Local, Bit>,
@@ -310,6 +315,9 @@ impl Dispatch {
             work_part: DFF::default(),
             work_complete: DFF::default(),
             adding: DFF::default(),
+            clean: DFF::default(),
+            amounts_known: DFF::default(),
+            read_failed: DFF::default(),
             added_amount: DFF::default(),
             added_part: DFF::default(),
             added_lane: DFF::default(),
@@ -330,6 +338,7 @@ impl Dispatch {
             room: Signal::default(),
             fetch_taken: Signal::default(),
             answered: Signal::default(),
+            next_unanswered: Signal::default(),
             fetch_idle: Signal::default(),
             no_beats: Signal::default(),
             none_left: Signal::default(),
@@ -361,14 +370,14 @@ impl Dispatch {
             is_patch: Signal::default(),
             pair_moves: Signal::default(),
             bad_patch: Signal::default(),
-            amounts_known: Signal::default(),
             patch_beat: (0..PATCHES).map(|_| Signal::default()).collect(),
             matches: (0..PATCHES).map(|_| Signal::default()).collect(),
             earlier: (0..PATCHES + 1).map(|_| Signal::default()).collect(),
             chosen_amount: Signal::default(),
             chosen_part: Signal::default(),
             chosen_lane: Signal::default(),
-            patched: Signal::default(),
+            arrives_clean: Signal::default(),
+            comes: (0..PATCHES).map(|_| Signal::default()).collect(),
             work_ready: Signal::default(),
             work_leaves: Signal::default(),
             work_loads: Signal::default(),
@@ -431,6 +440,9 @@ impl Logic for Dispatch {
             work_part,
             work_complete,
             adding,
+            clean,
+            amounts_known,
+            read_failed,
             added_amount,
             added_part,
             added_lane
@@ -477,10 +489,10 @@ impl Logic for Dispatch {
         self.may_fetch.next = self.running.val() | self.patching.val();
         self.ask.next =
             self.may_fetch.val() & !self.asking.q.val() & !self.none_to_fetch.q.val() & self.room.val();
-        self.fetch_valid.next = self.asking.q.val() & self.may_fetch.val();
+        self.fetch_valid.next = self.asking.q.val();
         self.fetch_address.next = self.address.q.val();
         self.fetch_length.next = self.command_length.val();
-        self.fetch_taken.next = self.asking.q.val() & self.may_fetch.val() & self.fetch_ready.val();
+        self.fetch_taken.next = self.asking.q.val() & self.fetch_ready.val();
         self.none_to_fetch.d.next = self.to_fetch.q.val() == 0;
         if self.ask.val() {
             self.asking.d.next = true;
@@ -492,7 +504,7 @@ impl Logic for Dispatch {
             self.address.d.next = self.address.q.val() + 64;
         }
         self.answered.next = self.beat_valid.val();
-        self.fetch_idle.next = !self.unanswered.q.val().any();
+        self.fetch_idle.next = !self.unanswered.q.val().any() & !self.asking.q.val();
         self.no_beats.next = !self.commands.read_valid.val() & !self.head_full.q.val();
 
         // Head: the first beat of a command names its queue (0..4), or a command of control (4 barrier, 5 end, 7 adjust, 8 set, 9 branch), or nobody (6).
@@ -576,12 +588,15 @@ impl Logic for Dispatch {
             & !self.patching.val()
             & !self.jumping.val()
             & (self.state.q.val() != DispatchState::Barrier);
+        if self.flush.val() {
+            self.asking.d.next = false;
+        }
         self.head_leaves.next = self.moves.val() | self.work_loads.val() | self.flush.val();
         for e in 0..4 {
             self.queue_valid[e].next = false;
             if self.patching.val() {
                 if self.target.q.val().index() == e {
-                    self.queue_valid[e].next = self.work_full.q.val() & !self.patched.val();
+                    self.queue_valid[e].next = self.work_full.q.val() & self.clean.q.val();
                 }
             } else if self.goes_to.val().index() == e {
                 self.queue_valid[e].next = self.offered.val();
@@ -680,10 +695,10 @@ impl Logic for Dispatch {
         for s in 1..4 {
             self.arriving[s].d.next = self.arriving[s - 1].q.val();
         }
-        self.amounts_known.next = !self.arriving[0].q.val().any()
+        self.amounts_known.d.next = !self.is_patch.val()
+            & !self.arriving[0].q.val().any()
             & !self.arriving[1].q.val().any()
-            & !self.arriving[2].q.val().any()
-            & !self.arriving[3].q.val().any();
+            & !self.arriving[2].q.val().any();
         for i in 0..6 {
             if self.is_patch.val() & (self.pair.q.val().index() == i + 1) {
                 self.patch_word[i].d.next = self.pair_word.val();
@@ -702,6 +717,8 @@ impl Logic for Dispatch {
         self.chosen_lane.next = 0.into();
         for i in 0..6 {
             self.patch_beat[i].next = self.patch_word[i].q.val() >> self.lane_bits.val();
+            self.comes[i].next =
+                self.patch_pending[i].q.val() & (self.patch_beat[i].val() == self.part.q.val());
             self.matches[i].next = self.due[i].q.val();
             self.earlier[i + 1].next = self.earlier[i].val() | self.matches[i].val();
             if self.matches[i].val() & !self.earlier[i].val() {
@@ -714,7 +731,13 @@ impl Logic for Dispatch {
                 }
             }
         }
-        self.patched.next = self.earlier[6].val() | self.adding.q.val();
+        self.clean.d.next = !self.earlier[6].val();
+        self.arrives_clean.next = !self.comes[0].val()
+            & !self.comes[1].val()
+            & !self.comes[2].val()
+            & !self.comes[3].val()
+            & !self.comes[4].val()
+            & !self.comes[5].val();
         self.adding.d.next = self.earlier[6].val() & self.patching.val() & self.work_full.q.val();
         self.added_amount.d.next = self.chosen_amount.val();
         self.added_part.d.next = self.chosen_part.val();
@@ -735,9 +758,9 @@ impl Logic for Dispatch {
         }
         self.work_last.next = self.work_part.q.val() == self.final_part.val();
         self.work_leaves.next =
-            self.patching.val() & self.work_full.q.val() & !self.patched.val() & self.work_ready.val();
+            self.patching.val() & self.work_full.q.val() & self.clean.q.val() & self.work_ready.val();
         self.work_loads.next = self.patching.val()
-            & self.amounts_known.val()
+            & self.amounts_known.q.val()
             & self.head_full.q.val()
             & !self.work_complete.q.val()
             & (!self.work_full.q.val() | self.work_leaves.val());
@@ -754,9 +777,9 @@ impl Logic for Dispatch {
         if self.work_loads.val() {
             self.work_full.d.next = true;
             self.work_part.d.next = self.part.q.val();
+            self.clean.d.next = self.arrives_clean.val();
             for i in 0..6 {
-                self.due[i].d.next =
-                    self.patch_pending[i].q.val() & (self.patch_beat[i].val() == self.part.q.val());
+                self.due[i].d.next = self.comes[i].val();
             }
             self.work_complete.d.next = self.last_part.val();
             for w in 0..self._bus_words {
@@ -765,13 +788,15 @@ impl Logic for Dispatch {
         }
 
         // Beats asked for and not yet here.
+        self.next_unanswered.next = self.unanswered.q.val();
         if self.fetch_taken.val() & !self.answered.val() {
-            self.unanswered.d.next = self.unanswered.q.val() + self.command_beats.val();
+            self.next_unanswered.next = self.unanswered.q.val() + self.command_beats.val();
         } else if self.fetch_taken.val() {
-            self.unanswered.d.next = self.unanswered.q.val() + self.final_part.val();
+            self.next_unanswered.next = self.unanswered.q.val() + self.final_part.val();
         } else if self.answered.val() {
-            self.unanswered.d.next = self.unanswered.q.val() - 1;
+            self.next_unanswered.next = self.unanswered.q.val() - 1;
         }
+        self.unanswered.d.next = self.next_unanswered.val();
         if self.drops.val() & self.answered.val() {
             self.dropping.d.next = self.dropping.q.val() - 1;
         }
@@ -892,10 +917,7 @@ impl Logic for Dispatch {
                 self.to_dispatch.d.next = self.total.q.val() - self.target_word.q.val();
                 self.index.d.next = self.target_word.q.val();
                 self.ahead.d.next = 0.into();
-                self.dropping.d.next = self.unanswered.q.val();
-                if self.answered.val() {
-                    self.dropping.d.next = self.unanswered.q.val() - 1;
-                }
+                self.dropping.d.next = self.next_unanswered.val();
                 if !self.in_program.val() {
                     self.state.d.next = DispatchState::Stop;
                     self.code.d.next = 6.into();
@@ -918,11 +940,13 @@ impl Logic for Dispatch {
         }
 
         // Errors of the engines and of memory stop the run; the first one is kept.
+        // That of a load is taken over a cycle later; the load engine is busy for longer.
+        self.read_failed.d.next = self.read_error.val();
         self.erring.next = self.illegal[0].val()
             | self.illegal[1].val()
             | self.illegal[2].val()
             | self.illegal[3].val()
-            | self.read_error.val()
+            | self.read_failed.q.val()
             | self.write_error.val()
             | (self.beat_valid.val() & self.beat_error.val());
         if self.erring.val() & (self.code.q.val() == 0) {
@@ -939,7 +963,7 @@ impl Logic for Dispatch {
             } else if self.illegal[3].val() {
                 self.code.d.next = 2.into();
                 self.engine.d.next = 3.into();
-            } else if self.read_error.val() {
+            } else if self.read_failed.q.val() {
                 self.code.d.next = 4.into();
                 self.engine.d.next = 0.into();
             } else if self.write_error.val() {

@@ -64,7 +64,8 @@ pub struct LoadEngine {
     fields: fields::Load,
     bursts: BurstGenerator,
     setup: DFF<Bit>,
-    refused: DFF<Bit>,
+    accepted: DFF<Bit>,
+    first_address: DFF<Bits<32>>,
     // Data side.
     descriptors: Fifo,
     active: DFF<Bit>,
@@ -81,6 +82,9 @@ pub struct LoadEngine {
     split: DFF<Bits<8>>,
     rows_left: DFF<Bits<16>>,
     row_beats_left: DFF<Bits<24>>,
+    // The row under way is the last one; the beat under way is the last one of its row.
+    last_row: DFF<Bit>,
+    last_beat: DFF<Bit>,
     // Destination.
     address: DFF<Bits<16>>,
     base_address: DFF<Bits<16>>,
@@ -125,7 +129,6 @@ pub struct LoadEngine {
     beat_taken: Signal<Local, Bit>,
     position_wraps: Signal<Local, Bit>,
     row_ends: Signal<Local, Bit>,
-    row_is_last: Signal<Local, Bit>,
     column_wraps: Signal<Local, Bit>,
     lane_wraps: Signal<Local, Bit>,
     address_step: Signal<Local, Bits<16>>,
@@ -210,7 +213,8 @@ impl LoadEngine {
             fields: Default::default(),
             bursts: BurstGenerator::new(bus_bytes),
             setup: DFF::default(),
-            refused: DFF::default(),
+            accepted: DFF::default(),
+            first_address: DFF::default(),
             descriptors: Fifo::new(4, 3),
             active: DFF::default(),
             flags: DFF::default(),
@@ -225,6 +229,8 @@ impl LoadEngine {
             split: DFF::default(),
             rows_left: DFF::default(),
             row_beats_left: DFF::default(),
+            last_row: DFF::default(),
+            last_beat: DFF::default(),
             address: DFF::default(),
             base_address: DFF::default(),
             position: DFF::default(),
@@ -267,7 +273,6 @@ impl LoadEngine {
             beat_taken: Signal::default(),
             position_wraps: Signal::default(),
             row_ends: Signal::default(),
-            row_is_last: Signal::default(),
             column_wraps: Signal::default(),
             lane_wraps: Signal::default(),
             address_step: Signal::default(),
@@ -317,7 +322,8 @@ impl Logic for LoadEngine {
             self,
             clock,
             setup,
-            refused,
+            accepted,
+            first_address,
             active,
             flags,
             stride,
@@ -330,6 +336,8 @@ impl Logic for LoadEngine {
             split,
             rows_left,
             row_beats_left,
+            last_row,
+            last_beat,
             address,
             base_address,
             position,
@@ -372,11 +380,12 @@ impl Logic for LoadEngine {
 
         // Bursts.
         self.bursts.clock.next = self.clock.val();
-        // A command that is refused is known too late to stop its start, but before its first burst is offered.
-        self.refused.d.next = self.illegal.val();
-        self.bursts.reset.next = self.reset.val() | self.refused.q.val();
-        self.bursts.start.next = self.setup.q.val();
-        self.bursts.address.next = self.base.val() + self.fields.memory_offset.val();
+        // A cycle after the setup: choosing the base and adding the offset take one.
+        self.first_address.d.next = self.base.val() + self.fields.memory_offset.val();
+        self.accepted.d.next = self.setup.q.val() & !self.illegal.val();
+        self.bursts.reset.next = self.reset.val();
+        self.bursts.start.next = self.accepted.q.val();
+        self.bursts.address.next = self.first_address.q.val();
         self.bursts.last_row.next = self.fields.rows.val();
         self.bursts.row_beats.next = self.row_beats.val();
         self.bursts.row_stride.next = self.fields.memory_stride.val();
@@ -454,9 +463,8 @@ impl Logic for LoadEngine {
 
         // Unit register, and where the next unit goes.
         self.position_wraps.next = self.position.q.val() == self.last_position.q.val();
-        self.row_ends.next = self.beat_taken.val() & (self.row_beats_left.q.val() == 1);
-        self.row_is_last.next = self.rows_left.q.val() == 0;
-        self.ends.next = self.row_ends.val() & self.row_is_last.val();
+        self.row_ends.next = self.beat_taken.val() & self.last_beat.q.val();
+        self.ends.next = self.row_ends.val() & self.last_row.q.val();
         self.column_wraps.next = self.column.q.val() == self.last_column.val();
         self.lane_wraps.next = self.row.q.val() == self.last_lane.val();
         self.address_step.next = 1.into();
@@ -513,10 +521,13 @@ impl Logic for LoadEngine {
         if self.beat_taken.val() {
             self.split.d.next = 0.into();
             self.row_beats_left.d.next = self.row_beats_left.q.val() - 1;
+            self.last_beat.d.next = self.row_beats_left.q.val() == 2;
         }
         if self.row_ends.val() {
             self.row_beats_left.d.next = self.data_row_beats.q.val();
+            self.last_beat.d.next = self.data_row_beats.q.val() == 1;
             self.rows_left.d.next = self.rows_left.q.val() - 1;
+            self.last_row.d.next = self.rows_left.q.val() == 1;
             self.position.d.next = 0.into();
             self.address.d.next = self.base_next.val();
             self.base_address.d.next = self.base_next.val();
@@ -583,6 +594,8 @@ impl Logic for LoadEngine {
             }
             self.split.d.next = 0.into();
             self.rows_left.d.next = self.head_place.val().get_bits::<16>(16);
+            self.last_row.d.next = self.head_place.val().get_bits::<16>(16) == 0;
+            self.last_beat.d.next = self.head_row_beats.val() == 1;
             self.row_beats_left.d.next = self.head_row_beats.val();
             self.address.d.next = self.head_place.val().get_bits::<16>(0);
             self.base_address.d.next = self.head_place.val().get_bits::<16>(0);
@@ -599,7 +612,10 @@ impl Logic for LoadEngine {
 
         // Start and finish.
         self.setup.d.next = self.start.val();
-        self.take.next = !self.setup.q.val() & self.bursts.done.val() & self.descriptors.write_ready.val();
+        self.take.next = !self.setup.q.val()
+            & !self.accepted.q.val()
+            & self.bursts.done.val()
+            & self.descriptors.write_ready.val();
         self.finishing.next = self.unit_moves.val() & self.unit_last.val();
         self.ended.d.next = self.finishing.val();
         self.end_signal.d.next = self.unit_flags.val().get_bits::<4>(4);
@@ -626,6 +642,7 @@ impl Logic for LoadEngine {
         }
         if self.reset.val() {
             self.setup.d.next = false;
+            self.accepted.d.next = false;
             self.active.d.next = false;
             self.beat_full.d.next = false;
             self.ended.d.next = false;

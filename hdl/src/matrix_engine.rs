@@ -85,6 +85,7 @@ pub struct MatrixEngine {
     array: MacArray,
     loading: DFF<Bit>,
     running: DFF<Bit>,
+    refused: DFF<Bit>,
     /// `pace` is not 0.
     pacing: DFF<Bit>,
     pace: DFF<Bits<8>>,
@@ -222,6 +223,7 @@ impl MatrixEngine {
             array: MacArray::new(rows, cols, taps, four_bit),
             loading: DFF::default(),
             running: DFF::default(),
+            refused: DFF::default(),
             pacing: DFF::default(),
             pace: DFF::default(),
             weight: DFF::default(),
@@ -319,6 +321,7 @@ impl Logic for MatrixEngine {
             clock,
             loading,
             running,
+            refused,
             pacing,
             pace,
             weight,
@@ -363,7 +366,6 @@ impl Logic for MatrixEngine {
         self.illegal.next = self.loading.q.val() & (self.no_results.val() | self.contradiction.val());
         // The loop nest of the active command.
         self.nest.clock.next = self.clock.val();
-        self.nest.reset.next = self.reset.val();
         self.nest.skip.next = bit_cast::<16, 8>(self.fields.skip.val());
         self.nest.last_channel.next = self.fields.channels.val();
         self.nest.last_kernel_x.next = bit_cast::<16, 8>(self.fields.kernel_x.val());
@@ -411,8 +413,10 @@ impl Logic for MatrixEngine {
         self.nest.lane_mask.next = self.rows_mask.val();
 
         // Issue.
-        self.issue.next =
-            self.running.q.val() & self.nest.valid.val() & (!self.pacing.q.val() | !self.nest.last.val());
+        // The nest of a command that is refused is stopped before its first step is there.
+        self.refused.d.next = self.illegal.val();
+        self.nest.reset.next = self.reset.val() | self.refused.q.val();
+        self.issue.next = self.nest.valid.val() & (!self.pacing.q.val() | !self.nest.last.val());
         self.issue_last.next = self.issue.val() & self.nest.last.val();
         self.kept.next = self.nest.kept.val();
         self.deliver.next = self.issue_last.val() & self.kept.val();

@@ -89,6 +89,8 @@ pub struct RowEngine {
     occupied: DFF<Bit>,
     /// Cycles in which a command with the shorter way would overtake the last one.
     cooldown: DFF<Bits<8>>,
+    /// `cooldown` is not 0.
+    cooling: DFF<Bit>,
     searched: DFF<Bit>,
     // Loops.
     with_source: DFF<Bit>,
@@ -194,7 +196,6 @@ pub struct RowEngine {
     two_taps: Signal<Local, Bit>,
     reduces: Signal<Local, Bit>,
     searches: Signal<Local, Bit>,
-    cooling: Signal<Local, Bit>,
     reads_source: Signal<Local, Bit>,
     last_tap: Signal<Local, Bit>,
     next_with_source: Signal<Local, Bit>,
@@ -320,6 +321,7 @@ impl RowEngine {
             in_flight: DFF::default(),
             occupied: DFF::default(),
             cooldown: DFF::default(),
+            cooling: DFF::default(),
             searched: DFF::default(),
             with_source: DFF::default(),
             second_tap: DFF::default(),
@@ -417,7 +419,6 @@ impl RowEngine {
             two_taps: Signal::default(),
             reduces: Signal::default(),
             searches: Signal::default(),
-            cooling: Signal::default(),
             reads_source: Signal::default(),
             last_tap: Signal::default(),
             next_with_source: Signal::default(),
@@ -511,6 +512,7 @@ impl Logic for RowEngine {
             draining,
             in_flight,
             cooldown,
+            cooling,
             searched,
             with_source,
             second_tap,
@@ -598,14 +600,14 @@ impl Logic for RowEngine {
                 | self.bad_continue.val());
 
         // Begin.
-        self.cooling.next = self.cooldown.q.val().any();
-        self.overtakes.next = self.cooling.val() & (!self.reduces.val() | self.searched.q.val());
+        self.overtakes.next = self.cooling.q.val() & (!self.reduces.val() | self.searched.q.val());
         self.may_load.next = !self.hold.val() & !self.overtakes.val();
         self.load_now.next = self.loading.q.val() & self.may_load.val();
         self.take.next = !self.running.q.val() & !self.loading.q.val() & !self.draining.q.val();
         self.loading.d.next = self.start.val() | (self.loading.q.val() & !self.may_load.val());
-        if self.cooling.val() {
+        if self.cooling.q.val() {
             self.cooldown.d.next = self.cooldown.q.val() - 1;
+            self.cooling.d.next = self.cooldown.q.val() != 1;
         }
 
         // The loops' term.
@@ -784,6 +786,7 @@ impl Logic for RowEngine {
             self.draining.d.next = true;
             self.searched.d.next = self.searches.val();
             self.cooldown.d.next = 0.into();
+            self.cooling.d.next = self.reduces.val();
             if self.searches.val() {
                 self.cooldown.d.next = self.searching.val();
             } else if self.reduces.val() {
@@ -1059,6 +1062,7 @@ impl Logic for RowEngine {
             self.in_flight.d.next = 0.into();
             self.occupied.d.next = false;
             self.cooldown.d.next = 0.into();
+            self.cooling.d.next = false;
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

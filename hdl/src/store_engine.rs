@@ -63,7 +63,8 @@ pub struct StoreEngine {
     completion: PackBytes,
     part: VectorPart,
     setup: DFF<Bit>,
-    refused: DFF<Bit>,
+    accepted: DFF<Bit>,
+    first_address: DFF<Bits<32>>,
     running: DFF<Bit>,
     // Read side.
     reading: DFF<Bit>,
@@ -186,7 +187,8 @@ impl StoreEngine {
             lengths: Fifo::new(8, 1),
             part: VectorPart::new(words, bus_bytes / 4),
             setup: DFF::default(),
-            refused: DFF::default(),
+            accepted: DFF::default(),
+            first_address: DFF::default(),
             running: DFF::default(),
             reading: DFF::default(),
             address: DFF::default(),
@@ -262,7 +264,8 @@ impl Logic for StoreEngine {
             self,
             clock,
             setup,
-            refused,
+            accepted,
+            first_address,
             running,
             reading,
             address,
@@ -313,11 +316,12 @@ impl Logic for StoreEngine {
 
         // Bursts.
         self.bursts.clock.next = self.clock.val();
-        // A command that is refused is known too late to stop its start, but before its first burst is offered.
-        self.refused.d.next = self.illegal.val();
-        self.bursts.reset.next = self.reset.val() | self.refused.q.val();
-        self.bursts.start.next = self.setup.q.val();
-        self.bursts.address.next = self.base.val() + self.fields.memory_offset.val();
+        // A cycle after the setup: choosing the base and adding the offset take one.
+        self.first_address.d.next = self.base.val() + self.fields.memory_offset.val();
+        self.accepted.d.next = self.setup.q.val() & !self.illegal.val();
+        self.bursts.reset.next = self.reset.val();
+        self.bursts.start.next = self.accepted.q.val();
+        self.bursts.address.next = self.first_address.q.val();
         self.bursts.last_row.next = self.fields.rows.val();
         self.bursts.row_beats.next = self.row_beats.val();
         self.bursts.row_stride.next = self.fields.memory_stride.val();
@@ -472,6 +476,7 @@ impl Logic for StoreEngine {
             & !self.arrived.q.val()
             & !self.head.val()
             & !self.out_full.q.val()
+            & !self.accepted.q.val()
             & self.bursts.done.val();
         self.all_sent.next = self.running.q.val() & self.quiet.val();
         if self.all_sent.val() {
@@ -509,6 +514,7 @@ impl Logic for StoreEngine {
         }
         if self.reset.val() {
             self.setup.d.next = false;
+            self.accepted.d.next = false;
             self.running.d.next = false;
             self.reading.d.next = false;
             self.arrived.d.next = false;

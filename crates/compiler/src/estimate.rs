@@ -3,7 +3,7 @@
 //! It serves two purposes: the pass *order* asks when each command could start, and people ask how good a schedule is.
 
 use crate::unroll::dispatched;
-use frugal_isa::command::{layout, space};
+use frugal_isa::command::{layout, row_reduce, space};
 use frugal_isa::{Command, Config, Engine, Program, COMMAND_BYTES};
 
 /// Commands that are fetched before the first load can ask for anything.
@@ -28,6 +28,9 @@ pub struct CostModel {
     pub vector_drain: f64,
     /// From the last read of a move to its last write.
     pub move_drain: f64,
+    /// From the last term of a row command to its last value, and from there to a reduction's scalar.
+    pub row_drain: f64,
+    pub row_reduction: f64,
     /// Cycles that an engine loses between two commands.
     pub command_overhead: f64,
 }
@@ -41,9 +44,11 @@ impl Default for CostModel {
             load_latency: 25.0,
             store_latency: 25.0,
             matrix_drain: 15.0,
-            vector_drain: 15.0,
-            move_drain: 4.0,
-            command_overhead: 2.0,
+            vector_drain: 16.0,
+            move_drain: 6.0,
+            row_drain: 20.0,
+            row_reduction: 11.0,
+            command_overhead: 3.0,
         }
     }
 }
@@ -132,7 +137,8 @@ fn work(command: &Command, config: &Config, model: &CostModel) -> Work {
         Command::Row(r) => {
             let terms = f64::from(r.groups) * f64::from(r.taps) * f64::from(r.rows_y) * f64::from(r.rows_x);
             let reads = if r.operand { 2.0 } else { 1.0 };
-            Work { cycles: terms * reads, drain: model.vector_drain, lanes: 1.0 / reads, ..base }
+            let reduction = if r.reduce == row_reduce::NONE { 0.0 } else { model.row_reduction };
+            Work { cycles: terms * reads, drain: model.row_drain + reduction, lanes: 1.0 / reads, ..base }
         }
         Command::Barrier(_) | Command::End(_) | Command::Adjust(_) | Command::Set(_) | Command::Branch(_) => {
             base
