@@ -120,7 +120,7 @@ fn a_design_that_is_too_large_says_by_how_much_and_what_fits() {
         &[
             "'tang-nano-20k-nano' does not fit on gw2ar-18",
             "30000 LUT, 9264 more than the 20736 there are",
-            "No preset is known to fit on tang-nano-20k",
+            "The largest preset that fits on tang-nano-20k is 'pico'",
         ],
     );
     assert!(!sandbox.path("out/tang-nano-20k-nano.fs").exists());

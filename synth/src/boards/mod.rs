@@ -104,7 +104,7 @@ impl BoardFacts {
             reset_inverted: false,
             memory: BoardMemory::OnChip(32 << 10),
             config: "pico",
-            fits: &[],
+            fits: &["pico"],
         },
     ];
 
