@@ -89,7 +89,8 @@ pub struct Accelerator<const N: usize, const S: usize> {
     load: LoadEngine,
     matrix: MatrixEngine,
     vector: VectorEngine,
-    row: RowEngine,
+    /// If there is one.
+    row: Vec<RowEngine>,
     store: StoreEngine,
     output_stage: OutputStage,
     // Memories, and how loads reach them.
@@ -99,7 +100,8 @@ pub struct Accelerator<const N: usize, const S: usize> {
     /// Group scales, if there are four-bit weights.
     scales: Vec<LoadedMemory>,
     accumulators: AccumulatorMemory,
-    scalars: ScalarMemory,
+    /// Beside a row engine.
+    scalars: Vec<ScalarMemory>,
     activation_place: WordPlace,
     weight_place: WeightPlace,
     parameter_place: WordPlace,
@@ -124,6 +126,16 @@ pub struct Accelerator<const N: usize, const S: usize> {
     vector_finished: Signal<Local, Bit>,
     starts_row: Signal<Local, Bit>,
     vector_working: Signal<Local, Bit>,
+    // The row engine's, or nobody's.
+    row_take: Signal<Local, Bit>,
+    row_busy: Signal<Local, Bit>,
+    row_finished: Signal<Local, Bit>,
+    row_illegal: Signal<Local, Bit>,
+    row_signal: Signal<Local, Bits<4>>,
+    row_state: Signal<Local, Bits<4>>,
+    row_reads: Signal<Local, Bit>,
+    row_to_activation: Signal<Local, Bit>,
+    row_to_accumulator: Signal<Local, Bit>,
     row_result: Signal<Local, Bit>,
     load_to_activation: Signal<Local, Bit>,
     load_to_weight: Signal<Local, Bit>,
@@ -143,6 +155,7 @@ pub struct Accelerator<const N: usize, const S: usize> {
     _parameter_words: usize,
     _totals: usize,
     _scale_memories: usize,
+    _row_engines: usize,
     _scale_words: usize,
 }
 
@@ -224,7 +237,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             b_ready: Signal::default(),
             b_response: Signal::default(),
             registers: Registers::new(config),
-            dispatch: Dispatch::new(bus_words),
+            dispatch: Dispatch::new(bus_words, config.row_engine, config.queue_depth > 1),
             tokens: TokenCounters::default(),
             queue: [Load::FIELDS, Matrix::FIELDS, Vector::FIELDS, Store::FIELDS]
                 .iter()
@@ -236,14 +249,14 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             load: LoadEngine::new(config),
             matrix: MatrixEngine::new(config),
             vector: VectorEngine::new(rows, lanes),
-            row: RowEngine::new(rows, lanes),
+            row: (0..usize::from(config.row_engine)).map(|_| RowEngine::new(rows, lanes)).collect(),
             store: StoreEngine::new(config),
             output_stage: OutputStage::new(config),
             activations: ActivationScratchpad::new(rows, config.activation_depth),
             weights: LoadedMemory::weights(config.weight_depth, rows, cols),
             parameters: LoadedMemory::parameters(config.parameter_depth, lanes),
             accumulators: AccumulatorMemory::new(config.accumulator_depth, lanes),
-            scalars: ScalarMemory::default(),
+            scalars: (0..usize::from(config.row_engine)).map(|_| ScalarMemory::default()).collect(),
             activation_place: WordPlace::new(row_words, bus_words.min(row_words), bus_words),
             weight_place: WeightPlace::new(rows, cols, bus_words),
             scales: (0..usize::from(config.four_bit))
@@ -273,6 +286,15 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             vector_finished: Signal::default(),
             starts_row: Signal::default(),
             vector_working: Signal::default(),
+            row_take: Signal::default(),
+            row_busy: Signal::default(),
+            row_finished: Signal::default(),
+            row_illegal: Signal::default(),
+            row_signal: Signal::default(),
+            row_state: Signal::default(),
+            row_reads: Signal::default(),
+            row_to_activation: Signal::default(),
+            row_to_accumulator: Signal::default(),
             row_result: Signal::default(),
             load_to_activation: Signal::default(),
             load_to_weight: Signal::default(),
@@ -292,6 +314,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             _parameter_words: 3 * lanes,
             _totals: config.result_channels(),
             _scale_memories: usize::from(config.four_bit),
+            _row_engines: usize::from(config.row_engine),
             _scale_words: scale_words,
         }
     }
@@ -308,8 +331,6 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.load.clock.next = self.clock.val();
         self.matrix.clock.next = self.clock.val();
         self.vector.clock.next = self.clock.val();
-        self.row.clock.next = self.clock.val();
-        self.scalars.clock.next = self.clock.val();
         self.store.clock.next = self.clock.val();
         self.output_stage.clock.next = self.clock.val();
         self.activations.clock.next = self.clock.val();
@@ -325,11 +346,35 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.load.reset.next = self.clear.val();
         self.matrix.reset.next = self.clear.val();
         self.vector.reset.next = self.clear.val();
-        self.row.reset.next = self.clear.val();
         self.store.reset.next = self.clear.val();
         self.output_stage.reset.next = self.clear.val();
-        self.scalars.reset.next = self.clear.val();
-        self.scalars.clear.next = self.registers.start.val();
+        for r in 0..self._row_engines {
+            self.row[r].clock.next = self.clock.val();
+            self.row[r].reset.next = self.clear.val();
+            self.scalars[r].clock.next = self.clock.val();
+            self.scalars[r].reset.next = self.clear.val();
+            self.scalars[r].clear.next = self.registers.start.val();
+        }
+        self.row_take.next = true;
+        self.row_busy.next = false;
+        self.row_finished.next = false;
+        self.row_illegal.next = false;
+        self.row_signal.next = 0.into();
+        self.row_state.next = 0.into();
+        self.row_reads.next = false;
+        self.row_to_activation.next = false;
+        self.row_to_accumulator.next = false;
+        for r in 0..self._row_engines {
+            self.row_take.next = self.row[r].take.val();
+            self.row_busy.next = self.row[r].busy.val();
+            self.row_finished.next = self.row[r].finished.val();
+            self.row_illegal.next = self.row[r].illegal.val();
+            self.row_signal.next = self.row[r].signal.val();
+            self.row_state.next = self.row[r].state.val();
+            self.row_reads.next = self.row[r].accumulator_enable.val();
+            self.row_to_activation.next = self.row[r].activation_valid.val();
+            self.row_to_accumulator.next = self.row[r].accumulator_valid.val();
+        }
 
         // Host registers.
         self.registers.aw_valid.next = self.lite_aw_valid.val();
@@ -418,7 +463,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.state_pairs[0].low.next = self.dispatch.state_number.val();
         self.state_pairs[0].high.next = self.load.state.val();
         self.state_pairs[1].low.next = self.matrix.state.val();
-        self.state_pairs[1].high.next = self.vector.state.val() | self.row.state.val();
+        self.state_pairs[1].high.next = self.vector.state.val() | self.row_state.val();
         self.state_pairs[2].low.next = self.store.state.val();
         self.state_pairs[2].high.next = 0.into();
         self.states.bytes[0].next = self.state_pairs[0].both.val();
@@ -469,25 +514,29 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.matrix.start.next = self.queue[1].start.val();
         // Row commands are vector commands of an engine of their own; the two take turns. Bit 3 tells their opcode from the others.
         self.starts_row.next = self.queue[2].opcode.val().get_bit(3);
-        self.queue[2].take.next = self.vector.take.val() & self.row.take.val();
+        self.queue[2].take.next = self.vector.take.val() & self.row_take.val();
         self.vector.start.next = self.queue[2].start.val() & !self.starts_row.val();
-        self.row.start.next = self.queue[2].start.val() & self.starts_row.val();
-        self.vector.hold.next = self.row.busy.val();
-        self.row.hold.next = self.vector.busy.val() | self.scalars.clearing.val();
-        self.vector_working.next = self.vector.busy.val() | self.row.busy.val();
+        for r in 0..self._row_engines {
+            self.row[r].start.next = self.queue[2].start.val() & self.starts_row.val();
+            self.row[r].hold.next = self.vector.busy.val() | self.scalars[r].clearing.val();
+            for i in 0..16 {
+                self.row[r].command[i].next = self.queue[2].active[i].val();
+            }
+        }
+        self.vector.hold.next = self.row_busy.val();
+        self.vector_working.next = self.vector.busy.val() | self.row_busy.val();
         self.queue[3].take.next = self.store.take.val();
         self.store.start.next = self.queue[3].start.val();
         for i in 0..16 {
             self.load.command[i].next = self.queue[0].active[i].val();
             self.matrix.command[i].next = self.queue[1].active[i].val();
             self.vector.command[i].next = self.queue[2].active[i].val();
-            self.row.command[i].next = self.queue[2].active[i].val();
             self.store.command[i].next = self.queue[3].active[i].val();
         }
         self.tokens.send[0].next = self.load.signal.val();
         self.tokens.send[1].next = self.output_stage.matrix_signal.val();
         self.tokens.send[2].next =
-            self.output_stage.vector_signal.val() | self.vector.move_signal.val() | self.row.signal.val();
+            self.output_stage.vector_signal.val() | self.vector.move_signal.val() | self.row_signal.val();
         self.tokens.send[3].next = self.store.signal.val();
         self.engines_idle.next = !self.load.busy.val()
             & !self.matrix.busy.val()
@@ -500,7 +549,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.dispatch.engines_idle.next = self.engines_idle.val();
         self.dispatch.illegal[0].next = self.load.illegal.val();
         self.dispatch.illegal[1].next = self.matrix.illegal.val();
-        self.dispatch.illegal[2].next = self.vector.illegal.val() | self.row.illegal.val();
+        self.dispatch.illegal[2].next = self.vector.illegal.val() | self.row_illegal.val();
         self.dispatch.illegal[3].next = self.store.illegal.val();
         self.dispatch.read_error.next = self.load.read_error.val();
         self.dispatch.write_error.next = self.store.write_error.val();
@@ -581,8 +630,10 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         if self.load_to_accumulator.val() {
             self.load.write_ready.next = self.accumulators.load_ready.val();
         }
-        if self.load_to_scalar.val() {
-            self.load.write_ready.next = self.scalars.load_ready.val();
+        for r in 0..self._row_engines {
+            if self.load_to_scalar.val() {
+                self.load.write_ready.next = self.scalars[r].load_ready.val();
+            }
         }
         self.activation_place.valid.next = self.load_to_activation.val();
         self.activation_place.position.next = self.load.write_position.val();
@@ -646,16 +697,21 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         // Scalar memory. A load's address counts four words.
         self.load_scalar.next =
             (self.load.write_address.val() << 2) | bit_cast::<16, 8>(self.load.write_position.val());
-        self.scalars.load_valid.next = self.load_to_scalar.val();
-        self.scalars.load_address.next = self.load_scalar.val().get_bits::<8>(0);
-        self.scalars.load_data.next = self.load.write_unit[0].val();
-        self.dispatch.scalars_clearing.next = self.scalars.clearing.val();
-        self.scalars.control_read_address.next = self.dispatch.scalar_read_address.val();
-        self.dispatch.scalar_read_data.next = self.scalars.control_read_data.val();
-        self.scalars.control_write_valid.next = self.dispatch.scalar_write_valid.val();
-        self.dispatch.scalar_write_ready.next = self.scalars.control_write_ready.val();
-        self.scalars.control_write_address.next = self.dispatch.scalar_write_address.val();
-        self.scalars.control_write_data.next = self.dispatch.scalar_write_data.val();
+        self.dispatch.scalars_clearing.next = false;
+        self.dispatch.scalar_read_data.next = 0.into();
+        self.dispatch.scalar_write_ready.next = true;
+        for r in 0..self._row_engines {
+            self.scalars[r].load_valid.next = self.load_to_scalar.val();
+            self.scalars[r].load_address.next = self.load_scalar.val().get_bits::<8>(0);
+            self.scalars[r].load_data.next = self.load.write_unit[0].val();
+            self.dispatch.scalars_clearing.next = self.scalars[r].clearing.val();
+            self.scalars[r].control_read_address.next = self.dispatch.scalar_read_address.val();
+            self.dispatch.scalar_read_data.next = self.scalars[r].control_read_data.val();
+            self.scalars[r].control_write_valid.next = self.dispatch.scalar_write_valid.val();
+            self.dispatch.scalar_write_ready.next = self.scalars[r].control_write_ready.val();
+            self.scalars[r].control_write_address.next = self.dispatch.scalar_write_address.val();
+            self.scalars[r].control_write_data.next = self.dispatch.scalar_write_data.val();
+        }
 
         // Matrix engine.
         self.activations.matrix_enable.next = self.matrix.activation_enable.val();
@@ -684,11 +740,12 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.activations.vector_enable.next = self.vector.source_enable.val();
         self.activations.vector_address.next = self.vector.source_address.val();
         self.vector.source_ready.next = self.activations.vector_ready.val();
-        self.accumulators.vector_enable.next =
-            self.vector.accumulator_enable.val() | self.row.accumulator_enable.val();
+        self.accumulators.vector_enable.next = self.vector.accumulator_enable.val() | self.row_reads.val();
         self.accumulators.vector_address.next = self.vector.accumulator_address.val();
-        if self.row.accumulator_enable.val() {
-            self.accumulators.vector_address.next = self.row.accumulator_address.val();
+        for r in 0..self._row_engines {
+            if self.row_reads.val() {
+                self.accumulators.vector_address.next = self.row[r].accumulator_address.val();
+            }
         }
         self.vector.slot_reserved.next = self.matrix.slot_reserved.val();
         self.output_stage.vector_valid.next = self.vector.value_valid.val();
@@ -705,7 +762,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.output_stage.vector_route.next = self.vector.route.val();
         self.vector_finished.next = self.output_stage.vector_finished.val()
             | self.vector.move_finished.val()
-            | self.row.finished.val();
+            | self.row_finished.val();
         self.vector.finished.next = self.output_stage.vector_finished.val() | self.vector.move_finished.val();
         self.vector.late_slot_reserved.next = self.matrix.late_slot_reserved.val();
         self.vector.result_soon.next = self.output_stage.result_soon.val();
@@ -732,10 +789,10 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.accumulators.partial_enable.next = self.output_stage.partial_enable.val();
         self.accumulators.partial_address.next = self.output_stage.partial_address.val();
         self.activations.result_valid.next =
-            self.output_stage.activation_valid.val() | self.row.activation_valid.val();
+            self.output_stage.activation_valid.val() | self.row_to_activation.val();
         self.activations.result_address.next = self.output_stage.result_address.val();
         self.accumulators.result_valid.next =
-            self.output_stage.accumulator_valid.val() | self.row.accumulator_valid.val();
+            self.output_stage.accumulator_valid.val() | self.row_to_accumulator.val();
         self.accumulators.result_address.next = self.output_stage.result_address.val();
         for w in 0..self._row_words {
             self.activations.result_enable[w].next = self.output_stage.activation_enable[w].val();
@@ -750,40 +807,44 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         }
 
         // Row engine: its terms take the lanes, and its results the ports, in cycles that nobody else has them.
-        if self.row.scaling.val() {
-            self.output_stage.vector_pre_add.next = self.row.pre_add.val();
-            self.output_stage.vector_multiplier.next = self.row.multiplier.val();
-            self.output_stage.vector_left.next = self.row.left.val();
-            self.output_stage.vector_right.next = self.row.right.val();
-            self.output_stage.vector_single_rounding.next = true;
-            self.output_stage.vector_add_operand.next = false;
-            self.output_stage.vector_post_add.next = self.row.post_add.val();
-            for l in 0..self._lanes {
-                self.output_stage.vector_value[l].next = self.row.value[l].val();
-            }
-        }
-        for l in 0..self._lanes {
-            self.row.accumulator_data[l].next = self.accumulators.read_data[l].val();
-            self.row.scaled[l].next = self.output_stage.scaled[l].val();
-        }
-        self.row.slot_reserved.next = self.matrix.row_slot_reserved.val();
-        self.row.write_reserved.next = self.matrix.row_write_reserved.val();
-        self.scalars.row_read_address.next = self.row.scalar_read_address.val();
-        self.row.scalar_read_data.next = self.scalars.row_read_data.val();
-        self.scalars.row_may_write.next = self.row.scalar_may_write.val();
-        self.scalars.row_write_valid.next = self.row.scalar_write_valid.val();
-        self.scalars.row_write_address.next = self.row.scalar_write_address.val();
-        self.scalars.row_write_data.next = self.row.scalar_write_data.val();
-        self.row_result.next = self.row.activation_valid.val() | self.row.accumulator_valid.val();
-        if self.row_result.val() {
-            self.activations.result_address.next = self.row.result_address.val();
-            self.accumulators.result_address.next = self.row.result_address.val();
-            for w in 0..self._row_words {
-                self.activations.result_enable[w].next = self.row.activation_enable[w].val();
-                self.activations.result_data[w].next = self.row.activation_data[w].val();
+        for r in 0..self._row_engines {
+            if self.row[r].scaling.val() {
+                self.output_stage.vector_pre_add.next = self.row[r].pre_add.val();
+                self.output_stage.vector_multiplier.next = self.row[r].multiplier.val();
+                self.output_stage.vector_left.next = self.row[r].left.val();
+                self.output_stage.vector_right.next = self.row[r].right.val();
+                self.output_stage.vector_single_rounding.next = true;
+                self.output_stage.vector_add_operand.next = false;
+                self.output_stage.vector_post_add.next = self.row[r].post_add.val();
+                for l in 0..self._lanes {
+                    self.output_stage.vector_value[l].next = self.row[r].value[l].val();
+                }
             }
             for l in 0..self._lanes {
-                self.accumulators.result_data[l].next = self.row.result_data[l].val();
+                self.row[r].accumulator_data[l].next = self.accumulators.read_data[l].val();
+                self.row[r].scaled[l].next = self.output_stage.scaled[l].val();
+            }
+            self.row[r].slot_reserved.next = self.matrix.row_slot_reserved.val();
+            self.row[r].write_reserved.next = self.matrix.row_write_reserved.val();
+            self.scalars[r].row_read_address.next = self.row[r].scalar_read_address.val();
+            self.row[r].scalar_read_data.next = self.scalars[r].row_read_data.val();
+            self.scalars[r].row_may_write.next = self.row[r].scalar_may_write.val();
+            self.scalars[r].row_write_valid.next = self.row[r].scalar_write_valid.val();
+            self.scalars[r].row_write_address.next = self.row[r].scalar_write_address.val();
+            self.scalars[r].row_write_data.next = self.row[r].scalar_write_data.val();
+        }
+        self.row_result.next = self.row_to_activation.val() | self.row_to_accumulator.val();
+        for r in 0..self._row_engines {
+            if self.row_result.val() {
+                self.activations.result_address.next = self.row[r].result_address.val();
+                self.accumulators.result_address.next = self.row[r].result_address.val();
+                for w in 0..self._row_words {
+                    self.activations.result_enable[w].next = self.row[r].activation_enable[w].val();
+                    self.activations.result_data[w].next = self.row[r].activation_data[w].val();
+                }
+                for l in 0..self._lanes {
+                    self.accumulators.result_data[l].next = self.row[r].result_data[l].val();
+                }
             }
         }
 

@@ -5,6 +5,9 @@
 //! ```
 //! The head command starts (`start` for one cycle) when the engine can `take` one, a token from each engine it waits for is `available`, no counter that
 //! it will signal is `blocked`, and the machine is not halted. From the next cycle on `active` holds it, until the next start.
+//!
+//! A buffer of depth 1 has neither queue nor copy: the pending command is the active one, and the next one comes when the engine can take it. That saves
+//! two thirds of the buffer, and an engine waits for its commands.
 
 use crate::emit::describe;
 use crate::leaves::{inputs, outputs, Fifo};
@@ -39,8 +42,10 @@ pub struct CommandBuffer {
     pub empty: Signal<Out, Bit>,
     /// Commands that wait, the pending one counted.
     pub level: Signal<Out, Bits<8>>,
-    queue: Fifo,
+    /// None at depth 1.
+    queue: Vec<Fifo>,
     pending: Vec<DFF<Bits<32>>>,
+    /// None at depth 1.
     active_words: Vec<DFF<Bits<32>>>,
     part: DFF<Bits<8>>,
     usable: DFF<Bit>,
@@ -56,8 +61,15 @@ pub struct CommandBuffer {
     drained: Signal<Local, Bit>,
     beats: Signal<Local, Bits<16>>,
     queued: Signal<Local, Bits<8>>,
+    head: Vec<Signal<Local, Bits<32>>>,
+    head_valid: Signal<Local, Bit>,
+    accepts: Signal<Local, Bit>,
+    goes_on: Signal<Local, Bit>,
+    is_single: Constant<Bit>,
     usable_part: Constant<Bits<8>>,
     last_part: Constant<Bits<8>>,
+    _active: usize,
+    _queues: usize,
     _bus_words: usize,
     _parts: usize,
     _beat_shift: usize,
@@ -69,6 +81,7 @@ impl CommandBuffer {
     pub fn new(depth: usize, bus_words: usize, fields: &[FieldSpec]) -> Self {
         let used_words = fields.iter().map(|field| field.word + 1).max().unwrap_or(1);
         let parts = frugal_isa::COMMAND_WORDS / bus_words;
+        let queues = usize::from(depth > 1);
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
@@ -87,9 +100,9 @@ impl CommandBuffer {
             lacks: Signal::default(),
             empty: Signal::default(),
             level: Signal::default(),
-            queue: Fifo::new(depth * parts, bus_words),
+            queue: (0..queues).map(|_| Fifo::new(depth * parts, bus_words)).collect(),
             pending: (0..frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
-            active_words: (0..frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
+            active_words: (0..queues * frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
             part: DFF::default(),
             usable: DFF::default(),
             complete: DFF::default(),
@@ -106,6 +119,13 @@ impl CommandBuffer {
             queued: Signal::default(),
             usable_part: Constant::new((used_words.div_ceil(bus_words) as u64 - 1).into()),
             last_part: Constant::new((parts as u64 - 1).into()),
+            head: (0..bus_words).map(|_| Signal::default()).collect(),
+            head_valid: Signal::default(),
+            accepts: Signal::default(),
+            goes_on: Signal::default(),
+            is_single: Constant::new(depth == 1),
+            _active: queues * frugal_isa::COMMAND_WORDS,
+            _queues: queues,
             _bus_words: bus_words,
             _parts: parts,
             _beat_shift: parts.ilog2() as usize,
@@ -117,20 +137,39 @@ impl Logic for CommandBuffer {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, part, usable, complete);
-        self.queue.clock.next = self.clock.val();
-        self.queue.reset.next = self.reset.val();
         for i in 0..16 {
             self.pending[i].clock.next = self.clock.val();
             self.pending[i].d.next = self.pending[i].q.val();
+            self.active[i].next = self.pending[i].q.val();
+        }
+        for i in 0..self._active {
             self.active_words[i].clock.next = self.clock.val();
             self.active_words[i].d.next = self.active_words[i].q.val();
             self.active[i].next = self.active_words[i].q.val();
         }
+        // The head of the queue, or what dispatch has. Without a queue, a command begins to arrive when nobody needs the words of the one before.
+        self.goes_on.next = self.part.q.val().any();
+        self.accepts.next =
+            !self.complete.q.val() & (!self.is_single.val() | self.goes_on.val() | self.take.val());
+        self.beat_ready.next = self.accepts.val();
+        self.head_valid.next = self.beat_valid.val();
+        self.beats.next = 0.into();
         for w in 0..self._bus_words {
-            self.queue.write_data[w].next = self.beat[w].val();
+            self.head[w].next = self.beat[w].val();
         }
-        self.queue.write_valid.next = self.beat_valid.val();
-        self.beat_ready.next = self.queue.write_ready.val();
+        for q in 0..self._queues {
+            self.queue[q].clock.next = self.clock.val();
+            self.queue[q].reset.next = self.reset.val();
+            self.queue[q].write_valid.next = self.beat_valid.val();
+            self.queue[q].read_ready.next = self.accepts.val();
+            self.beat_ready.next = self.queue[q].write_ready.val();
+            self.head_valid.next = self.queue[q].read_valid.val();
+            self.beats.next = self.queue[q].level.val();
+            for w in 0..self._bus_words {
+                self.queue[q].write_data[w].next = self.beat[w].val();
+                self.head[w].next = self.queue[q].read_data[w].val();
+            }
+        }
 
         // The head command's tokens.
         self.opcode.next = self.pending[0].q.val().get_bits::<8>(0);
@@ -152,7 +191,7 @@ impl Logic for CommandBuffer {
         if self.starting.val() {
             self.taken.next = self.wait.val();
             self.usable.d.next = false;
-            for i in 0..16 {
+            for i in 0..self._active {
                 self.active_words[i].d.next = self.pending[i].q.val();
             }
         }
@@ -161,8 +200,7 @@ impl Logic for CommandBuffer {
         if self.complete.q.val() & (self.starting.val() | !self.usable.q.val()) {
             self.complete.d.next = false;
         }
-        self.queue.read_ready.next = !self.complete.q.val();
-        self.moving.next = self.queue.read_valid.val() & !self.complete.q.val();
+        self.moving.next = self.head_valid.val() & self.accepts.val();
         if self.moving.val() {
             self.part.d.next = self.part.q.val() + 1;
             if self.part.q.val() == self.usable_part.val() {
@@ -177,12 +215,11 @@ impl Logic for CommandBuffer {
             for p in 0..self._parts {
                 if self.moving.val() & (self.part.q.val().index() == p) {
                     for w in 0..self._bus_words {
-                        self.pending[p * words + w].d.next = self.queue.read_data[w].val();
+                        self.pending[p * words + w].d.next = self.head[w].val();
                     }
                 }
             }
         }
-        self.beats.next = self.queue.level.val();
         for shift in self._beat_shift..(self._beat_shift + 1) {
             self.queued.next = self.beats.val().get_bits::<8>(shift);
         }
@@ -191,7 +228,8 @@ impl Logic for CommandBuffer {
             self.level.next = self.queued.val() + 1;
         }
         self.drained.next = self.part.q.val() == 0;
-        self.empty.next = !self.queue.read_valid.val() & !self.usable.q.val() & self.drained.val();
+        self.empty.next =
+            (!self.head_valid.val() | self.is_single.val()) & !self.usable.q.val() & self.drained.val();
         if self.reset.val() {
             self.part.d.next = 0.into();
             self.usable.d.next = false;

@@ -37,6 +37,8 @@ pub enum DispatchState {
 
 /// Commands that fetch may be ahead of dispatch.
 const FETCH_AHEAD: usize = 4;
+/// The same where engines have no queues.
+const SHORT_FETCH_AHEAD: usize = 2;
 
 #[derive(LogicBlock)]
 pub struct Dispatch {
@@ -152,6 +154,7 @@ pub struct Dispatch {
     added_lane: DFF<Bits<8>>,
     patcher: PatchWord,
     opcode: Signal<Local, Bits<8>>,
+    of_row_engine: Signal<Local, Bit>,
     first_part: Signal<Local, Bit>,
     last_part: Signal<Local, Bit>,
     kind: Signal<Local, Bits<4>>,
@@ -212,6 +215,8 @@ pub struct Dispatch {
     work_last: Signal<Local, Bit>,
     done_patching: Signal<Local, Bit>,
     number: Signal<Local, Bits<4>>,
+    row_engine: Constant<Bit>,
+    fetch_ahead: Constant<Bits<8>>,
     final_part: Constant<Bits<8>>,
     command_beats: Constant<Bits<8>>,
     command_length: Constant<Bits<8>>,
@@ -230,7 +235,9 @@ const PATCHES: usize = Patch::COUNT;
 const STAGES: usize = PatchAmount::LATENCY_CYCLES as usize;
 
 impl Dispatch {
-    pub fn new(bus_words: usize) -> Self {
+    /// Without a row engine there are no scalars: its commands, and those that use scalars, are unknown.
+    pub fn new(bus_words: usize, row_engine: bool, has_queues: bool) -> Self {
+        let fetch_ahead = if has_queues { FETCH_AHEAD } else { SHORT_FETCH_AHEAD };
         let parts = frugal_isa::COMMAND_WORDS / bus_words;
         Self {
             clock: Signal::default(),
@@ -268,7 +275,7 @@ impl Dispatch {
             read_error: Signal::default(),
             write_error: Signal::default(),
             halt: Signal::default(),
-            commands: Fifo::new(FETCH_AHEAD * parts, bus_words),
+            commands: Fifo::new(fetch_ahead * parts, bus_words),
             head: (0..bus_words).map(|_| DFF::default()).collect(),
             head_full: DFF::default(),
             head_kind: DFF::default(),
@@ -323,6 +330,7 @@ impl Dispatch {
             added_lane: DFF::default(),
             patcher: PatchWord::default(),
             opcode: Signal::default(),
+            of_row_engine: Signal::default(),
             first_part: Signal::default(),
             last_part: Signal::default(),
             kind: Signal::default(),
@@ -383,6 +391,8 @@ impl Dispatch {
             work_last: Signal::default(),
             done_patching: Signal::default(),
             number: Signal::default(),
+            row_engine: Constant::new(row_engine),
+            fetch_ahead: Constant::new((fetch_ahead as u64).into()),
             command_beats: Constant::new((parts as u64).into()),
             final_part: Constant::new((parts as u64 - 1).into()),
             command_length: Constant::new((parts as u64 - 1).into()),
@@ -468,8 +478,8 @@ impl Logic for Dispatch {
         self.amounts.clock.next = self.clock.val();
         self.commands.clock.next = self.clock.val();
         self.running.next = self.state.q.val() == DispatchState::Run;
-        self.patching.next = self.state.q.val() == DispatchState::Patch;
-        self.jumping.next = self.state.q.val() == DispatchState::Jump;
+        self.patching.next = (self.state.q.val() == DispatchState::Patch) & self.row_engine.val();
+        self.jumping.next = (self.state.q.val() == DispatchState::Jump) & self.row_engine.val();
         self.commands.reset.next = self.reset.val() | self.jumping.val();
         for w in 0..self._bus_words {
             self.head[w].clock.next = self.clock.val();
@@ -488,7 +498,7 @@ impl Logic for Dispatch {
         self.halt.next = self.stopping.val();
 
         // Fetch: a command is asked for in one cycle, and the request offered from the next on.
-        self.room.next = self.ahead.q.val() < 4;
+        self.room.next = self.ahead.q.val() < self.fetch_ahead.val();
         self.may_fetch.next = self.running.val() | self.patching.val();
         self.ask.next =
             self.may_fetch.val() & !self.asking.q.val() & !self.none_to_fetch.q.val() & self.room.val();
@@ -536,6 +546,10 @@ impl Logic for Dispatch {
                 11 => self.uses_scalars.next = true,
                 _ => self.uses_scalars.next = false,
             }
+        }
+        self.of_row_engine.next = self.opcode.val().get_bit(3);
+        if (self.coming_part.q.val() == 0) & self.of_row_engine.val() & !self.row_engine.val() {
+            self.kind.next = 6.into();
         }
         self.head_loads.next =
             self.commands.read_valid.val() & (!self.head_full.q.val() | self.head_leaves.val());
@@ -630,7 +644,9 @@ impl Logic for Dispatch {
         // Operands of control commands, as their beats pass.
         self.engines_field.next = self.head[0].q.val().get_bits::<4>(16);
         if self.moves.val() & self.first_part.val() {
-            self.operands.d.next = self.head[1].q.val();
+            if self.row_engine.val() {
+                self.operands.d.next = self.head[1].q.val();
+            }
             self.waited.d.next = self.engines_field.val();
             if self.engines_field.val() == 0 {
                 self.waited.d.next = 15.into();
@@ -638,7 +654,7 @@ impl Logic for Dispatch {
         }
         for p in self._second_part..(self._second_part + 1) {
             for w in self._second_word..(self._second_word + 1) {
-                if self.moves.val() & (self.part.q.val().index() == p) {
+                if self.moves.val() & (self.part.q.val().index() == p) & self.row_engine.val() {
                     self.number_word.d.next = self.head[w].q.val();
                     self.target_word.d.next = self.head[w + 1].q.val();
                 }
@@ -673,7 +689,7 @@ impl Logic for Dispatch {
                 self.pair_high.next = self.head[h * 2 + 1].q.val();
             }
         }
-        self.pair_moves.next = self.offered.val() & self.head_adjusts.q.val();
+        self.pair_moves.next = self.offered.val() & self.head_adjusts.q.val() & self.row_engine.val();
         if self.pair_moves.val() {
             self.pair.d.next = self.pair.q.val() + 1;
         }
@@ -829,8 +845,10 @@ impl Logic for Dispatch {
                     self.none_to_fetch.d.next = false;
                     self.asking.d.next = false;
                     self.to_dispatch.d.next = self.program_commands.val();
-                    self.origin.d.next = self.program_address.val();
-                    self.total.d.next = self.program_commands.val();
+                    if self.row_engine.val() {
+                        self.origin.d.next = self.program_address.val();
+                        self.total.d.next = self.program_commands.val();
+                    }
                     self.count.d.next = 0.into();
                     self.dropping.d.next = 0.into();
                     self.pair.d.next = 0.into();
@@ -869,12 +887,12 @@ impl Logic for Dispatch {
                     if self.goes_to.val() == 4 {
                         self.state.d.next = DispatchState::Barrier;
                     }
-                    if self.goes_to.val() == 7 {
+                    if (self.goes_to.val() == 7) & self.row_engine.val() {
                         self.state.d.next = DispatchState::Patch;
                     }
                     if self.goes_to.val() == 5 {
                         self.state.d.next = DispatchState::End;
-                    } else if (self.goes_to.val() == 9) & self.below.q.val() {
+                    } else if (self.goes_to.val() == 9) & self.below.q.val() & self.row_engine.val() {
                         self.state.d.next = DispatchState::Jump;
                     } else if self.none_left.val() {
                         self.state.d.next = DispatchState::Stop;

@@ -18,7 +18,7 @@ use crate::emit::describe;
 use crate::fields;
 use crate::lanes::PackFlags;
 use crate::leaves::{inputs, outputs, Fifo, PackBytes, SkidBuffer};
-use frugal_isa::Config;
+use frugal_isa::{register, Config};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -144,6 +144,9 @@ pub struct LoadEngine {
     low_bytes: Signal<Local, Bits<4>>,
     empty_row: Signal<Local, Bit>,
     bad_alignment: Signal<Local, Bit>,
+    bad_base: Signal<Local, Bit>,
+    /// Bits of a base register's number that are 1 for none of those there are.
+    no_base: Constant<Bits<3>>,
     bad_layout: Signal<Local, Bit>,
     not_weight: Signal<Local, Bit>,
     to_table: Signal<Local, Bit>,
@@ -161,6 +164,7 @@ pub struct LoadEngine {
     scale_last_split: Constant<Bits<8>>,
     scale_last_position: Constant<Bits<8>>,
     no_scales: Constant<Bit>,
+    no_scalars: Constant<Bit>,
     table_last_split: Constant<Bits<8>>,
     table_last_position: Constant<Bits<8>>,
     scalar_last_position: Constant<Bits<8>>,
@@ -287,6 +291,8 @@ impl LoadEngine {
             low_bytes: Signal::default(),
             empty_row: Signal::default(),
             bad_alignment: Signal::default(),
+            bad_base: Signal::default(),
+            no_base: Constant::new(((register::BASE_REGISTERS - config.base_registers) as u64).into()),
             bad_layout: Signal::default(),
             not_weight: Signal::default(),
             to_table: Signal::default(),
@@ -304,6 +310,7 @@ impl LoadEngine {
             scale_last_split: last_split(2 * cols),
             scale_last_position: last_position(2 * cols, 2 * cols),
             no_scales: Constant::new(!config.four_bit),
+            no_scalars: Constant::new(!config.row_engine),
             table_last_split: last_split(4),
             table_last_position: last_position(Config::TABLE_BYTES, 4),
             scalar_last_position: last_position(16, 4),
@@ -358,8 +365,11 @@ impl Logic for LoadEngine {
         self.low_stride.next = self.fields.memory_stride.val().get_bits::<4>(0);
         self.low_bytes.next = self.fields.row_bytes.val().get_bits::<4>(0);
         self.empty_row.next = self.fields.row_bytes.val() == 0;
-        self.bad_alignment.next =
-            self.low_offset.val().any() | self.low_stride.val().any() | self.low_bytes.val().any();
+        self.bad_base.next = (self.fields.base_register.val() & self.no_base.val()).any();
+        self.bad_alignment.next = self.low_offset.val().any()
+            | self.low_stride.val().any()
+            | self.low_bytes.val().any()
+            | self.bad_base.val();
         self.weight_command.next = self.fields.space.val() == 1;
         self.table_command.next = (self.fields.space.val() == 2) & (self.fields.layout.val() == 1);
         self.scalar_command.next = (self.fields.space.val() == 2) & (self.fields.layout.val() == 2);
@@ -369,6 +379,9 @@ impl Logic for LoadEngine {
             & !self.scalar_command.val();
         self.bad_layout.next = self.not_weight.val();
         if self.no_scales.val() & self.weight_command.val() & (self.fields.layout.val() == 3) {
+            self.bad_layout.next = true;
+        }
+        if self.no_scalars.val() & self.scalar_command.val() {
             self.bad_layout.next = true;
         }
         self.illegal.next =

@@ -18,6 +18,7 @@
 use crate::emit::describe;
 use crate::lanes::{DelayBit, SplitBytes};
 use crate::leaves::ecp5::{self, Registers};
+use crate::leaves::gowin::{self, Multiplier};
 use crate::leaves::{inputs, outputs, Accumulate, DelayLine, PairSum, SignExtend16to32};
 use crate::packed_column::{ActivationSum, PackedColumn};
 use rust_hdl_core::prelude::*;
@@ -64,7 +65,16 @@ impl Logic for PipelinedMultiplier {
              {instance}\n\
              always @(*) product = wide_product[15:0];"
         );
-        Verilog::Custom(ecp5::choose(&ecp5, portable))
+        let instance =
+            gowin::multiplier(Multiplier::Nine, "multiplier", ("a", "b"), "wide_product", (true, false));
+        let gowin = format!(
+            "wire [8:0] a = {{activation[7], activation}};\n\
+             wire [8:0] b = {{weight[7], weight}};\n\
+             wire [17:0] wide_product;\n\
+             {instance}\n\
+             always @(*) product = wide_product[15:0];"
+        );
+        Verilog::Custom(ecp5::choose_family(&[(ecp5::MACRO, &ecp5), (gowin::MACRO, &gowin)], portable))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe(

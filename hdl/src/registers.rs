@@ -82,17 +82,22 @@ pub struct Registers {
     weight_depth: Constant<Bits<32>>,
     parameter_depth: Constant<Bits<32>>,
     accumulator_depth: Constant<Bits<32>>,
+    features: Constant<Bits<32>>,
     // Positions in the window, so that the loops below can name them.
     _program_address_word: usize,
     _program_commands_word: usize,
     _control_word: usize,
     _base_word: usize,
+    _bases: usize,
+    _counters: usize,
+    _first_debug: usize,
     _words: usize,
 }
 
 impl Registers {
     pub fn new(config: &Config) -> Self {
         let constant = |value: usize| Constant::new((value as u64).into());
+        let counters = if config.counters { register::COUNTERS } else { 0 };
         let shape = config.rows | config.cols << 8 | config.lanes << 16 | config.bus_bytes() << 24;
         Self {
             clock: Signal::default(),
@@ -131,11 +136,11 @@ impl Registers {
             reset_pulse: DFF::default(),
             program_address_register: DFF::default(),
             program_commands_register: DFF::default(),
-            base_registers: (0..register::BASE_REGISTERS).map(|_| DFF::default()).collect(),
+            base_registers: (0..config.base_registers).map(|_| DFF::default()).collect(),
             cycles_low: DFF::default(),
             cycles_high: DFF::default(),
             matrix_steps: DFF::default(),
-            counters: (0..register::COUNTERS).map(|_| DFF::default()).collect(),
+            counters: (0..counters).map(|_| DFF::default()).collect(),
             starting: Signal::default(),
             window: (0..WINDOW_WORDS).map(|_| Signal::default()).collect(),
             select: WordSelect::new(WINDOW_WORDS),
@@ -152,10 +157,15 @@ impl Registers {
             weight_depth: constant(config.weight_depth),
             parameter_depth: constant(config.parameter_depth),
             accumulator_depth: constant(config.accumulator_depth),
+            features: constant(config.features() as usize),
             _program_address_word: word(register::PROGRAM_ADDRESS),
             _program_commands_word: word(register::PROGRAM_COMMANDS),
             _control_word: word(register::CONTROL),
             _base_word: word(register::BASE_0),
+            _bases: config.base_registers,
+            _counters: counters,
+            // The commands that were dispatched are counted for everybody.
+            _first_debug: if config.counters { 0 } else { 6 },
             _words: WINDOW_WORDS,
         }
     }
@@ -181,6 +191,9 @@ impl Logic for Registers {
             matrix_steps
         );
         for b in 0..8 {
+            self.base[b].next = 0.into();
+        }
+        for b in 0..self._bases {
             self.base_registers[b].clock.next = self.clock.val();
             self.base_registers[b].d.next = self.base_registers[b].q.val();
             self.base[b].next = self.base_registers[b].q.val();
@@ -197,7 +210,7 @@ impl Logic for Registers {
             self.matrix_steps.d.next = self.matrix_steps.q.val() + 1;
         }
         self.starting.next = self.start_pulse.q.val() & !self.busy.val();
-        for c in 0..13 {
+        for c in 0..self._counters {
             self.counters[c].clock.next = self.clock.val();
             self.counters[c].d.next = self.counters[c].q.val();
             if self.events[c].val() {
@@ -244,7 +257,7 @@ impl Logic for Registers {
                 }
             }
             for first in self._base_word..(self._base_word + 1) {
-                for b in 0..8 {
+                for b in 0..self._bases {
                     if self.write_index.val().index() == first + b {
                         self.base_registers[b].d.next = self.w_data.val();
                     }
@@ -257,13 +270,13 @@ impl Logic for Registers {
         for i in 0..self._words {
             self.window[i].next = 0.into();
         }
-        for b in 0..8 {
+        for b in 0..self._bases {
             self.window[b + 24].next = self.base_registers[b].q.val();
         }
-        for d in 0..7 {
+        for d in self._first_debug..7 {
             self.window[d + 16].next = self.debug[d].val();
         }
-        for c in 0..13 {
+        for c in 0..self._counters {
             self.window[c + 32].next = self.counters[c].q.val();
         }
         self.window[0].next = self.identity.val();
@@ -273,6 +286,7 @@ impl Logic for Registers {
         self.window[4].next = self.weight_depth.val();
         self.window[5].next = self.parameter_depth.val();
         self.window[6].next = self.accumulator_depth.val();
+        self.window[7].next = self.features.val();
         self.window[9].next = self.status.val();
         self.window[10].next = self.command_index.val();
         self.window[11].next = self.program_address_register.q.val();
@@ -332,6 +346,7 @@ mod tests {
             (WEIGHT_DEPTH, 4),
             (PARAMETER_DEPTH, 5),
             (ACCUMULATOR_DEPTH, 6),
+            (FEATURES, 7),
             (STATUS, 9),
             (COMMAND_INDEX, 10),
             (PROGRAM_ADDRESS, 11),

@@ -13,7 +13,7 @@ use crate::emit::describe;
 use crate::fields;
 use crate::lanes::VectorPart;
 use crate::leaves::{inputs, outputs, Fifo, PackBytes};
-use frugal_isa::Config;
+use frugal_isa::{register, Config};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -117,6 +117,9 @@ pub struct StoreEngine {
     low_bytes: Signal<Local, Bits<4>>,
     empty_row: Signal<Local, Bit>,
     bad_alignment: Signal<Local, Bit>,
+    bad_base: Signal<Local, Bit>,
+    /// Bits of a base register's number that are 1 for none of those there are.
+    no_base: Constant<Bits<3>>,
     bad_space: Signal<Local, Bit>,
     beat_shift: Constant<Bits<5>>,
     activation_shift: Constant<Bits<5>>,
@@ -238,6 +241,8 @@ impl StoreEngine {
             low_bytes: Signal::default(),
             empty_row: Signal::default(),
             bad_alignment: Signal::default(),
+            bad_base: Signal::default(),
+            no_base: Constant::new(((register::BASE_REGISTERS - config.base_registers) as u64).into()),
             bad_space: Signal::default(),
             beat_shift: shift(bus_bytes),
             activation_shift: shift(vector_bytes),
@@ -307,8 +312,11 @@ impl Logic for StoreEngine {
         self.low_stride.next = self.fields.memory_stride.val().get_bits::<4>(0);
         self.low_bytes.next = self.fields.row_bytes.val().get_bits::<4>(0);
         self.empty_row.next = self.fields.row_bytes.val() == 0;
-        self.bad_alignment.next =
-            self.low_offset.val().any() | self.low_stride.val().any() | self.low_bytes.val().any();
+        self.bad_base.next = (self.fields.base_register.val() & self.no_base.val()).any();
+        self.bad_alignment.next = self.low_offset.val().any()
+            | self.low_stride.val().any()
+            | self.low_bytes.val().any()
+            | self.bad_base.val();
         self.bad_space.next = (self.fields.space.val() == 1) | (self.fields.space.val() == 2);
         self.illegal.next =
             self.setup.q.val() & (self.bad_alignment.val() | self.bad_space.val() | self.empty_row.val());

@@ -65,13 +65,13 @@ module harness (
 `ifdef INDUCTION
     wire [7:0] \in.dut.part ;
     wire \in.dut.complete ;
-    wire [4:0] \in.dut.queue.count ;
+    wire [4:0] \in.dut.queue_0.count ;
     // Cycles until the next command is at the head, if its fields are there.
     wire [4:0] to_go = \in.dut.complete ? 7 : \in.dut.part >= 6 ? 15 - \in.dut.part : 6 - \in.dut.part ;
     // Beats that have left the queue.
-    wire [15:0] moved = beats - \in.dut.queue.count ;
+    wire [15:0] moved = beats - \in.dut.queue_0.count ;
     always @(*) begin
-        assert (\in.dut.queue.count <= 16 && \in.dut.queue.count <= beats);
+        assert (\in.dut.queue_0.count <= 16 && \in.dut.queue_0.count <= beats);
         assert (\in.dut.part < 8 && \in.dut.part == moved[2:0]);
         if (\in.dut.complete ) assert (\in.dut.part == 0 && moved != 0);
         if (waits && !\in.dut.complete ) assert (\in.dut.part >= 6);

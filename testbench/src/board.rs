@@ -1,5 +1,6 @@
 //! A Verilated board behind its serial line, with the chips around it: what a driver says to it goes over the line bit by bit.
 
+use crate::compare::Family;
 use crate::sdram::{SdramModel, SdramPins, SdramViolation};
 use crate::verilated::{BuildOptions, PortHandle, VerilateError, VerilatedModel};
 use frugal_device::link::Transport;
@@ -101,8 +102,20 @@ pub struct SimulatedBoard {
 impl SimulatedBoard {
     /// Builds the board or takes it from the cache, and lets it wake up.
     pub fn new(options: &BoardOptions) -> Result<SimulatedBoard, SimulatedBoardError> {
+        SimulatedBoard::of_family(options, None)
+    }
+
+    /// The same with the leaves' texts for a family, and models of its cells.
+    pub fn of_family(
+        options: &BoardOptions,
+        family: Option<Family>,
+    ) -> Result<SimulatedBoard, SimulatedBoardError> {
         let verilog = board::verilog(options)?;
-        let model = VerilatedModel::new(&verilog.file, &BuildOptions::default())?;
+        let file = match family {
+            Some(family) => family.of(verilog.file),
+            None => verilog.file,
+        };
+        let model = VerilatedModel::new(&file, &BuildOptions::default())?;
         let mut board = SimulatedBoard {
             reset: model.port("reset"),
             receive: model.port("receive"),

@@ -38,6 +38,41 @@ pub fn compare_native_and_verilated<B: Block>(
     compare(block, file, drive, set_clock, cycles, seed)
 }
 
+/// A family of chips whose cells there are models of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Ecp5,
+    Gowin,
+}
+
+impl Family {
+    /// `file` with the texts that its leaves have for the family, and models of the cells behind it.
+    pub fn of(self, file: VerilogFile) -> VerilogFile {
+        let (family, models) = match self {
+            Family::Ecp5 => (frugal_hdl::leaves::ecp5::MACRO, include_str!("../models/ecp5.v")),
+            Family::Gowin => (frugal_hdl::leaves::gowin::MACRO, include_str!("../models/gowin.v")),
+        };
+        // Outputs to neighbours lead nowhere. The top module comes first.
+        let text =
+            format!("`define {family}\n/* verilator lint_off PINCONNECTEMPTY */\n{}\n{models}", file.text);
+        VerilogFile { text, ..file }
+    }
+}
+
+/// The same for the texts that leaves have for a family.
+pub fn compare_native_and_family<B: Block>(
+    family: Family,
+    factory: impl Fn() -> B,
+    drive: impl FnMut(&mut B, &mut Random, u64),
+    set_clock: impl Fn(&mut B, bool),
+    cycles: u64,
+    seed: u64,
+) -> Result<VerilogFile, CompareError> {
+    let block = factory();
+    let file = family.of(emit(&block, "uut", "")?);
+    compare(block, file, drive, set_clock, cycles, seed)
+}
+
 /// The same for the texts that leaves have for ECP5, with models of its cells.
 pub fn compare_native_and_ecp5<B: Block>(
     factory: impl Fn() -> B,
@@ -46,12 +81,7 @@ pub fn compare_native_and_ecp5<B: Block>(
     cycles: u64,
     seed: u64,
 ) -> Result<VerilogFile, CompareError> {
-    let block = factory();
-    let mut file = emit(&block, "uut", "")?;
-    let models = include_str!("../models/ecp5.v");
-    // The top module comes first.
-    file.text = format!("`define {}\n{}\n{models}", frugal_hdl::leaves::ecp5::MACRO, file.text);
-    compare(block, file, drive, set_clock, cycles, seed)
+    compare_native_and_family(Family::Ecp5, factory, drive, set_clock, cycles, seed)
 }
 
 fn compare<B: Block>(

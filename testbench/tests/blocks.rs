@@ -1334,8 +1334,8 @@ fn token_counters() -> Result<(), CompareError> {
 
 #[test]
 fn command_buffer() -> Result<(), CompareError> {
-    const DEPTH: usize = 2;
-    for (bus_words, last_field_word) in [(2, 5), (4, 15)] {
+    // With a queue, and without.
+    for (depth, bus_words, last_field_word) in [(2, 2, 5), (2, 4, 15), (1, 2, 5), (1, 4, 15)] {
         let parts = COMMAND_WORDS / bus_words;
         let field = FieldSpec { word: last_field_word, ..HEADER[0] };
         // A command may start before its unused words are there.
@@ -1346,9 +1346,9 @@ fn command_buffer() -> Result<(), CompareError> {
         let mut active: Option<[u32; COMMAND_WORDS]> = None;
         let (mut queued_beats, mut pushed, mut started) = (0, 0, 0);
         compare_native_and_verilated(
-            || CommandBuffer::new(DEPTH, bus_words, &[field]),
+            || CommandBuffer::new(depth, bus_words, &[field]),
             |block, random, cycle| {
-                let context = format!("cycle {cycle}, seed {SEED}, {bus_words} words");
+                let context = format!("cycle {cycle}, seed {SEED}, {bus_words} words, depth {depth}");
                 if let Some(command) = active {
                     assert_eq!(words_of(&block.active)[..used_words], command[..used_words], "{context}");
                 }
@@ -1395,6 +1395,11 @@ fn command_buffer() -> Result<(), CompareError> {
                         let whole: Vec<u32> = beats.iter().flatten().copied().collect();
                         waiting.push_back(whole.try_into().expect("the beats of one command"));
                         pushed += 1;
+                        if depth == 1 {
+                            // It takes the place of the one before, which the engine does not need any more.
+                            assert!(take, "{context}");
+                            active = None;
+                        }
                     }
                     beats.pop_front();
                     queued_beats += 1;

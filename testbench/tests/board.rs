@@ -11,6 +11,7 @@ use frugal_isa::{register, Config, Program};
 use frugal_language::quantise::{quantise, Calibration};
 use frugal_language::{Checkpoint, Precision, Reference};
 use frugal_testbench::board::SimulatedBoard;
+use frugal_testbench::compare::Family;
 use frugal_testbench::random::Random;
 use std::io;
 use std::path::Path;
@@ -160,6 +161,36 @@ fn runs_a_product(options: &BoardOptions) {
     }
     assert_eq!(first.statistics.commands as usize, program.commands.len());
     assert_eq!(board.link_mut().transport_mut().errors(), 0);
+}
+
+/// The board of the Tang Nano 20K: the smallest preset, with models of its chip's cells.
+#[test]
+fn a_board_of_gowin_cells_gives_the_same_bits() {
+    let options = BoardOptions {
+        config: Config::preset("pico").unwrap(),
+        clock_khz: 36_000,
+        bit_cycles: 4,
+        memory: BoardMemory::Sdram(SdramChip::TANG_NANO_20K),
+    };
+    let program =
+        gemm::build(&GemmOptions { m: 24, k: 32, n: 16, repeat: 2, resident: false }, &options.config)
+            .unwrap()
+            .program;
+    let mut random = Random::new(SEED);
+    let inputs: Vec<Vec<u8>> =
+        program.inputs.iter().map(|i| (0..i.elements()).map(|_| random.bits(8) as u8).collect()).collect();
+    let board = SimulatedBoard::of_family(&options, Some(Family::Gowin)).unwrap();
+    let mut device =
+        BoardDevice::new(Link::open(board, link_options()).unwrap(), &options.config, None).unwrap();
+    let found = device.run(&program, &inputs, &RunOptions::default()).unwrap();
+    assert!(found.outputs == golden(&program, &inputs));
+    // What it has not is told apart from what it has.
+    let with_rows = Config { row_engine: true, ..options.config.clone() };
+    let link = Link::open(device.into_link().into_transport(), link_options()).unwrap();
+    match BoardDevice::new(link, &with_rows, None).err() {
+        Some(BoardError::Config { name: "FEATURES", .. }) => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The host reads and writes memory while the accelerator does: each gets its own bytes.

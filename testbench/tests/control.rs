@@ -383,7 +383,7 @@ fn dispatch_executes_control_commands() -> Result<(), CompareError> {
         // Commands that passed a barrier while another engine was busy; jumps; runs.
         let (mut passed, mut jumps, mut runs) = (0, 0, 0);
         compare_native_and_verilated(
-            || Dispatch::new(bus_words),
+            || Dispatch::new(bus_words, true, true),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {bus_words} words, {run:x?}");
                 let resets = run.is_none() && must_reset;
@@ -527,6 +527,9 @@ fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
         tables: 2,
         depthwise_taps: cols.min(4),
         four_bit: true,
+        row_engine: true,
+        counters: true,
+        base_registers: 8,
         queue_depth: 4,
         bus_bits,
     }

@@ -1111,6 +1111,9 @@ fn transfer_configs() -> [Config; 2] {
         accumulator_depth: 64,
         tables: TABLES,
         four_bit: true,
+        row_engine: true,
+        counters: true,
+        base_registers: 8,
         depthwise_taps: cols.min(4),
         queue_depth: 2,
         bus_bits,
@@ -1662,7 +1665,7 @@ fn dispatch() -> Result<(), CompareError> {
         let mut must_reset = false;
         let mut ends: BTreeMap<(u64, u64), u32> = BTreeMap::new();
         compare_native_and_verilated(
-            || Dispatch::new(bus_words),
+            || Dispatch::new(bus_words, true, true),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {bus_words} words, {run:?}");
                 let mut starts = false;

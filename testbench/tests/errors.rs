@@ -1,7 +1,7 @@
 //! What the machine does with bad commands and bad memory: it stops with a status code, never hangs, and runs again after a reset.
 
 use frugal_device::{Device, DeviceError, RunOptions};
-use frugal_isa::command::{Barrier, End, Load, Matrix, Store, Tokens, Vector};
+use frugal_isa::command::{Adjust, Barrier, Branch, End, Load, Matrix, Row, Set, Store, Tokens, Vector};
 use frugal_isa::program::Layer;
 use frugal_isa::register::{self, StatusCode};
 use frugal_isa::{Command, Config, Engine, Program, COMMAND_BYTES};
@@ -159,6 +159,34 @@ fn four_bit_weights_that_are_not_there_stop_the_machine() {
         };
         let error = error_of(&mut device, &bad, &RunOptions::default());
         assert_stops(&error, StatusCode::IllegalField, Some(engine));
+        reset(&mut device);
+        device.run(&good, &[], &RunOptions::default()).expect("runs again");
+    }
+}
+
+/// Row commands and scalars on a machine without a row engine.
+#[test]
+fn a_row_engine_that_is_not_there_stops_the_machine() {
+    let config =
+        Config { name: "rowless".into(), row_engine: false, counters: false, base_registers: 2, ..config() };
+    let mut device = verilated_device(&config, &SimulationOptions::default(), None).expect("a device");
+    let adjust = Adjust { part_0: 1, word_0: 1, ..Adjust::default() };
+    for (command, code, engine) in [
+        (Command::from(Row::default()), StatusCode::IllegalOpcode, Engine::Control),
+        (Set::default().into(), StatusCode::IllegalOpcode, Engine::Control),
+        (Branch { limit: 1, ..Branch::default() }.into(), StatusCode::IllegalOpcode, Engine::Control),
+        (adjust.into(), StatusCode::IllegalOpcode, Engine::Control),
+        (Load { layout: 2, space: 2, ..load() }.into(), StatusCode::IllegalField, Engine::Load),
+        (Load { base_register: 2, ..load() }.into(), StatusCode::IllegalField, Engine::Load),
+        (Store { base_register: 4, ..store() }.into(), StatusCode::IllegalField, Engine::Store),
+    ] {
+        let good = Program { config: config.clone(), ..good() };
+        let bad = Program {
+            config: config.clone(),
+            ..program(vec![command.clone(), load().into(), Barrier::default().into(), End::default().into()])
+        };
+        let error = error_of(&mut device, &bad, &RunOptions::default());
+        assert_stops(&error, code, Some(engine));
         reset(&mut device);
         device.run(&good, &[], &RunOptions::default()).expect("runs again");
     }

@@ -6,6 +6,7 @@ use frugal_testbench::verilated::lint_only;
 fn configs() -> impl Iterator<Item = Config> {
     Config::PRESETS
         .into_iter()
+        .chain(Config::SMALL_PRESETS)
         .flat_map(|name| [64, 128].map(|bits| Config::preset(name).expect("a preset").with_bus_bits(bits)))
 }
 

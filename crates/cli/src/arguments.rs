@@ -61,7 +61,8 @@ pub enum Command {
 /// The accelerator.
 #[derive(Args)]
 pub struct ConfigOptions {
-    /// The accelerator: nano (8x8), base (16x8), large (16x16), huge (32x32), or a .json file with the fields of a Config
+    /// The accelerator: nano (8x8), base (16x8), large (16x16), huge (32x32), micro (8x4), pico (8x4 without what small
+    /// boards have no room for), or a .json file with the fields of a Config
     #[arg(long, value_name = "NAME|FILE.json", default_value = "base")]
     pub config: String,
     /// Data bits of the memory bus [default: those of the configuration; 64 in every preset]
@@ -140,6 +141,7 @@ pub struct Verilog {
     group = clap::ArgGroup::new("what").required(true),
     after_help = "Examples:
   frugal synth --board ulx3s-85f --config nano --out build/ulx3s
+  frugal synth --board tang-nano-20k --out build/tang
   frugal synth --block mac-array --config nano --out build/synth"
 )]
 pub struct Synth {
@@ -152,8 +154,12 @@ pub struct Synth {
     /// The chip of a block
     #[arg(long, value_name = "NAME", default_value = "ecp5-85f", value_parser = device_names(), conflicts_with = "board")]
     pub device: String,
-    #[command(flatten)]
-    pub config: ConfigOptions,
+    /// The accelerator: a preset or a .json file, as elsewhere [default: the board's own; base for a block]
+    #[arg(long, value_name = "NAME|FILE.json")]
+    pub config: Option<String>,
+    /// Data bits of the memory bus [default: those of the configuration; 64 in every preset]
+    #[arg(long, value_name = "BITS", value_parser = ["64", "128"])]
+    pub bus_bits: Option<String>,
     /// The clock to reach in MHz [default: the board's; 75 for a block]
     #[arg(long, value_name = "F", value_parser = parse_megahertz)]
     pub target_mhz: Option<f64>,

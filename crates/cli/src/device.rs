@@ -14,6 +14,8 @@ use frugal_testbench::accelerator::{verilated_device, VerilatedDevice};
 use frugal_testbench::axi::Stalls;
 #[cfg(target_os = "linux")]
 use frugal_testbench::board::SimulatedBoard;
+#[cfg(target_os = "linux")]
+use frugal_testbench::compare::Family;
 use frugal_testbench::device::{Recording, SimulationOptions};
 #[cfg(target_os = "linux")]
 use frugal_testbench::pty::BoardOnTerminal;
@@ -82,8 +84,13 @@ impl Board {
         let message =
             format!("building the simulator of {} with '{}' (the first time only)", facts.name, config.name);
         let spinner = Spinner::start(&message);
-        let board =
-            SimulatedBoard::new(&BoardOptions { bit_cycles: SIMULATED_BIT_CYCLES, ..facts.options(config) })?;
+        // With the chip's own cells where their models cost little time; the carry chains of ECP5 do not.
+        let family = match facts.device().family {
+            frugal_synth::flow::device::Family::Gowin => Some(Family::Gowin),
+            _ => None,
+        };
+        let options = BoardOptions { bit_cycles: SIMULATED_BIT_CYCLES, ..facts.options(config) };
+        let board = SimulatedBoard::of_family(&options, family)?;
         drop(spinner);
         let build = board.build();
         let simulation =

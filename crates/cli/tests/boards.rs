@@ -23,6 +23,22 @@ fn bring_up_passes_on_the_simulated_board() {
     assert_eq!(said["link"]["repeated"], Value::from(0));
 }
 
+/// A board without a row engine, with the models of its own cells, whose memory is too small for the network at the end.
+#[test]
+#[cfg(target_os = "linux")]
+fn bring_up_of_a_board_with_less_ends_with_what_it_lacks() {
+    let sandbox = Sandbox::new();
+    let board =
+        ["bringup", "--device", "sim-board:tang-nano-20k", "--config", "pico", "--memory-bytes", "4096"];
+    let done = sandbox.run(&board);
+    assert_eq!(done.code, Some(1), "{}", done.stdout);
+    for step in ["identify", "memory", "load and store", "matrix engine", "vector engine"] {
+        assert!(done.stdout.lines().any(|line| line.starts_with(step) && line.contains("passed")), "{step}");
+    }
+    assert!(!done.stdout.contains("row engine"), "{}", done.stdout);
+    assert_says(&done.stderr, &["network failed", "'digits' needs 47424 bytes", "the board has 32768"]);
+}
+
 #[test]
 fn boards_and_ports_that_are_none_are_named() {
     let sandbox = Sandbox::new();
@@ -45,4 +61,67 @@ fn boards_and_ports_that_are_none_are_named() {
     // 64 megabytes of weights are no network for 32.
     let large = ["bench", "gemm", "--m", "1", "--k", "8192", "--n", "8192", "--config", "nano"];
     fail(1, &[&large[..], &["--device", "sim-board:ulx3s-85f"]].concat(), &["the board has 33554432"]);
+}
+
+/// Stand-ins for the tools in the sandbox: a placement says what its script says.
+#[cfg(unix)]
+fn tools(sandbox: &Sandbox, family: [&str; 2], placement: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(sandbox.path("tools/bin")).unwrap();
+    for (name, script) in
+        [("yosys", "echo '{}' > netlist.json"), (family[0], placement), (family[1], "cat placed > bitstream")]
+    {
+        let file = format!("tools/bin/{name}");
+        sandbox.write(&file, format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(sandbox.path(&file), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[cfg(unix)]
+fn synth(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Command {
+    let mut command = sandbox.command(&[&["synth", "--out", "out"], arguments].concat());
+    command
+        .env("FRUGAL_TOOLS", sandbox.path("tools"))
+        .env("FRUGAL_SYNTH_CACHE_DIR", sandbox.path("cache"))
+        .env("PATH", "/bin:/usr/bin");
+    command
+}
+
+/// Each board with its own configuration, and the bitstream's name that its loader knows.
+#[test]
+#[cfg(unix)]
+fn boards_are_built_with_their_own_configurations() {
+    let report =
+        r#"{"fmax": {"clock": {"achieved": 99, "constraint": 80}}, "critical_paths": [], "utilization": {}}"#;
+    let place = format!("echo '{report}' > report.json; echo placed > placed");
+    for (board, family, bitstream) in [
+        ("ulx3s-85f", ["nextpnr-ecp5", "ecppack"], "out/ulx3s-85f-nano.bit"),
+        ("colorlight-i9", ["nextpnr-ecp5", "ecppack"], "out/colorlight-i9-micro.bit"),
+        ("tang-nano-20k", ["nextpnr-himbaechel-gowin", "gowin_pack"], "out/tang-nano-20k-pico.fs"),
+    ] {
+        let sandbox = Sandbox::new();
+        tools(&sandbox, family, &place);
+        let done = sandbox.finish(&mut synth(&sandbox, &["--board", board]));
+        assert_eq!(done.code, Some(0), "{board}: {}", done.stderr);
+        assert_eq!(sandbox.read(bitstream), b"placed\n", "{board}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_design_that_is_too_large_says_by_how_much_and_what_fits() {
+    let sandbox = Sandbox::new();
+    let place = "echo 'Info:   LUT4:   30000/  20736   144%'; echo 'ERROR: no place'; exit 1";
+    tools(&sandbox, ["nextpnr-himbaechel-gowin", "gowin_pack"], place);
+    let error =
+        sandbox.fail_command(1, &mut synth(&sandbox, &["--board", "tang-nano-20k", "--config", "nano"]));
+    assert_says(
+        &error,
+        &[
+            "'tang-nano-20k-nano' does not fit on gw2ar-18",
+            "30000 LUT, 9264 more than the 20736 there are",
+            "The largest preset that fits on tang-nano-20k is 'pico'",
+        ],
+    );
+    assert!(!sandbox.path("out/tang-nano-20k-nano.fs").exists());
 }

@@ -33,12 +33,16 @@ impl GoldenError {
         match self {
             GoldenError::MissingEnd { .. } | GoldenError::Target { .. } => Some(StatusCode::MissingEnd),
             GoldenError::Command { fault, engine, .. } => match fault {
-                Fault::Illegal(DecodeError::UnknownOpcode(_)) => Some(StatusCode::IllegalOpcode),
+                Fault::Illegal(DecodeError::UnknownOpcode(_)) | Fault::RowEngine { .. } => {
+                    Some(StatusCode::IllegalOpcode)
+                }
                 // The hardware ignores bits outside the fields.
                 Fault::Illegal(DecodeError::ReservedBits { .. }) => None,
-                Fault::Illegal(_) | Fault::AdjustedControl | Fault::FourBit { .. } => {
-                    Some(StatusCode::IllegalField)
-                }
+                Fault::Illegal(_)
+                | Fault::AdjustedControl
+                | Fault::FourBit { .. }
+                | Fault::Scalars { .. }
+                | Fault::BaseRegister { .. } => Some(StatusCode::IllegalField),
                 Fault::BusAddress { .. } if *engine == Engine::Store => Some(StatusCode::WriteError),
                 Fault::BusAddress { .. } => Some(StatusCode::ReadError),
                 _ => None,
@@ -73,6 +77,12 @@ pub enum Fault {
     Lane { field: &'static str, value: u32, quantum: usize },
     #[error("configuration '{config}' has no 4-bit weights")]
     FourBit { config: String },
+    #[error("configuration '{config}' has no row engine, and so no '{command}' commands")]
+    RowEngine { config: String, command: &'static str },
+    #[error("configuration '{config}' has no row engine, and so no scalars to load")]
+    Scalars { config: String },
+    #[error("base_register is {value}; configuration '{config}' has {registers}")]
+    BaseRegister { value: u32, registers: usize, config: String },
     #[error("first_row is {value}; it must be below {limit}")]
     FirstRow { value: u32, limit: usize },
     #[error(

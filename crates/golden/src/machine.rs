@@ -353,6 +353,10 @@ impl<'a> Schedule<'a> {
             command = Cow::Owned(adjusted(&command, &adjustments).map_err(|fault| self.error(index, fault))?);
         }
         command.check_fields().map_err(|error| self.error(index, Fault::Illegal(error)))?;
+        if command.needs_row_engine() && !self.execution.config.row_engine {
+            let config = self.execution.config.name.clone();
+            return Err(self.error(index, Fault::RowEngine { config, command: command.spec().mnemonic }));
+        }
         let engine = command.engine();
         if let Some(hazards) = &mut self.execution.hazards {
             hazards.dispatch(index, engine);

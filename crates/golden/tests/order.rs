@@ -4,7 +4,9 @@ use frugal_golden::error::QueueState;
 use frugal_golden::{
     Fault, GoldenError, Machine, Memory, MemoryKind, Policy, RunOptions, RunReport, TraceLevel,
 };
-use frugal_isa::command::{layout, space, Barrier, End, Load, Matrix, Store, Tokens, Vector};
+use frugal_isa::command::{
+    layout, space, Adjust, Barrier, Branch, End, Load, Matrix, Row, Set, Store, Tokens, Vector,
+};
 use frugal_isa::register::StatusCode;
 use frugal_isa::{Command, Config, Engine};
 
@@ -239,6 +241,24 @@ fn errors_name_command_and_cause() {
         assert_eq!(error.status(), Some(StatusCode::IllegalField));
         assert!(error.to_string().contains("configuration 'plain' has no 4-bit weights"), "{error}");
     }
+    let rowless = Config { name: "rowless".into(), row_engine: false, ..Config::preset("nano").unwrap() };
+    for (command, says) in [
+        (Command::from(Row::default()), "no 'row' commands"),
+        (Set::default().into(), "no 'set' commands"),
+        (Branch::default().into(), "no 'branch' commands"),
+        (Adjust::default().into(), "no 'adjust' commands"),
+    ] {
+        let mut machine = Machine::new(&rowless).unwrap();
+        let error = machine.run(&[command, end()], &mut Memory::new(256), [0; 8]).unwrap_err();
+        assert_eq!(error.status(), Some(StatusCode::IllegalOpcode));
+        assert!(error.to_string().contains("configuration 'rowless' has no row engine"), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    let scalars = Load { space: 2, layout: layout::SCALARS, row_bytes: 16, ..Load::default() };
+    let mut machine = Machine::new(&rowless).unwrap();
+    let error = machine.run(&[scalars.into(), end()], &mut Memory::new(256), [0; 8]).unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::IllegalField));
+    assert!(error.to_string().contains("no row engine, and so no scalars to load"), "{error}");
     let missing = run(&[load(0, 0, Tokens::default())], &RunOptions::default()).unwrap_err();
     assert_eq!(missing.status(), Some(StatusCode::MissingEnd));
     assert!(run(&[], &RunOptions::default()).is_err());

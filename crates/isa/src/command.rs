@@ -477,6 +477,11 @@ impl Command {
         self.spec().engine
     }
 
+    /// Whether it is a row command or uses scalars, which only a configuration with a row engine has.
+    pub fn needs_row_engine(&self) -> bool {
+        matches!(self, Command::Row(_) | Command::Adjust(_) | Command::Set(_) | Command::Branch(_))
+    }
+
     /// Encodes the command into its 16 words.
     pub fn encode(&self) -> Result<[u32; COMMAND_WORDS], EncodeError> {
         let mut words = [0; COMMAND_WORDS];

@@ -31,7 +31,17 @@ pub struct Config {
     /// Whether a multiplier also takes two 4-bit weights at a time, with a memory of group scales.
     #[serde(default = "default_four_bit")]
     pub four_bit: bool,
-    /// Commands that each engine's queue holds.
+    /// Whether there is a row engine, with the scalar memory and the commands that use it: `row`, `set`, `branch` and `adjust`. Language models need them,
+    /// convolutional networks do not.
+    #[serde(default = "default_row_engine")]
+    pub row_engine: bool,
+    /// Whether there are performance counters, beside those of cycles, commands and steps of the MAC array, and debug registers; without, they read as 0.
+    #[serde(default = "default_counters")]
+    pub counters: bool,
+    /// Base registers that loads and stores choose from: 2, which is what networks need, to 8.
+    #[serde(default = "default_base_registers")]
+    pub base_registers: usize,
+    /// Commands that each engine's queue holds; with 1 there is none, and dispatch waits until an engine can take its next command.
     pub queue_depth: usize,
     /// Data bits of the memory bus: 64 or 128.
     pub bus_bits: usize,
@@ -42,7 +52,7 @@ pub struct Config {
 pub enum ConfigError {
     #[error("configuration '{config}': {field} is {value}; it must be a power of two from {low} to {high}")]
     OutOfRange { config: String, field: &'static str, value: usize, low: usize, high: usize },
-    #[error("no preset '{0}'; presets are nano, base, large and huge, or name a .json file with the fields of a Config")]
+    #[error("no preset '{0}'; presets are nano, base, large and huge, of small boards pico and micro, or name a .json file with the fields of a Config")]
     UnknownPreset(String),
 }
 
@@ -58,13 +68,48 @@ fn default_four_bit() -> bool {
     true
 }
 
+fn default_row_engine() -> bool {
+    true
+}
+
+fn default_base_registers() -> usize {
+    crate::register::BASE_REGISTERS
+}
+
+fn default_counters() -> bool {
+    true
+}
+
 impl Config {
-    /// Names of the presets, smallest first.
+    /// Names of the presets for convolutional networks and language models, smallest first.
     pub const PRESETS: [&'static str; 4] = ["nano", "base", "large", "huge"];
+
+    /// Names of the presets of small boards, smallest first: what they leave out, programs must do without.
+    pub const SMALL_PRESETS: [&'static str; 2] = ["pico", "micro"];
 
     /// The preset with this name.
     pub fn preset(name: &str) -> Result<Config, ConfigError> {
+        if name == "pico" {
+            return Ok(Config {
+                name: name.to_owned(),
+                cols: 4,
+                lanes: 2,
+                activation_depth: 1024,
+                weight_depth: 128,
+                parameter_depth: 64,
+                accumulator_depth: 256,
+                depthwise_taps: 2,
+                tables: 1,
+                four_bit: false,
+                row_engine: false,
+                counters: false,
+                base_registers: 2,
+                queue_depth: 1,
+                ..Config::preset("nano")?
+            });
+        }
         let (rows, cols, lanes, activation_depth, weight_depth) = match name {
+            "micro" => (8, 4, 4, 4096, 1024),
             "nano" => (8, 8, 4, 4096, 512),
             "base" => (16, 8, 8, 4096, 2048),
             "large" => (16, 16, 8, 8192, 1024),
@@ -83,6 +128,9 @@ impl Config {
             depthwise_taps: default_depthwise_taps(),
             tables: default_tables(),
             four_bit: default_four_bit(),
+            row_engine: default_row_engine(),
+            counters: default_counters(),
+            base_registers: default_base_registers(),
             queue_depth: 8,
             bus_bits: 64,
         })
@@ -116,7 +164,18 @@ impl Config {
         check("accumulator_depth", self.accumulator_depth, 4, 65536)?;
         check("depthwise_taps", self.depthwise_taps, 2, self.cols)?;
         check("tables", self.tables, 1, 8)?;
-        check("queue_depth", self.queue_depth, 2, 64)
+        check("base_registers", self.base_registers, 2, crate::register::BASE_REGISTERS)?;
+        check("queue_depth", self.queue_depth, 1, 64)
+    }
+
+    /// Value of the `FEATURES` register.
+    pub fn features(&self) -> u32 {
+        u32::from(self.four_bit)
+            | u32::from(self.row_engine) << 1
+            | u32::from(self.counters) << 2
+            | (self.tables as u32) << 8
+            | (self.depthwise_taps as u32) << 16
+            | (self.base_registers as u32) << 24
     }
 
     /// Multiply-accumulates of one cycle.
@@ -194,7 +253,7 @@ mod tests {
 
     #[test]
     fn presets_are_valid_on_both_buses() {
-        for name in Config::PRESETS {
+        for name in Config::PRESETS.into_iter().chain(Config::SMALL_PRESETS) {
             for bus in [64, 128] {
                 Config::preset(name).unwrap().with_bus_bits(bus).validate().unwrap();
             }
@@ -205,7 +264,7 @@ mod tests {
     fn a_file_need_not_name_what_has_a_default() {
         let base = Config::preset("base").unwrap();
         let mut fields = serde_json::to_value(&base).unwrap();
-        for name in ["depthwise_taps", "tables", "four_bit"] {
+        for name in ["depthwise_taps", "tables", "four_bit", "row_engine", "counters", "base_registers"] {
             fields.as_object_mut().unwrap().remove(name).unwrap();
         }
         assert_eq!(serde_json::from_value::<Config>(fields).unwrap(), base);

@@ -1,5 +1,6 @@
 //! Signed arithmetic of the MAC array: products, adder-tree nodes, running totals, sign extension.
 use super::ecp5::{self, Registers, Term};
+use super::gowin::{self, Multiplier};
 use super::prelude::*;
 use super::sign_extend;
 
@@ -90,7 +91,16 @@ impl Logic for SignedProduct {
                 ecp5::multiplier("multiplier", names, "wide", Registers::All, "1'b0")
             )
         };
-        Verilog::Custom(ecp5::choose(&ecp5, &portable))
+        // Of these chips' resources, multipliers are not the scarce one.
+        let operand = |port: &str| format!("wire [17:0] {port}_operand = {{{{2{{{port}[15]}}}}, {port}}};\n");
+        let names = ("a_operand", "b_operand");
+        let gowin = format!(
+            "{}{}wire [35:0] wide;\n{}\nalways @(*) product = wide[31:0];",
+            operand("a"),
+            operand("b"),
+            gowin::multiplier(Multiplier::Eighteen, "multiplier", names, "wide", (true, true))
+        );
+        Verilog::Custom(ecp5::choose_family(&[(ecp5::MACRO, &ecp5), (gowin::MACRO, &gowin)], &portable))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         let (name, what) = if self._in_logic {

@@ -1,6 +1,11 @@
 //! A signal some cycles later.
 use super::prelude::*;
+use super::{ecp5, gowin};
 use std::collections::VecDeque;
+
+/// From so many bits and cycles on, a line on Gowin chips is a ring in distributed memory: a block of 16 rows of 4 bits takes the place of 8 flip-flops.
+const RING_BITS: usize = 16;
+const RING_CYCLES: usize = 5;
 
 /// `delayed` is what `value` was `cycles` clock edges ago; with 0 cycles it is a wire.
 #[derive(LogicBlock)]
@@ -23,6 +28,36 @@ impl<const N: usize> DelayLine<N> {
             _stages: vec![Bits::default(); cycles].into(),
         }
     }
+
+    fn registers(&self) -> String {
+        let (top, last) = (N - 1, self._cycles - 2);
+        let mut body = format!(
+            "reg [{top}:0] stage [0:{last}];\n\
+             always @(posedge clock) begin\n\
+             \x20   stage[0] <= value;\n"
+        );
+        for stage in 1..=last {
+            body += &format!("    stage[{stage}] <= stage[{}];\n", stage - 1);
+        }
+        body + &format!("    delayed <= stage[{last}];\nend")
+    }
+
+    /// The oldest value goes out, the new one takes its place.
+    fn ring(&self) -> String {
+        let (top, last) = (N - 1, self._cycles - 2);
+        format!(
+            "(* ram_style = \"distributed\" *) reg [{top}:0] stage [0:{last}];\n\
+             reg [3:0] place;\n\
+             initial place = 4'd0;\n\
+             integer stage_number;\n\
+             initial for (stage_number = 0; stage_number <= {last}; stage_number = stage_number + 1) stage[stage_number] = 0;\n\
+             always @(posedge clock) begin\n\
+             \x20   delayed <= stage[place];\n\
+             \x20   stage[place] <= value;\n\
+             \x20   place <= place == 4'd{last} ? 4'd0 : place + 4'd1;\n\
+             end"
+        )
+    }
 }
 
 impl<const N: usize> Logic for DelayLine<N> {
@@ -39,22 +74,13 @@ impl<const N: usize> Logic for DelayLine<N> {
         self.delayed.connect();
     }
     fn hdl(&self) -> Verilog {
-        let top = N - 1;
         Verilog::Custom(match self._cycles {
             0 => "assign delayed = value;".into(),
             1 => "always @(posedge clock) delayed <= value;".into(),
-            cycles => {
-                let last = cycles - 2;
-                let mut body = format!(
-                    "reg [{top}:0] stage [0:{last}];\n\
-                     always @(posedge clock) begin\n\
-                     \x20   stage[0] <= value;\n"
-                );
-                for stage in 1..=last {
-                    body += &format!("    stage[{stage}] <= stage[{}];\n", stage - 1);
-                }
-                body + &format!("    delayed <= stage[{last}];\nend")
+            cycles if N >= RING_BITS && (RING_CYCLES..=17).contains(&cycles) => {
+                ecp5::choose_family(&[(gowin::MACRO, &self.ring())], &self.registers())
             }
+            _ => self.registers(),
         })
     }
     fn timing(&self) -> Vec<TimingInfo> {

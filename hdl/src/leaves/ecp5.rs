@@ -8,7 +8,17 @@ pub const MACRO: &str = "FRUGAL_ECP5";
 
 /// One of two texts, chosen when the Verilog is read.
 pub(crate) fn choose(ecp5: &str, portable: &str) -> String {
-    format!("`ifdef {MACRO}\n{}\n`else\n{}\n`endif", ecp5.trim_end(), portable.trim_end())
+    choose_family(&[(MACRO, ecp5)], portable)
+}
+
+/// The text of the family whose macro is defined, or the portable one.
+pub(crate) fn choose_family(families: &[(&str, &str)], portable: &str) -> String {
+    let mut text = String::new();
+    for (number, (family, own)) in families.iter().enumerate() {
+        let word = if number == 0 { "ifdef" } else { "elsif" };
+        text += &format!("`{word} {family}\n{}\n", own.trim_end());
+    }
+    text + &format!("`else\n{}\n`endif", portable.trim_end())
 }
 
 /// Where a multiplier has registers.

@@ -27,6 +27,7 @@ mod delay_line;
 mod delay_rows;
 pub mod ecp5;
 mod fifo;
+pub mod gowin;
 mod pack;
 mod patch;
 mod requantise;

@@ -7,6 +7,7 @@
 //! All inputs belong to one value and arrive together; each is delayed inside to the stage that needs it. There is no
 //! stall: a value entering in one cycle leaves [`Requantise::LATENCY_CYCLES`] later.
 use super::ecp5::{self, Registers};
+use super::gowin::{self, Multiplier};
 use super::prelude::*;
 use super::DelayLine;
 
@@ -69,6 +70,33 @@ pub struct WideMultiply {
 
 impl WideMultiply {
     pub const LATENCY_CYCLES: u32 = 3;
+
+    /// Three multipliers instead of four: the middle products are (high + low)(high + low) less the outer ones. `instance` is a signed multiplier of 18
+    /// bits with a register at its output, called by its name and the names of its operands.
+    fn karatsuba(instance: impl Fn(&str, &str, &str) -> String) -> String {
+        format!(
+            "wire [17:0] value_high = {{{{2{{value[31]}}}}, value[31:16]}};\n\
+             wire [17:0] value_low = {{2'd0, value[15:0]}};\n\
+             wire [17:0] value_both = value_high + value_low;\n\
+             wire [17:0] multiplier_high = {{2'd0, multiplier[31:16]}};\n\
+             wire [17:0] multiplier_low = {{2'd0, multiplier[15:0]}};\n\
+             wire [17:0] multiplier_both = multiplier_high + multiplier_low;\n\
+             wire [35:0] high_product, low_product, both_product;\n\
+             {}\n\
+             {}\n\
+             {}\n\
+             reg [63:0] outer;\n\
+             reg [34:0] middle;\n\
+             always @(posedge clock) begin\n\
+             \x20   outer <= {{high_product[31:0], low_product[31:0]}};\n\
+             \x20   middle <= both_product[34:0] - high_product[34:0] - low_product[34:0];\n\
+             \x20   product <= outer + {{{{13{{middle[34]}}}}, middle, 16'd0}};\n\
+             end",
+            instance("high", "value_high", "multiplier_high"),
+            instance("low", "value_low", "multiplier_low"),
+            instance("both", "value_both", "multiplier_both"),
+        )
+    }
 }
 
 impl Logic for WideMultiply {
@@ -100,33 +128,15 @@ impl Logic for WideMultiply {
              \x20   middle <= high_low + low_high;\n\
              \x20   product <= outer + {{13{middle[34]}}, middle, 16'd0};\n\
              end";
-        // Three multipliers instead of four: the middle products are (high + low)(high + low) less the outer ones.
-        let instance = |name: &str, a: &str, b: &str| {
+        let on_ecp5 = |name: &str, a: &str, b: &str| {
             ecp5::multiplier(name, (a, b), &format!("{name}_product"), Registers::Output, "1'b0")
         };
-        let ecp5 = format!(
-            "wire [17:0] value_high = {{{{2{{value[31]}}}}, value[31:16]}};\n\
-             wire [17:0] value_low = {{2'd0, value[15:0]}};\n\
-             wire [17:0] value_both = value_high + value_low;\n\
-             wire [17:0] multiplier_high = {{2'd0, multiplier[31:16]}};\n\
-             wire [17:0] multiplier_low = {{2'd0, multiplier[15:0]}};\n\
-             wire [17:0] multiplier_both = multiplier_high + multiplier_low;\n\
-             wire [35:0] high_product, low_product, both_product;\n\
-             {}\n\
-             {}\n\
-             {}\n\
-             reg [63:0] outer;\n\
-             reg [34:0] middle;\n\
-             always @(posedge clock) begin\n\
-             \x20   outer <= {{high_product[31:0], low_product[31:0]}};\n\
-             \x20   middle <= both_product[34:0] - high_product[34:0] - low_product[34:0];\n\
-             \x20   product <= outer + {{{{13{{middle[34]}}}}, middle, 16'd0}};\n\
-             end",
-            instance("high", "value_high", "multiplier_high"),
-            instance("low", "value_low", "multiplier_low"),
-            instance("both", "value_both", "multiplier_both"),
-        );
-        Verilog::Custom(ecp5::choose(&ecp5, portable))
+        let on_gowin = |name: &str, a: &str, b: &str| {
+            let product = format!("{name}_product");
+            gowin::multiplier(Multiplier::Eighteen, name, (a, b), &product, (false, false))
+        };
+        let (ecp5, gowin) = (WideMultiply::karatsuba(on_ecp5), WideMultiply::karatsuba(on_gowin));
+        Verilog::Custom(ecp5::choose_family(&[(ecp5::MACRO, &ecp5), (gowin::MACRO, &gowin)], portable))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe(

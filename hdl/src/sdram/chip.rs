@@ -81,6 +81,9 @@ impl SdramChip {
         ..SdramChip::ULX3S_32_MIB
     };
 
+    /// 32 bits, 8 MiB: the chip of the Colorlight i9, an EM638325-6, which has the organisation of the other one and is nowhere slower.
+    pub const COLORLIGHT_I9: SdramChip = SdramChip::TANG_NANO_20K;
+
     /// Bytes of the chip.
     pub fn bytes(&self) -> u64 {
         u64::from(self.data_bits / 8) << (self.row_bits + self.column_bits + self.bank_bits)

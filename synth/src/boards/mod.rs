@@ -3,18 +3,23 @@
 //! ```text
 //! BoardFacts + Config --> top (pins, PLL) ------> Verilog  --+
 //!        |                    board (frugal-hdl)            +--> flow
-//!        +--------------> constraints/NAME.lpf ... ---------+
+//!        +--------------> constraints/NAME.* ---------------+
 //! ```
 
-mod ecp5_sdram;
+mod clock;
+mod gowin_pll;
+mod pins;
 mod pll;
+mod sdram_top;
 mod top;
 
-pub use ecp5_sdram::{EcpSdramPads, EcpSdramTop};
+pub use clock::BoardClock;
+pub use gowin_pll::GowinPll;
 pub use pll::{EcpPll, PllError};
+pub use sdram_top::{SdramPads, SdramTop};
 pub use top::BoardTop;
 
-use crate::flow::device::Device;
+use crate::flow::device::{Device, Family};
 use crate::flow::Design;
 use frugal_hdl::board::{self, Board, BoardError, BoardMemory, BoardOptions};
 use frugal_hdl::emit::emit;
@@ -53,80 +58,55 @@ pub struct BoardFacts {
     pub memory: BoardMemory,
     /// The preset that it is meant for.
     pub config: &'static str,
+    /// Presets whose whole board has been placed and routed here, smallest first.
+    pub fits: &'static [&'static str],
 }
 
-const OUTPUT: &str = "IO_TYPE=LVCMOS33 DRIVE=4";
-const SDRAM: &str = "IO_TYPE=LVCMOS33 PULLMODE=NONE DRIVE=4 SLEWRATE=FAST";
-
-const ULX3S_PINS: &[Pin] = &[
-    Pin { port: "oscillator", location: "G2", attributes: "IO_TYPE=LVCMOS33" },
-    // The button called FIRE 1.
-    Pin { port: "reset_button", location: "R1", attributes: "IO_TYPE=LVCMOS33 PULLMODE=DOWN" },
-    Pin { port: "receive", location: "M1", attributes: "IO_TYPE=LVCMOS33 PULLMODE=UP" },
-    Pin { port: "transmit", location: "L4", attributes: OUTPUT },
-    Pin { port: "led_0", location: "B2", attributes: OUTPUT },
-    Pin { port: "led_1", location: "C2", attributes: OUTPUT },
-    Pin { port: "led_2", location: "C1", attributes: OUTPUT },
-    Pin { port: "led_3", location: "D2", attributes: OUTPUT },
-    Pin { port: "led_4", location: "D1", attributes: OUTPUT },
-    Pin { port: "led_5", location: "E2", attributes: OUTPUT },
-    Pin { port: "led_6", location: "E1", attributes: OUTPUT },
-    Pin { port: "led_7", location: "H3", attributes: OUTPUT },
-    Pin { port: "sdram_clock", location: "F19", attributes: SDRAM },
-    Pin { port: "sdram_clock_enable", location: "F20", attributes: SDRAM },
-    Pin { port: "sdram_cs_n", location: "P20", attributes: SDRAM },
-    Pin { port: "sdram_ras_n", location: "R20", attributes: SDRAM },
-    Pin { port: "sdram_cas_n", location: "T19", attributes: SDRAM },
-    Pin { port: "sdram_we_n", location: "T20", attributes: SDRAM },
-    Pin { port: "sdram_address[0]", location: "M20", attributes: SDRAM },
-    Pin { port: "sdram_address[1]", location: "M19", attributes: SDRAM },
-    Pin { port: "sdram_address[2]", location: "L20", attributes: SDRAM },
-    Pin { port: "sdram_address[3]", location: "L19", attributes: SDRAM },
-    Pin { port: "sdram_address[4]", location: "K20", attributes: SDRAM },
-    Pin { port: "sdram_address[5]", location: "K19", attributes: SDRAM },
-    Pin { port: "sdram_address[6]", location: "K18", attributes: SDRAM },
-    Pin { port: "sdram_address[7]", location: "J20", attributes: SDRAM },
-    Pin { port: "sdram_address[8]", location: "J19", attributes: SDRAM },
-    Pin { port: "sdram_address[9]", location: "H20", attributes: SDRAM },
-    Pin { port: "sdram_address[10]", location: "N19", attributes: SDRAM },
-    Pin { port: "sdram_address[11]", location: "G20", attributes: SDRAM },
-    Pin { port: "sdram_address[12]", location: "G19", attributes: SDRAM },
-    Pin { port: "sdram_bank[0]", location: "P19", attributes: SDRAM },
-    Pin { port: "sdram_bank[1]", location: "N20", attributes: SDRAM },
-    Pin { port: "sdram_data_mask[0]", location: "U19", attributes: SDRAM },
-    Pin { port: "sdram_data_mask[1]", location: "E20", attributes: SDRAM },
-    Pin { port: "sdram_data[0]", location: "J16", attributes: SDRAM },
-    Pin { port: "sdram_data[1]", location: "L18", attributes: SDRAM },
-    Pin { port: "sdram_data[2]", location: "M18", attributes: SDRAM },
-    Pin { port: "sdram_data[3]", location: "N18", attributes: SDRAM },
-    Pin { port: "sdram_data[4]", location: "P18", attributes: SDRAM },
-    Pin { port: "sdram_data[5]", location: "T18", attributes: SDRAM },
-    Pin { port: "sdram_data[6]", location: "T17", attributes: SDRAM },
-    Pin { port: "sdram_data[7]", location: "U20", attributes: SDRAM },
-    Pin { port: "sdram_data[8]", location: "E19", attributes: SDRAM },
-    Pin { port: "sdram_data[9]", location: "D20", attributes: SDRAM },
-    Pin { port: "sdram_data[10]", location: "D19", attributes: SDRAM },
-    Pin { port: "sdram_data[11]", location: "C20", attributes: SDRAM },
-    Pin { port: "sdram_data[12]", location: "E18", attributes: SDRAM },
-    Pin { port: "sdram_data[13]", location: "F18", attributes: SDRAM },
-    Pin { port: "sdram_data[14]", location: "J18", attributes: SDRAM },
-    Pin { port: "sdram_data[15]", location: "J17", attributes: SDRAM },
-];
-
 impl BoardFacts {
-    pub const ALL: &'static [BoardFacts] = &[BoardFacts {
-        name: "ulx3s-85f",
-        title: "Radiona ULX3S with LFE5U-85F",
-        device: "ecp5-85f",
-        oscillator_khz: 25_000,
-        clocks: &[("nano", 80_000), ("base", 75_000)],
-        pins: ULX3S_PINS,
-        leds: 8,
-        leds_inverted: false,
-        reset_inverted: false,
-        memory: BoardMemory::Sdram(SdramChip::ULX3S_32_MIB),
-        config: "nano",
-    }];
+    pub const ALL: &'static [BoardFacts] = &[
+        BoardFacts {
+            name: "ulx3s-85f",
+            title: "Radiona ULX3S with LFE5U-85F",
+            device: "ecp5-85f",
+            oscillator_khz: 25_000,
+            clocks: &[("nano", 80_000), ("base", 75_000)],
+            pins: pins::ULX3S,
+            leds: 8,
+            leds_inverted: false,
+            reset_inverted: false,
+            memory: BoardMemory::Sdram(SdramChip::ULX3S_32_MIB),
+            config: "nano",
+            fits: &[],
+        },
+        BoardFacts {
+            name: "colorlight-i9",
+            title: "Colorlight i9 with LFE5U-45F",
+            device: "ecp5-45f",
+            oscillator_khz: 25_000,
+            clocks: &[("micro", 75_000)],
+            pins: pins::COLORLIGHT_I9,
+            leds: 1,
+            leds_inverted: true,
+            reset_inverted: true,
+            memory: BoardMemory::Sdram(SdramChip::COLORLIGHT_I9),
+            config: "micro",
+            fits: &[],
+        },
+        BoardFacts {
+            name: "tang-nano-20k",
+            title: "Sipeed Tang Nano 20K with GW2AR-18",
+            device: "gw2ar-18",
+            oscillator_khz: 27_000,
+            clocks: &[("pico", 36_000)],
+            pins: pins::TANG_NANO_20K,
+            leds: 6,
+            leds_inverted: true,
+            reset_inverted: false,
+            memory: BoardMemory::OnChip(32 << 10),
+            config: "pico",
+            fits: &["pico"],
+        },
+    ];
 
     /// The board with this name.
     pub fn from_name(name: &str) -> Option<&'static BoardFacts> {
@@ -163,18 +143,44 @@ impl BoardFacts {
 
     /// File name of its constraints in `constraints/`.
     pub fn constraint_file(&self) -> String {
-        format!("{}.lpf", self.name)
+        let suffix = self.device().family.constraint_suffix();
+        format!("{}.{suffix}", self.name)
+    }
+
+    /// The pins of its top: a memory chip that is not used has none.
+    fn used_pins(&self) -> impl Iterator<Item = &Pin> {
+        let has_chip = matches!(self.memory, BoardMemory::Sdram(_));
+        self.pins.iter().filter(move |pin| has_chip || !pin.port.starts_with("sdram_"))
     }
 
     /// The constraint file's text.
     pub fn constraints(&self) -> String {
-        let mut lines = vec![
-            format!("# {}. Made from the table of boards in synth/src/boards.", self.title),
-            format!("FREQUENCY PORT \"oscillator\" {} MHZ;", f64::from(self.oscillator_khz) / 1000.0),
-        ];
-        for pin in self.pins {
-            lines.push(format!("LOCATE COMP \"{}\" SITE \"{}\";", pin.port, pin.location));
-            lines.push(format!("IOBUF PORT \"{}\" {};", pin.port, pin.attributes));
+        let family = self.device().family;
+        let comment = if family == Family::Gowin { "//" } else { "#" };
+        let mut lines =
+            vec![format!("{comment} {}. Made from the table of boards in synth/src/boards.", self.title)];
+        let mhz = f64::from(self.oscillator_khz) / 1000.0;
+        match family {
+            Family::Ecp5 => lines.push(format!("FREQUENCY PORT \"oscillator\" {mhz} MHZ;")),
+            Family::Ice40 => lines.push(format!("set_frequency oscillator {mhz}")),
+            // nextpnr is told on its command line.
+            Family::Gowin => {}
+        }
+        for Pin { port, location, attributes } in self.used_pins() {
+            match family {
+                Family::Ecp5 => lines.extend([
+                    format!("LOCATE COMP \"{port}\" SITE \"{location}\";"),
+                    format!("IOBUF PORT \"{port}\" {attributes};"),
+                ]),
+                Family::Ice40 => {
+                    let space = if attributes.is_empty() { "" } else { " " };
+                    lines.push(format!("set_io{space}{attributes} {port} {location}"));
+                }
+                Family::Gowin => lines.extend([
+                    format!("IO_LOC \"{port}\" {location};"),
+                    format!("IO_PORT \"{port}\" {attributes};"),
+                ]),
+            }
         }
         lines.join("\n") + "\n"
     }
@@ -195,9 +201,16 @@ impl BoardFacts {
             Board::OnChip(board) => {
                 emit(&BoardTop::new(self, options.clock_khz, *board), "frugal_board", &header)
             }
-            Board::Sdram(board) => {
-                emit(&EcpSdramTop::new(self, options.clock_khz, *board), "frugal_board", &header)
-            }
+            Board::Sdram(board) => match self.memory {
+                BoardMemory::Sdram(SdramChip { data_bits: 32, .. }) => {
+                    let top = SdramTop::<11, 4, 32>::new(self, options.clock_khz, *board);
+                    emit(&top, "frugal_board", &header)
+                }
+                _ => {
+                    let top = SdramTop::<13, 2, 16>::new(self, options.clock_khz, *board);
+                    emit(&top, "frugal_board", &header)
+                }
+            },
         };
         let file = file.map_err(VerilogError::from)?;
         let design = Design {
@@ -226,7 +239,18 @@ mod tests {
         for board in BoardFacts::ALL {
             assert!(Device::from_name(board.device).is_some(), "{}", board.name);
             let config = Config::preset(board.config).expect("a preset");
-            board.design(&config).expect("a design");
+            let (design, _) = board.design(&config).expect("a design");
+            // Every port of the top has a pin.
+            let top = design.verilog.split("module frugal_board").nth(1).expect("the top");
+            let header = top.split(");").next().expect("its ports");
+            for port in header.split(',').filter_map(|port| port.split_whitespace().last()) {
+                let port = port.trim_matches(['(', ')']);
+                let constrained = |pin: &Pin| pin.port.split('[').next() == Some(port);
+                assert!(board.pins.iter().any(constrained), "{}: no pin for {port}", board.name);
+            }
+            for preset in board.fits {
+                assert!(Config::preset(preset).is_ok());
+            }
             for (name, khz) in board.clocks {
                 let config = Config::preset(name).expect("a preset");
                 assert_eq!(board.clock_khz(&config), *khz);
@@ -234,11 +258,23 @@ mod tests {
                 let baud = 1000.0 * f64::from(*khz) / bit_cycles(*khz) as f64;
                 assert!((baud / f64::from(BAUD) - 1.0).abs() < 0.015, "{}: {baud} baud", board.name);
             }
-            let mut ports: Vec<&str> = board.pins.iter().map(|pin| pin.port).collect();
+            let mut ports: Vec<&str> = board.used_pins().map(|pin| pin.port).collect();
             ports.sort_unstable();
             ports.dedup();
-            let sdram = if matches!(board.memory, BoardMemory::Sdram(_)) { 6 + 13 + 2 + 2 + 16 } else { 0 };
+            let sdram = match board.memory {
+                BoardMemory::Sdram(SdramChip { data_bits: 32, .. }) if board.name == "colorlight-i9" => {
+                    4 + 11 + 2 + 32
+                }
+                BoardMemory::Sdram(SdramChip { data_bits: 32, .. }) => 6 + 11 + 2 + 4 + 32,
+                BoardMemory::Sdram(_) => 6 + 13 + 2 + 2 + 16,
+                BoardMemory::OnChip(_) => 0,
+            };
             assert_eq!(ports.len(), 4 + board.leds + sdram, "{}", board.name);
+            // A pin of the top that is constrained twice, or at a place that another has.
+            let mut places: Vec<&str> = board.pins.iter().map(|pin| pin.location).collect();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places.len(), board.pins.len(), "{}", board.name);
         }
     }
 

@@ -5,8 +5,9 @@ use rust_hdl_core::prelude::*;
 
 /// Why there is no such clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an ECP5's PLL cannot make {output_khz} kHz of {input_khz} kHz")]
+#[error("a clock generator of {chip} cannot make {output_khz} kHz of {input_khz} kHz")]
 pub struct PllError {
+    pub chip: &'static str,
     pub input_khz: u32,
     pub output_khz: u32,
 }
@@ -41,7 +42,7 @@ impl EcpPll {
                 .min_by_key(|output| (output_khz * output).abs_diff(600_000))?;
             (input_khz / input >= 3_125).then_some((input, feedback, output))
         });
-        let (input, feedback, output) = dividers.ok_or(PllError { input_khz, output_khz })?;
+        let (input, feedback, output) = dividers.ok_or(PllError { chip: "ECP5", input_khz, output_khz })?;
         Ok(EcpPll {
             oscillator: Signal::default(),
             clock: Signal::default(),
@@ -59,6 +60,31 @@ impl EcpPll {
     pub fn with_delayed(mut self, eighths: u32) -> EcpPll {
         self._delay_eighths = eighths;
         self
+    }
+
+    /// Verilog between its ports.
+    pub(super) fn text(&self) -> String {
+        let (parameters, port) = self.delayed_clock();
+        let still = if self._delay_eighths == 0 { "assign delayed = 1'b0;\n" } else { "" };
+        format!(
+            "{still}\
+             (* FREQUENCY_PIN_CLKOP=\"{mhz}\" *) (* ICP_CURRENT=\"12\" *) (* LPF_RESISTOR=\"8\" *)\n\
+             EHXPLLL #(\n\
+             \x20   .PLLRST_ENA(\"DISABLED\"), .INTFB_WAKE(\"DISABLED\"), .STDBY_ENABLE(\"DISABLED\"), .DPHASE_SOURCE(\"DISABLED\"),\n\
+             \x20   .OUTDIVIDER_MUXA(\"DIVA\"), .OUTDIVIDER_MUXB(\"DIVB\"), .OUTDIVIDER_MUXC(\"DIVC\"), .OUTDIVIDER_MUXD(\"DIVD\"),\n\
+             \x20   .CLKI_DIV({input}), .CLKFB_DIV({feedback}), .CLKOP_ENABLE(\"ENABLED\"), .CLKOP_DIV({output}), .CLKOP_CPHASE({phase}),\n\
+             \x20   .CLKOP_FPHASE(0), .FEEDBK_PATH(\"CLKOP\"){parameters}\n\
+             ) pll (\n\
+             \x20   .RST(1'b0), .STDBY(1'b0), .CLKI(oscillator), .CLKOP(clock), .{port}, .CLKFB(clock), .CLKINTFB(),\n\
+             \x20   .PHASESEL0(1'b0), .PHASESEL1(1'b0), .PHASEDIR(1'b1), .PHASESTEP(1'b1), .PHASELOADREG(1'b1), .PLLWAKESYNC(1'b0),\n\
+             \x20   .ENCLKOP(1'b0), .LOCK(locked)\n\
+             );",
+            mhz = f64::from(self._output_khz) / 1000.0,
+            input = self._input,
+            feedback = self._feedback,
+            output = self._output,
+            phase = self._output / 2,
+        )
     }
 
     /// What the Verilog says of the delayed clock. Phases are cycles of the VCO, and eighths of such a cycle.
@@ -90,27 +116,7 @@ impl Logic for EcpPll {
         self.locked.connect();
     }
     fn hdl(&self) -> Verilog {
-        let (parameters, port) = self.delayed_clock();
-        let still = if self._delay_eighths == 0 { "assign delayed = 1'b0;\n" } else { "" };
-        Verilog::Custom(format!(
-            "{still}\
-             (* FREQUENCY_PIN_CLKOP=\"{mhz}\" *) (* ICP_CURRENT=\"12\" *) (* LPF_RESISTOR=\"8\" *)\n\
-             EHXPLLL #(\n\
-             \x20   .PLLRST_ENA(\"DISABLED\"), .INTFB_WAKE(\"DISABLED\"), .STDBY_ENABLE(\"DISABLED\"), .DPHASE_SOURCE(\"DISABLED\"),\n\
-             \x20   .OUTDIVIDER_MUXA(\"DIVA\"), .OUTDIVIDER_MUXB(\"DIVB\"), .OUTDIVIDER_MUXC(\"DIVC\"), .OUTDIVIDER_MUXD(\"DIVD\"),\n\
-             \x20   .CLKI_DIV({input}), .CLKFB_DIV({feedback}), .CLKOP_ENABLE(\"ENABLED\"), .CLKOP_DIV({output}), .CLKOP_CPHASE({phase}),\n\
-             \x20   .CLKOP_FPHASE(0), .FEEDBK_PATH(\"CLKOP\"){parameters}\n\
-             ) pll (\n\
-             \x20   .RST(1'b0), .STDBY(1'b0), .CLKI(oscillator), .CLKOP(clock), .{port}, .CLKFB(clock), .CLKINTFB(),\n\
-             \x20   .PHASESEL0(1'b0), .PHASESEL1(1'b0), .PHASEDIR(1'b1), .PHASESTEP(1'b1), .PHASELOADREG(1'b1), .PLLWAKESYNC(1'b0),\n\
-             \x20   .ENCLKOP(1'b0), .LOCK(locked)\n\
-             );",
-            mhz = f64::from(self._output_khz) / 1000.0,
-            input = self._input,
-            feedback = self._feedback,
-            output = self._output,
-            phase = self._output / 2,
-        ))
+        Verilog::Custom(self.text())
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe("ecp5_pll", &format!("The clock of {} kHz.", self._output_khz))
@@ -131,7 +137,7 @@ mod tests {
         }
         assert_eq!(
             EcpPll::new(25_000, 80_001).err(),
-            Some(PllError { input_khz: 25_000, output_khz: 80_001 })
+            Some(PllError { chip: "ECP5", input_khz: 25_000, output_khz: 80_001 })
         );
     }
     #[test]

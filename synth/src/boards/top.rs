@@ -1,11 +1,11 @@
-//! The top of a board with an ECP5 and no memory chip.
+//! The top of a board without a memory chip.
 
-use super::{BoardFacts, EcpPll};
+use super::{BoardClock, BoardFacts};
 use frugal_hdl::board::OnChipBoard;
 use frugal_hdl::emit::describe;
 use rust_hdl_core::prelude::*;
 
-/// Pins of a board with an ECP5.
+/// Pins of a board without a memory chip.
 #[derive(LogicBlock)]
 pub struct BoardTop {
     pub oscillator: Signal<In, Clock>,
@@ -15,7 +15,7 @@ pub struct BoardTop {
     /// To the host.
     pub transmit: Signal<Out, Bit>,
     pub led: Vec<Signal<Out, Bit>>,
-    pll: EcpPll,
+    source: BoardClock,
     board: OnChipBoard,
     pressed: Signal<Local, Bit>,
     lights: Signal<Local, Bits<8>>,
@@ -28,14 +28,15 @@ impl BoardTop {
     /// # Panics
     /// If the facts ask for a clock that the chip cannot make: a test holds that they do not.
     pub fn new(facts: &BoardFacts, clock_khz: u32, board: OnChipBoard) -> Self {
-        let pll = EcpPll::new(facts.oscillator_khz, clock_khz).expect("a clock that the chip can make");
+        let source = BoardClock::new(&facts.device(), facts.oscillator_khz, clock_khz)
+            .expect("a clock that the chip can make");
         Self {
             oscillator: Signal::default(),
             reset_button: Signal::default(),
             receive: Signal::default(),
             transmit: Signal::default(),
             led: (0..facts.leds).map(|_| Signal::default()).collect(),
-            pll,
+            source,
             board,
             pressed: Signal::default(),
             lights: Signal::default(),
@@ -49,11 +50,11 @@ impl BoardTop {
 impl Logic for BoardTop {
     #[hdl_gen]
     fn update(&mut self) {
-        self.pll.oscillator.next = self.oscillator.val();
-        self.board.clock.next = self.pll.clock.val();
+        self.source.oscillator.next = self.oscillator.val();
+        self.board.clock.next = self.source.clock.val();
         self.pressed.next = self.reset_button.val() ^ self.reset_inverted.val();
         // Until the clock is steady.
-        self.board.reset.next = self.pressed.val() | !self.pll.locked.val();
+        self.board.reset.next = self.pressed.val() | !self.source.locked.val();
         self.board.receive.next = self.receive.val();
         self.transmit.next = self.board.transmit.val();
         self.lights.next = self.board.leds.val();

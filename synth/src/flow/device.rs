@@ -90,11 +90,34 @@ impl Resource {
 
 impl Family {
     /// Yosys commands that make `netlist` of the Verilog already read.
-    pub(super) fn synthesis(self, top: &str, netlist: &str) -> String {
+    pub(super) fn synthesis(self, top: &str, netlist: &str, target_mhz: f64) -> String {
         match self {
             Family::Ecp5 => format!("synth_ecp5 -top {top} -json {netlist}"),
             Family::Ice40 => format!("synth_ice40 -dsp -spram -top {top} -json {netlist}"),
-            Family::Gowin => format!("synth_gowin -top {top} -json {netlist}"),
+            // A flip-flop has the place of a LUT, unless it takes that LUT's own output: a wide LUT's output costs another place. Logic need not be
+            // faster than it has to be.
+            Family::Gowin => format!(
+                "scratchpad -set abc9.D {}; synth_gowin -nowidelut -top {top} -json {netlist}",
+                (1e6 / target_mhz) as u64
+            ),
+        }
+    }
+
+    /// What a constraint file's name ends in.
+    pub fn constraint_suffix(self) -> &'static str {
+        match self {
+            Family::Ecp5 => "lpf",
+            Family::Ice40 => "pcf",
+            Family::Gowin => "cst",
+        }
+    }
+
+    /// What a bitstream's name ends in, for the programs that load it.
+    pub fn bitstream_suffix(self) -> &'static str {
+        match self {
+            Family::Ecp5 => "bit",
+            Family::Ice40 => "bin",
+            Family::Gowin => "fs",
         }
     }
 
@@ -102,7 +125,8 @@ impl Family {
     pub(super) fn defines(self) -> &'static [&'static str] {
         match self {
             Family::Ecp5 => &[frugal_hdl::leaves::ecp5::MACRO],
-            Family::Ice40 | Family::Gowin => &[],
+            Family::Gowin => &[frugal_hdl::leaves::gowin::MACRO],
+            Family::Ice40 => &[],
         }
     }
 

@@ -85,7 +85,7 @@ pub fn build(
     // A missing tool is said before minutes have passed.
     let tools = tools.into_iter().flatten().map(Tool::find).collect::<Result<Vec<_>, _>>()?;
     let path = |suffix: &str| out.join(format!("{}{suffix}", design.name));
-    let bitstream = path(".bit");
+    let bitstream = path(&format!(".{}", family.bitstream_suffix()));
     // What an earlier run left is not the result of this one.
     match std::fs::remove_file(&bitstream) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -102,7 +102,7 @@ pub fn build(
     };
 
     let defines: String = family.defines().iter().map(|name| format!(" -D {name}")).collect();
-    let synthesis = family.synthesis(&design.top, "netlist.json");
+    let synthesis = family.synthesis(&design.top, "netlist.json", design.target_mhz);
     let netlist = run(Step {
         name: "synthesis",
         tool: tools[0].clone(),

@@ -1,13 +1,13 @@
 //! `frugal synth`: resources and speed of a block on a chip.
 
-use crate::arguments::Synth;
+use crate::arguments::{ConfigOptions, Synth};
 use crate::{config, text};
 use anyhow::Context;
 use frugal_synth::boards::BoardFacts;
 use frugal_synth::flow::block::Block;
 use frugal_synth::flow::device::{Device, Resource};
 use frugal_synth::flow::report::Report;
-use frugal_synth::flow::{build, Design, Outcome, Progress};
+use frugal_synth::flow::{build, Design, FlowError, Outcome, Progress};
 use serde_json::json;
 use std::io::{self, Write};
 
@@ -15,10 +15,17 @@ use std::io::{self, Write};
 const DEFAULT_MHZ: f64 = 75.0;
 
 pub fn run(arguments: &Synth) -> anyhow::Result<()> {
-    let config = config::load(&arguments.config)?;
-    let (design, title, macs) = match &arguments.board {
-        Some(name) => {
-            let facts = BoardFacts::from_name(name).context("--board")?;
+    let facts = match &arguments.board {
+        Some(name) => Some(BoardFacts::from_name(name).context("--board")?),
+        None => None,
+    };
+    let own = facts.map_or("base", |facts| facts.config);
+    let config = config::load(&ConfigOptions {
+        config: arguments.config.clone().unwrap_or_else(|| own.to_owned()),
+        bus_bits: arguments.bus_bits.clone(),
+    })?;
+    let (design, title, macs) = match facts {
+        Some(facts) => {
             let (mut design, build) = facts.design(&config)?;
             design.target_mhz = arguments.target_mhz.unwrap_or(design.target_mhz);
             (design, format!("{}, build {build:08x}, {}", facts.title, text::config(&config)), None)
@@ -41,13 +48,24 @@ pub fn run(arguments: &Synth) -> anyhow::Result<()> {
     };
     std::fs::create_dir_all(&arguments.out)
         .with_context(|| format!("the folder {} cannot be made", arguments.out.display()))?;
-    let outcome = build(&design, arguments.seed, &arguments.out, &mut |progress| {
+    let result = build(&design, arguments.seed, &arguments.out, &mut |progress| {
         let _ = match progress {
             Progress::Begun(step) => write!(io::stderr(), "{step} ..."),
             Progress::Ended { reused: true, .. } => writeln!(io::stderr(), " as before"),
             Progress::Ended { .. } => writeln!(io::stderr(), " done"),
         };
-    })?;
+    });
+    let outcome = match (result, facts) {
+        (Err(error @ FlowError::DoesNotFit { .. }), Some(facts)) => {
+            let _ = writeln!(io::stderr());
+            let advice = match facts.fits.last() {
+                Some(preset) => format!("The largest preset that fits on {} is '{preset}'", facts.name),
+                None => format!("No preset is known to fit on {}", facts.name),
+            };
+            anyhow::bail!("{error}. {advice}");
+        }
+        (result, _) => result?,
+    };
     if arguments.json {
         writeln!(io::stdout(), "{}", to_json(&outcome, arguments.seed))?;
     } else {

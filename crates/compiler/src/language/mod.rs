@@ -61,6 +61,8 @@ pub enum LanguageCompileError {
     },
     #[error("the model has 4-bit weights, and '{config}' is built without them")]
     FourBit { config: String },
+    #[error("language models need a row engine, and '{config}' is built without one: use --config nano or a larger one")]
+    RowEngine { config: String },
 }
 
 /// Positions of one sequence that follow each other.

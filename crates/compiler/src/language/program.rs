@@ -22,6 +22,9 @@ pub(super) fn program(
     is_traced: bool,
 ) -> Result<(Program, Vec<Traced>), LanguageCompileError> {
     config.validate()?;
+    if !config.row_engine {
+        return Err(LanguageCompileError::RowEngine { config: config.name.clone() });
+    }
     let m = &model.config;
     let start = passes.iter().flat_map(|p| &p.runs).map(|r| r.start).min().unwrap_or(0);
     let end = passes.iter().map(Pass::end).max().unwrap_or(0);

@@ -56,6 +56,7 @@ impl<T: Transport> BoardDevice<T> {
             ("WEIGHT_DEPTH", register::WEIGHT_DEPTH, c.weight_depth as u32),
             ("PARAMETER_DEPTH", register::PARAMETER_DEPTH, c.parameter_depth as u32),
             ("ACCUMULATOR_DEPTH", register::ACCUMULATOR_DEPTH, c.accumulator_depth as u32),
+            ("FEATURES", register::FEATURES, c.features()),
         ] {
             let actual = link.read_register(offset)?;
             if actual != expected {
@@ -64,6 +65,11 @@ impl<T: Transport> BoardDevice<T> {
             }
         }
         Ok(BoardDevice { link, config: config.clone(), known: Vec::new() })
+    }
+
+    /// The link to the board, which is given back.
+    pub fn into_link(self) -> Link<T> {
+        self.link
     }
 
     /// The link to the board.

@@ -23,7 +23,16 @@ impl Execution<'_> {
         Fault::BusAddress { access, address, end, size: self.memory.len() }.into()
     }
 
+    fn has_base(&self, value: u32) -> Result<(), Stop> {
+        let registers = self.config.base_registers;
+        if (value as usize) < registers {
+            return Ok(());
+        }
+        Err(Fault::BaseRegister { value, registers, config: self.config.name.clone() }.into())
+    }
+
     pub(super) fn load(&mut self, load: &Load) -> Result<(), Stop> {
+        self.has_base(load.base_register)?;
         let first = self.bases[load.base_register as usize].wrapping_add(load.memory_offset);
         let length = load.row_bytes as usize;
         let limit = match load.layout {
@@ -37,6 +46,9 @@ impl Execution<'_> {
         }
         if memory_of(load.space, load.layout) == MemoryKind::Scale {
             self.needs_four_bit()?;
+        }
+        if memory_of(load.space, load.layout) == MemoryKind::Scalar && !self.config.row_engine {
+            return Err(Fault::Scalars { config: self.config.name.clone() }.into());
         }
         let mut bytes = vec![0; length];
         for row in 0..load.rows {
@@ -104,6 +116,7 @@ impl Execution<'_> {
     }
 
     pub(super) fn store(&mut self, store: &Store) -> Result<(), Stop> {
+        self.has_base(store.base_register)?;
         let first = self.bases[store.base_register as usize].wrapping_add(store.memory_offset);
         let length = store.row_bytes as usize;
         let memory = memory_of(store.space, layout::LINEAR);

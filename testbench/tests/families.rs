@@ -1,12 +1,14 @@
-//! The leaves' texts for ECP5, with models of the chip's cells: the same as the native models in every cycle.
-use frugal_hdl::leaves::{Accumulate, AccumulateEither, SignedProduct, WideMultiply};
+//! The leaves' texts for families of chips, with models of their cells: the same as the native models in every cycle.
+use frugal_hdl::leaves::{Accumulate, AccumulateEither, DelayLine, SignedProduct, WideMultiply};
 use frugal_hdl::mac_array::PipelinedMultiplier;
 use frugal_hdl::packed_column::{PackedMultiplier, PackedSums};
-use frugal_testbench::compare::{compare_native_and_ecp5, CompareError};
+use frugal_testbench::compare::{compare_native_and_ecp5, compare_native_and_family, CompareError, Family};
 use rust_hdl_core::prelude::*;
 
 const CYCLES: u64 = 5_000;
 const SEED: u64 = 0x5eed;
+/// Families whose multipliers the products stand for.
+const WITH_MULTIPLIERS: [Family; 2] = [Family::Ecp5, Family::Gowin];
 
 macro_rules! clock {
     () => {
@@ -32,16 +34,19 @@ fn packed_multiplier() -> Result<(), CompareError> {
 
 #[test]
 fn pipelined_multiplier() -> Result<(), CompareError> {
-    compare_native_and_ecp5(
-        PipelinedMultiplier::default,
-        |block, _, cycle| {
-            block.activation.next = (cycle & 255).into();
-            block.weight.next = (cycle >> 8 & 255).into();
-        },
-        clock!(),
-        (1 << 16) + 2,
-        SEED,
-    )?;
+    for family in WITH_MULTIPLIERS {
+        compare_native_and_family(
+            family,
+            PipelinedMultiplier::default,
+            |block, _, cycle| {
+                block.activation.next = (cycle & 255).into();
+                block.weight.next = (cycle >> 8 & 255).into();
+            },
+            clock!(),
+            (1 << 16) + 2,
+            SEED,
+        )?;
+    }
     Ok(())
 }
 
@@ -109,8 +114,11 @@ fn accumulate_either() -> Result<(), CompareError> {
 
 #[test]
 fn signed_product() -> Result<(), CompareError> {
-    for in_logic in [false, true] {
-        compare_native_and_ecp5(
+    for (family, in_logic) in
+        WITH_MULTIPLIERS.into_iter().flat_map(|family| [(family, false), (family, true)])
+    {
+        compare_native_and_family(
+            family,
             || SignedProduct::new(in_logic),
             |block, random, _| {
                 // Extremes come often.
@@ -133,15 +141,34 @@ fn signed_product() -> Result<(), CompareError> {
 
 #[test]
 fn wide_multiply() -> Result<(), CompareError> {
-    compare_native_and_ecp5(
-        WideMultiply::default,
-        |block, random, _| {
-            block.value.next = random.bits(32).into();
-            block.multiplier.next = random.bits(32).min(1 << 31).into();
-        },
-        clock!(),
-        CYCLES,
-        SEED,
-    )?;
+    for family in WITH_MULTIPLIERS {
+        compare_native_and_family(
+            family,
+            WideMultiply::default,
+            |block, random, _| {
+                block.value.next = random.bits(32).into();
+                block.multiplier.next = random.bits(32).min(1 << 31).into();
+            },
+            clock!(),
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+/// A ring in place of a chain of registers, where it is shorter than its memory and where it is as long.
+#[test]
+fn delay_line() -> Result<(), CompareError> {
+    for cycles in [4, 5, 8, 11, 17, 18] {
+        compare_native_and_family(
+            Family::Gowin,
+            || DelayLine::<32>::new(cycles),
+            |block, random, _| block.value.next = random.bits(32).into(),
+            clock!(),
+            200,
+            SEED,
+        )?;
+    }
     Ok(())
 }
