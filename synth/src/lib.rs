@@ -2,3 +2,4 @@
 pub mod boards;
 pub mod flow;
 pub mod formal;
+pub mod netlist;

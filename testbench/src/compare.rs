@@ -3,6 +3,7 @@ use frugal_hdl::emit::{emit, EmitError, PortDirection, VerilogFile};
 use rust_hdl_core::prelude::*;
 use std::collections::BTreeMap;
 
+use crate::netlist::after_synthesis;
 use crate::random::Random;
 use crate::verilated::{lint_only, BuildOptions, PortHandle, VerilateError, VerilatedModel};
 
@@ -38,6 +39,32 @@ pub fn compare_native_and_verilated<B: Block>(
     compare(block, file, drive, set_clock, cycles, seed)
 }
 
+/// Which description of a block its own `update()` is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Description {
+    /// The emitter's Verilog.
+    Emitted,
+    /// What is left of it after synthesis for ECP5.
+    Netlist,
+}
+
+/// [`compare_native_and_verilated`], or the same with the netlist.
+pub fn compare_native_and_description<B: Block>(
+    description: Description,
+    factory: impl Fn() -> B,
+    drive: impl FnMut(&mut B, &mut Random, u64),
+    set_clock: impl Fn(&mut B, bool),
+    cycles: u64,
+    seed: u64,
+) -> Result<VerilogFile, CompareError> {
+    match description {
+        Description::Emitted => compare_native_and_verilated(factory, drive, set_clock, cycles, seed),
+        Description::Netlist => {
+            compare_native_and(|file| after_synthesis(&file), factory, drive, set_clock, cycles, seed)
+        }
+    }
+}
+
 /// A family of chips whose cells there are models of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -49,7 +76,10 @@ impl Family {
     /// `file` with the texts that its leaves have for the family, and models of the cells behind it.
     pub fn of(self, file: VerilogFile) -> VerilogFile {
         let (family, models) = match self {
-            Family::Ecp5 => (frugal_hdl::leaves::ecp5::MACRO, include_str!("../models/ecp5.v")),
+            Family::Ecp5 => (
+                frugal_hdl::leaves::ecp5::MACRO,
+                concat!(include_str!("../models/ecp5_multiplier.v"), include_str!("../models/ecp5_carry.v")),
+            ),
             Family::Gowin => (frugal_hdl::leaves::gowin::MACRO, include_str!("../models/gowin.v")),
         };
         // Outputs to neighbours lead nowhere. The top module comes first.
@@ -57,6 +87,20 @@ impl Family {
             format!("`define {family}\n/* verilator lint_off PINCONNECTEMPTY */\n{}\n{models}", file.text);
         VerilogFile { text, ..file }
     }
+}
+
+/// The same for what `text` makes of the block's Verilog, as another description of the same ports.
+pub fn compare_native_and<B: Block>(
+    text: impl Fn(VerilogFile) -> VerilogFile,
+    factory: impl Fn() -> B,
+    drive: impl FnMut(&mut B, &mut Random, u64),
+    set_clock: impl Fn(&mut B, bool),
+    cycles: u64,
+    seed: u64,
+) -> Result<VerilogFile, CompareError> {
+    let block = factory();
+    let file = text(emit(&block, "uut", "")?);
+    compare(block, file, drive, set_clock, cycles, seed)
 }
 
 /// The same for the texts that leaves have for a family.
@@ -68,9 +112,7 @@ pub fn compare_native_and_family<B: Block>(
     cycles: u64,
     seed: u64,
 ) -> Result<VerilogFile, CompareError> {
-    let block = factory();
-    let file = family.of(emit(&block, "uut", "")?);
-    compare(block, file, drive, set_clock, cycles, seed)
+    compare_native_and(|file| family.of(file), factory, drive, set_clock, cycles, seed)
 }
 
 /// The same for the texts that leaves have for ECP5, with models of its cells.

@@ -5,6 +5,7 @@ pub mod axi;
 pub mod board;
 pub mod compare;
 pub mod device;
+pub mod netlist;
 #[cfg(target_os = "linux")]
 pub mod pty;
 pub mod random;

@@ -21,7 +21,10 @@ use frugal_hdl::table_lookup::TableLookup;
 use frugal_hdl::token_counters::TokenCounters;
 use frugal_isa::command::{Command, Engine, FieldSpec, HEADER};
 use frugal_isa::{register, COMMAND_WORDS};
-use frugal_testbench::compare::{compare_native_and_verilated, settle, CompareError};
+use frugal_testbench::compare::{
+    compare_native_and_description, compare_native_and_verilated, settle, CompareError, Description,
+};
+use frugal_testbench::netlist;
 use frugal_testbench::random::Random;
 use rust_hdl_core::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -764,14 +767,28 @@ fn packed_column() -> Result<(), CompareError> {
 
 #[test]
 fn packed_mac_array() -> Result<(), CompareError> {
-    for (rows, cols, taps) in [(8, 4, 4), (16, 8, 2), (32, 2, 2), (8, 8, 4)] {
+    packed_mac_arrays(Description::Emitted, &[(8, 4, 4), (16, 8, 2), (32, 2, 2), (8, 8, 4)])
+}
+
+/// The array of `nano`.
+#[test]
+fn packed_mac_array_after_synthesis() -> Result<(), CompareError> {
+    if !netlist::available() {
+        return Ok(());
+    }
+    packed_mac_arrays(Description::Netlist, &[(8, 8, 4)])
+}
+
+fn packed_mac_arrays(description: Description, shapes: &[(usize, usize, usize)]) -> Result<(), CompareError> {
+    for &(rows, cols, taps) in shapes {
         let (latency, parts) = (MacArray::latency_cycles(rows, true), rows / cols);
         let scale_cycles = MacArray::scale_cycles(rows) as u64;
         // Totals after each cycle's step, and whether that was a last one.
         let mut history = vec![(vec![Some(0); parts.max(2) * cols], false); latency];
         let mut steps: Vec<(Mode, Vec<u8>)> = Vec::new();
         let mut known = 0;
-        compare_native_and_verilated(
+        compare_native_and_description(
+            description,
             || MacArray::new(rows, cols, taps, true),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {rows} rows, {cols} columns");

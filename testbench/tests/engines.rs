@@ -15,7 +15,10 @@ use frugal_hdl::table_lookup::TableLookup;
 use frugal_hdl::vector_engine::VectorEngine;
 use frugal_isa::command::{layout, reduce, space, Command, Load, Matrix, Store, Tokens, Vector};
 use frugal_isa::{Config, COMMAND_BYTES, COMMAND_WORDS};
-use frugal_testbench::compare::{compare_native_and_verilated, settle, CompareError};
+use frugal_testbench::compare::{
+    compare_native_and_description, compare_native_and_verilated, settle, CompareError, Description,
+};
+use frugal_testbench::netlist;
 use frugal_testbench::random::Random;
 use rust_hdl_core::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -131,6 +134,9 @@ fn small(rows: usize, cols: usize, lanes: usize, taps: usize, four_bit: bool) ->
         tables: TABLES,
         four_bit,
         depthwise_taps: taps,
+        row_engine: true,
+        counters: true,
+        base_registers: 8,
         queue_depth: 2,
         bus_bits: 64,
     }
@@ -170,8 +176,24 @@ const TABLES: usize = 2;
 
 #[test]
 fn output_stage() -> Result<(), CompareError> {
+    output_stages(Description::Emitted, &[(16, 8, 2, true), (8, 4, 4, false), (8, 8, 2, true)])
+}
+
+/// The stage of `nano`.
+#[test]
+fn output_stage_after_synthesis() -> Result<(), CompareError> {
+    if !netlist::available() {
+        return Ok(());
+    }
+    output_stages(Description::Netlist, &[(8, 8, 4, true)])
+}
+
+fn output_stages(
+    description: Description,
+    shapes: &[(usize, usize, usize, bool)],
+) -> Result<(), CompareError> {
     const CYCLES: u64 = 1_500;
-    for (rows, cols, lanes, four_bit) in [(16, 8, 2, true), (8, 4, 4, false), (8, 8, 2, true)] {
+    for &(rows, cols, lanes, four_bit) in shapes {
         let config = small(rows, cols, lanes, 2, four_bit);
         let latency = u64::from(Requantise::LATENCY_CYCLES + TableLookup::LATENCY_CYCLES);
         let mut tables = vec![0u32; TABLES * frugal_isa::Config::TABLE_BYTES / 4];
@@ -185,7 +207,8 @@ fn output_stage() -> Result<(), CompareError> {
         let mut next_total = 0;
         let (mut parameter_asked, mut partial_asked): (Option<u64>, Option<u64>) = (None, None);
         let mut kinds = [0; 5];
-        compare_native_and_verilated(
+        compare_native_and_description(
+            description,
             || OutputStage::new(&config),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {lanes} lanes");

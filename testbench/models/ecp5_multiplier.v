@@ -1,4 +1,4 @@
-// Models of the ECP5 cells that leaves instantiate, as far as they use them.
+// Model of the ECP5 multiplier, as far as leaves and Yosys use it.
 
 /* verilator lint_off DECLFILENAME */
 /* verilator lint_off UNUSEDSIGNAL */
@@ -49,24 +49,4 @@ module MULT18X18D #(
     assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18, P17, P16, P15, P14,
         P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} =
         REG_OUTPUT_CLK == "NONE" ? middle : output_register;
-endmodule
-
-// Two bits of a carry chain: a LUT of four inputs for the sum, and its lower quarter, with two inputs, for the carry.
-module CCU2C #(
-    parameter [15:0] INIT0 = 0,
-    parameter [15:0] INIT1 = 0,
-    parameter INJECT1_0 = "YES",
-    parameter INJECT1_1 = "YES"
-) (
-    input CIN, A0, B0, C0, D0, A1, B1, C1, D1,
-    output S0, S1, COUT
-);
-    wire propagate_0 = INIT0[{D0, C0, B0, A0}];
-    wire propagate_1 = INIT1[{D1, C1, B1, A1}];
-    wire generate_0 = INJECT1_0 == "NO" && INIT0[{2'b00, B0, A0}];
-    wire generate_1 = INJECT1_1 == "NO" && INIT1[{2'b00, B1, A1}];
-    wire carry = propagate_0 ? CIN : generate_0;
-    assign S0 = propagate_0 ^ (INJECT1_0 == "NO" && CIN);
-    assign S1 = propagate_1 ^ (INJECT1_1 == "NO" && carry);
-    assign COUT = propagate_1 ? carry : generate_1;
 endmodule
