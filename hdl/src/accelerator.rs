@@ -530,6 +530,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         for i in 0..16 {
             self.load.command[i].next = self.queue[0].active[i].val();
             self.matrix.command[i].next = self.queue[1].active[i].val();
+            self.matrix.coming[i].next = self.queue[1].coming[i].val();
             self.vector.command[i].next = self.queue[2].active[i].val();
             self.store.command[i].next = self.queue[3].active[i].val();
         }
@@ -714,7 +715,8 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         }
 
         // Matrix engine.
-        self.activations.matrix_enable.next = self.matrix.activation_enable.val();
+        self.activations.matrix_even_read.next = self.matrix.activation_even.val();
+        self.activations.matrix_odd_read.next = self.matrix.activation_odd.val();
         self.activations.matrix_address.next = self.matrix.activation_address.val();
         self.weights.read_enable.next = self.matrix.weight_enable.val();
         self.weights.read_address.next = self.matrix.weight_address.val();

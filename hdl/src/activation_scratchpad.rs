@@ -23,7 +23,9 @@ use rust_hdl_widgets::prelude::*;
 pub struct ActivationScratchpad {
     pub clock: Signal<In, Clock>,
     // Matrix read.
-    pub matrix_enable: Signal<In, Bit>,
+    /// The bank that is read, known to the matrix engine earlier than to a decoder here; never both.
+    pub matrix_even_read: Signal<In, Bit>,
+    pub matrix_odd_read: Signal<In, Bit>,
     pub matrix_address: Signal<In, Bits<16>>,
     pub matrix_data: Vec<Signal<Out, Bits<32>>>,
     // Vector read.
@@ -57,11 +59,8 @@ pub struct ActivationScratchpad {
     matrix_bank: DFF<Bit>,
     vector_bank: DFF<Bit>,
     store_bank: DFF<Bit>,
-    matrix_odd: Signal<Local, Bit>,
     vector_odd: Signal<Local, Bit>,
     store_odd: Signal<Local, Bit>,
-    matrix_even_read: Signal<Local, Bit>,
-    matrix_odd_read: Signal<Local, Bit>,
     vector_granted: Signal<Local, Bit>,
     vector_even_read: Signal<Local, Bit>,
     vector_odd_read: Signal<Local, Bit>,
@@ -96,7 +95,8 @@ impl ActivationScratchpad {
         let words = rows / 4;
         Self {
             clock: Signal::default(),
-            matrix_enable: Signal::default(),
+            matrix_even_read: Signal::default(),
+            matrix_odd_read: Signal::default(),
             matrix_address: Signal::default(),
             matrix_data: outputs(words),
             vector_enable: Signal::default(),
@@ -125,11 +125,8 @@ impl ActivationScratchpad {
             matrix_bank: DFF::default(),
             vector_bank: DFF::default(),
             store_bank: DFF::default(),
-            matrix_odd: Signal::default(),
             vector_odd: Signal::default(),
             store_odd: Signal::default(),
-            matrix_even_read: Signal::default(),
-            matrix_odd_read: Signal::default(),
             vector_granted: Signal::default(),
             vector_even_read: Signal::default(),
             vector_odd_read: Signal::default(),
@@ -174,11 +171,8 @@ impl Logic for ActivationScratchpad {
         self.move_row.next = self.move_address.val() >> 1;
 
         // Who reads which bank.
-        self.matrix_odd.next = self.matrix_address.val().get_bit(0);
         self.vector_odd.next = self.vector_address.val().get_bit(0);
         self.store_odd.next = self.store_address.val().get_bit(0);
-        self.matrix_even_read.next = self.matrix_enable.val() & !self.matrix_odd.val();
-        self.matrix_odd_read.next = self.matrix_enable.val() & self.matrix_odd.val();
         self.vector_granted.next = !self.matrix_even_read.val();
         if self.vector_odd.val() {
             self.vector_granted.next = !self.matrix_odd_read.val();
@@ -213,8 +207,8 @@ impl Logic for ActivationScratchpad {
         } else if self.vector_odd_read.val() {
             self.odd.read_address.next = self.vector_row.val() & self.row_mask.val();
         }
-        if self.matrix_enable.val() {
-            self.matrix_bank.d.next = self.matrix_odd.val();
+        if self.matrix_even_read.val() | self.matrix_odd_read.val() {
+            self.matrix_bank.d.next = self.matrix_odd_read.val();
         }
         if self.vector_enable.val() {
             self.vector_bank.d.next = self.vector_odd.val();

@@ -15,7 +15,7 @@ pub struct BurstGenerator {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
-    // The transfer; sampled with `start`.
+    // The transfer; sampled with `start`, but the address a cycle later.
     pub address: Signal<In, Bits<32>>,
     /// Rows, minus one.
     pub last_row: Signal<In, Bits<16>>,
@@ -31,6 +31,8 @@ pub struct BurstGenerator {
     pub burst_length: Signal<Out, Bits<8>>,
     pub done: Signal<Out, Bit>,
     running: DFF<Bit>,
+    /// The address comes in this cycle.
+    fresh: DFF<Bit>,
     offering: DFF<Bit>,
     row_address: DFF<Bits<32>>,
     next_address: DFF<Bits<32>>,
@@ -39,6 +41,7 @@ pub struct BurstGenerator {
     beats: DFF<Bits<24>>,
     /// The burst offered is the last one of its row.
     row_ends: DFF<Bit>,
+    current: Signal<Local, Bits<32>>,
     page_beats: Signal<Local, Bits<24>>,
     page_offset: Signal<Local, Bits<24>>,
     limited: Signal<Local, Bits<24>>,
@@ -72,6 +75,7 @@ impl BurstGenerator {
             burst_length: Signal::default(),
             done: Signal::default(),
             running: DFF::default(),
+            fresh: DFF::default(),
             offering: DFF::default(),
             row_address: DFF::default(),
             next_address: DFF::default(),
@@ -79,6 +83,7 @@ impl BurstGenerator {
             beats_left: DFF::default(),
             beats: DFF::default(),
             row_ends: DFF::default(),
+            current: Signal::default(),
             page_beats: Signal::default(),
             page_offset: Signal::default(),
             limited: Signal::default(),
@@ -104,6 +109,7 @@ impl Logic for BurstGenerator {
             self,
             clock,
             running,
+            fresh,
             offering,
             row_address,
             next_address,
@@ -113,7 +119,11 @@ impl Logic for BurstGenerator {
             row_ends
         );
         // The next burst: what is left of the row, of the 4 KiB page, and of the longest burst.
-        self.page_offset.next = bit_cast::<24, 12>(self.next_address.q.val().get_bits::<12>(0));
+        self.current.next = self.next_address.q.val();
+        if self.fresh.q.val() {
+            self.current.next = self.address.val();
+        }
+        self.page_offset.next = bit_cast::<24, 12>(self.current.val().get_bits::<12>(0));
         self.page_beats.next = self.page_offset.val() >> self.beat_shift.val();
         self.limited.next = self.beats_in_page.val() - self.page_beats.val();
         self.chosen.next = self.limited.val();
@@ -130,6 +140,11 @@ impl Logic for BurstGenerator {
         self.burst_bytes.next = self.wide_beats.val() << self.beat_shift.val();
         self.row_sum.next = self.row_address.q.val() + self.row_stride.val();
         self.ends.next = self.rows_left.q.val() == 0;
+        self.fresh.d.next = self.start.val();
+        if self.fresh.q.val() {
+            self.next_address.d.next = self.address.val();
+            self.row_address.d.next = self.address.val();
+        }
         if self.running.q.val() & !self.offering.q.val() {
             self.beats.d.next = self.length.val();
             self.row_ends.d.next = self.last_of_row.val();
@@ -152,8 +167,6 @@ impl Logic for BurstGenerator {
         if self.start.val() {
             self.running.d.next = true;
             self.offering.d.next = false;
-            self.row_address.d.next = self.address.val();
-            self.next_address.d.next = self.address.val();
             self.rows_left.d.next = self.last_row.val();
             self.beats_left.d.next = self.row_beats.val();
         }

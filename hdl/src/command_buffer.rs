@@ -33,6 +33,8 @@ pub struct CommandBuffer {
     pub take: Signal<In, Bit>,
     pub start: Signal<Out, Bit>,
     pub active: Vec<Signal<Out, Bits<32>>>,
+    /// The command that will be active, from the cycle of its start on.
+    pub coming: Vec<Signal<Out, Bits<32>>>,
     /// Opcode of the command that starts.
     pub opcode: Signal<Out, Bits<8>>,
     /// A command waits at the head of the queue, and the engines whose tokens it lacks.
@@ -95,6 +97,7 @@ impl CommandBuffer {
             take: Signal::default(),
             start: Signal::default(),
             active: outputs(frugal_isa::COMMAND_WORDS),
+            coming: outputs(frugal_isa::COMMAND_WORDS),
             opcode: Signal::default(),
             waits: Signal::default(),
             lacks: Signal::default(),
@@ -141,6 +144,7 @@ impl Logic for CommandBuffer {
             self.pending[i].clock.next = self.clock.val();
             self.pending[i].d.next = self.pending[i].q.val();
             self.active[i].next = self.pending[i].q.val();
+            self.coming[i].next = self.pending[i].q.val();
         }
         for i in 0..self._active {
             self.active_words[i].clock.next = self.clock.val();

@@ -6,8 +6,8 @@
 //!                  \-----> stop -----> idle (done, error)
 //! ```
 //! Fetch asks for one command (64 bytes) at a time, up to four ahead of dispatch, and always has room for what it asked for. A command's first beat holds its
-//! opcode, which picks the queue; the following beats go the same way. The opcode is decoded on the way into the *head*, a register behind the
-//! queue of fetched beats, so that what follows depends on registers only.
+//! opcode, which picks the queue; the following beats go the same way. The opcode is decoded on the way into the *head*, the first register of a skid
+//! buffer behind the queue of fetched beats, so that what follows depends on registers only.
 //!
 //! Scalars: `set` and `branch` read theirs while their beats pass, and write or jump with their last one. An `adjust` passes two words (a patch) a cycle;
 //! the amounts come out of a pipeline behind. In `patch`, the next command goes to its queue by way of a register that holds a beat until all patches of
@@ -17,7 +17,8 @@
 //! On an error nothing is dispatched or started any more (`halt`); the run ends when every engine has finished what it runs.
 
 use crate::emit::describe;
-use crate::leaves::{inputs, outputs, Fifo, PatchAmount, PatchWord};
+use crate::lanes::PackFlags;
+use crate::leaves::{inputs, outputs, Fifo, PackBytes, PatchAmount, PatchWord, SkidBuffer};
 use frugal_isa::command::Patch;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
@@ -88,14 +89,10 @@ pub struct Dispatch {
     pub halt: Signal<Out, Bit>,
     commands: Fifo,
     // The beat at the head, and where it goes.
-    head: Vec<DFF<Bits<32>>>,
-    head_full: DFF<Bit>,
-    head_kind: DFF<Bits<4>>,
-    // What its kind means: its queue; an adjust; a set.
-    head_queue: Vec<DFF<Bit>>,
-    head_adjusts: DFF<Bit>,
-    head_sets: DFF<Bit>,
-    head_uses_scalars: DFF<Bit>,
+    heads: SkidBuffer,
+    kind_bits: PackFlags,
+    queue_bits: PackFlags,
+    head_pack: PackBytes,
     /// Part of the command, and the kind of its first beat, of the beat that will be the next head.
     coming_part: DFF<Bits<8>>,
     coming_kind: DFF<Bits<4>>,
@@ -158,8 +155,19 @@ pub struct Dispatch {
     first_part: Signal<Local, Bit>,
     last_part: Signal<Local, Bit>,
     kind: Signal<Local, Bits<4>>,
+    passes: Signal<Local, Bit>,
+    comes_now: Signal<Local, Bit>,
+    next_beat: Vec<Signal<Local, Bits<32>>>,
     head_leaves: Signal<Local, Bit>,
     head_loads: Signal<Local, Bit>,
+    // The beat at the head, and what its kind means: its queue; an adjust; a set.
+    head: Vec<Signal<Local, Bits<32>>>,
+    head_full: Signal<Local, Bit>,
+    head_flags: Signal<Local, Bits<32>>,
+    head_queue: Vec<Signal<Local, Bit>>,
+    head_adjusts: Signal<Local, Bit>,
+    head_sets: Signal<Local, Bit>,
+    head_uses_scalars: Signal<Local, Bit>,
     goes_to: Signal<Local, Bits<4>>,
     ready: Signal<Local, Bit>,
     moves: Signal<Local, Bit>,
@@ -276,13 +284,10 @@ impl Dispatch {
             write_error: Signal::default(),
             halt: Signal::default(),
             commands: Fifo::new(fetch_ahead * parts, bus_words),
-            head: (0..bus_words).map(|_| DFF::default()).collect(),
-            head_full: DFF::default(),
-            head_kind: DFF::default(),
-            head_queue: (0..4).map(|_| DFF::default()).collect(),
-            head_adjusts: DFF::default(),
-            head_sets: DFF::default(),
-            head_uses_scalars: DFF::default(),
+            heads: SkidBuffer::new(bus_words + 1),
+            kind_bits: PackFlags::default(),
+            queue_bits: PackFlags::default(),
+            head_pack: PackBytes::default(),
             coming_part: DFF::default(),
             coming_kind: DFF::default(),
             state: DFF::default(),
@@ -334,8 +339,18 @@ impl Dispatch {
             first_part: Signal::default(),
             last_part: Signal::default(),
             kind: Signal::default(),
+            passes: Signal::default(),
+            comes_now: Signal::default(),
+            next_beat: (0..bus_words).map(|_| Signal::default()).collect(),
             head_leaves: Signal::default(),
             head_loads: Signal::default(),
+            head: (0..bus_words).map(|_| Signal::default()).collect(),
+            head_full: Signal::default(),
+            head_flags: Signal::default(),
+            head_queue: (0..4).map(|_| Signal::default()).collect(),
+            head_adjusts: Signal::default(),
+            head_sets: Signal::default(),
+            head_uses_scalars: Signal::default(),
             goes_to: Signal::default(),
             ready: Signal::default(),
             moves: Signal::default(),
@@ -413,11 +428,6 @@ impl Logic for Dispatch {
         dff_setup!(
             self,
             clock,
-            head_full,
-            head_kind,
-            head_adjusts,
-            head_sets,
-            head_uses_scalars,
             coming_part,
             coming_kind,
             state,
@@ -456,10 +466,6 @@ impl Logic for Dispatch {
             added_part,
             added_lane
         );
-        for e in 0..4 {
-            self.head_queue[e].clock.next = self.clock.val();
-            self.head_queue[e].d.next = self.head_queue[e].q.val();
-        }
         for i in 0..6 {
             self.patch_word[i].clock.next = self.clock.val();
             self.patch_word[i].d.next = self.patch_word[i].q.val();
@@ -482,18 +488,25 @@ impl Logic for Dispatch {
         self.jumping.next = (self.state.q.val() == DispatchState::Jump) & self.row_engine.val();
         self.commands.reset.next = self.reset.val() | self.jumping.val();
         for w in 0..self._bus_words {
-            self.head[w].clock.next = self.clock.val();
-            self.head[w].d.next = self.head[w].q.val();
             self.work[w].clock.next = self.clock.val();
             self.work[w].d.next = self.work[w].q.val();
             self.commands.write_data[w].next = self.beat[w].val();
-            self.queue_beat[w].next = self.head[w].q.val();
+            self.queue_beat[w].next = self.head[w].val();
             if self.patching.val() {
                 self.queue_beat[w].next = self.work[w].q.val();
             }
         }
         self.drops.next = self.dropping.q.val().any();
-        self.commands.write_valid.next = self.beat_valid.val() & !self.drops.val();
+        // A beat goes past the queue when that is empty and there is room behind it.
+        self.passes.next = !self.commands.read_valid.val() & self.heads.write_ready.val();
+        self.commands.write_valid.next = self.beat_valid.val() & !self.drops.val() & !self.passes.val();
+        self.comes_now.next = self.commands.read_valid.val() | (self.beat_valid.val() & !self.drops.val());
+        for w in 0..self._bus_words {
+            self.next_beat[w].next = self.beat[w].val();
+            if self.commands.read_valid.val() {
+                self.next_beat[w].next = self.commands.read_data[w].val();
+            }
+        }
         self.stopping.next = self.state.q.val() == DispatchState::Stop;
         self.halt.next = self.stopping.val();
 
@@ -518,10 +531,10 @@ impl Logic for Dispatch {
         }
         self.answered.next = self.beat_valid.val();
         self.fetch_idle.next = !self.unanswered.q.val().any() & !self.asking.q.val();
-        self.no_beats.next = !self.commands.read_valid.val() & !self.head_full.q.val();
+        self.no_beats.next = !self.commands.read_valid.val() & !self.head_full.val();
 
         // Head: the first beat of a command names its queue (0..4), or a command of control (4 barrier, 5 end, 7 adjust, 8 set, 9 branch), or nobody (6).
-        self.opcode.next = self.commands.read_data[0].val().get_bits::<8>(0);
+        self.opcode.next = self.next_beat[0].val().get_bits::<8>(0);
         self.kind.next = self.coming_kind.q.val();
         self.uses_scalars.next = false;
         if self.coming_part.q.val() == 0 {
@@ -551,55 +564,71 @@ impl Logic for Dispatch {
         if (self.coming_part.q.val() == 0) & self.of_row_engine.val() & !self.row_engine.val() {
             self.kind.next = 6.into();
         }
-        self.head_loads.next =
-            self.commands.read_valid.val() & (!self.head_full.q.val() | self.head_leaves.val());
-        self.commands.read_ready.next = !self.head_full.q.val() | self.head_leaves.val();
-        if self.head_leaves.val() {
-            self.head_full.d.next = false;
+        for b in 0..4 {
+            self.kind_bits.bits[b].next = self.kind.val().get_bit(b);
+            self.queue_bits.bits[b].next = self.kind.val().index() == b;
+            self.queue_bits.bits[b + 4].next = false;
         }
+        self.kind_bits.bits[4].next = self.kind.val() == 7;
+        self.kind_bits.bits[5].next = self.kind.val() == 8;
+        self.kind_bits.bits[6].next = self.uses_scalars.val();
+        self.kind_bits.bits[7].next = false;
+        self.head_pack.bytes[0].next = self.kind_bits.flags.val();
+        self.head_pack.bytes[1].next = self.queue_bits.flags.val();
+        self.head_pack.bytes[2].next = 0.into();
+        self.head_pack.bytes[3].next = 0.into();
+        self.heads.clock.next = self.clock.val();
+        self.heads.reset.next = self.reset.val() | self.jumping.val();
+        self.heads.write_valid.next = self.comes_now.val();
+        self.commands.read_ready.next = self.heads.write_ready.val();
+        self.head_loads.next = self.comes_now.val() & self.heads.write_ready.val();
         if self.head_loads.val() {
-            self.head_full.d.next = true;
-            self.head_kind.d.next = self.kind.val();
-            for e in 0..4 {
-                self.head_queue[e].d.next = self.kind.val().index() == e;
-            }
-            self.head_adjusts.d.next = self.kind.val() == 7;
-            self.head_sets.d.next = self.kind.val() == 8;
-            self.head_uses_scalars.d.next = self.uses_scalars.val();
             self.coming_kind.d.next = self.kind.val();
             self.coming_part.d.next = self.coming_part.q.val() + 1;
             if self.coming_part.q.val() == self.final_part.val() {
                 self.coming_part.d.next = 0.into();
             }
-            for w in 0..self._bus_words {
-                self.head[w].d.next = self.commands.read_data[w].val();
-            }
         }
         if self.jumping.val() {
-            self.head_full.d.next = false;
             self.coming_part.d.next = 0.into();
         }
+        for words in self._bus_words..(self._bus_words + 1) {
+            for w in 0..self._bus_words {
+                self.heads.write_data[w].next = self.next_beat[w].val();
+                self.head[w].next = self.heads.read_data[w].val();
+            }
+            self.heads.write_data[words].next = self.head_pack.word.val();
+            self.head_flags.next = self.heads.read_data[words].val();
+        }
+        self.head_full.next = self.heads.read_valid.val();
+        self.goes_to.next = self.head_flags.val().get_bits::<4>(0);
+        self.head_adjusts.next = self.head_flags.val().get_bit(4);
+        self.head_sets.next = self.head_flags.val().get_bit(5);
+        self.head_uses_scalars.next = self.head_flags.val().get_bit(6);
+        for e in 0..4 {
+            self.head_queue[e].next = self.head_flags.val().get_bit(e + 8);
+        }
+        self.heads.read_ready.next = self.head_leaves.val();
 
         // Dispatch.
         self.first_part.next = self.part.q.val() == 0;
         self.last_part.next = self.part.q.val() == self.final_part.val();
-        self.goes_to.next = self.head_kind.q.val();
         // Known once the first beat is at the head: every kind from 4 on stays here.
         self.is_control.next = self.goes_to.val() >= 4;
         self.ready.next = true;
         for e in 0..4 {
-            if self.head_queue[e].q.val() & !self.queue_ready[e].val() {
+            if self.head_queue[e].val() & !self.queue_ready[e].val() {
                 self.ready.next = false;
             }
         }
-        if self.head_adjusts.q.val() & !self.last_half.val() {
+        if self.head_adjusts.val() & !self.last_half.val() {
             self.ready.next = false;
         }
-        if self.head_sets.q.val() & self.last_part.val() & !self.scalar_write_ready.val() {
+        if self.head_sets.val() & self.last_part.val() & !self.scalar_write_ready.val() {
             self.ready.next = false;
         }
-        self.held.next = self.head_uses_scalars.q.val() & self.scalars_clearing.val();
-        self.offered.next = self.running.val() & self.head_full.q.val() & !self.held.val();
+        self.held.next = self.head_uses_scalars.val() & self.scalars_clearing.val();
+        self.offered.next = self.running.val() & self.head_full.val() & !self.held.val();
         self.moves.next = self.offered.val() & self.ready.val();
         // What was fetched beyond the end of the program is thrown away.
         self.flush.next = !self.running.val()
@@ -616,7 +645,7 @@ impl Logic for Dispatch {
                 if self.target.q.val().index() == e {
                     self.queue_valid[e].next = self.work_full.q.val() & self.clean.q.val();
                 }
-            } else if self.head_queue[e].q.val() {
+            } else if self.head_queue[e].val() {
                 self.queue_valid[e].next = self.offered.val();
             }
         }
@@ -642,10 +671,10 @@ impl Logic for Dispatch {
         }
 
         // Operands of control commands, as their beats pass.
-        self.engines_field.next = self.head[0].q.val().get_bits::<4>(16);
+        self.engines_field.next = self.head[0].val().get_bits::<4>(16);
         if self.moves.val() & self.first_part.val() {
             if self.row_engine.val() {
-                self.operands.d.next = self.head[1].q.val();
+                self.operands.d.next = self.head[1].val();
             }
             self.waited.d.next = self.engines_field.val();
             if self.engines_field.val() == 0 {
@@ -655,8 +684,8 @@ impl Logic for Dispatch {
         for p in self._second_part..(self._second_part + 1) {
             for w in self._second_word..(self._second_word + 1) {
                 if self.moves.val() & (self.part.q.val().index() == p) & self.row_engine.val() {
-                    self.number_word.d.next = self.head[w].q.val();
-                    self.target_word.d.next = self.head[w + 1].q.val();
+                    self.number_word.d.next = self.head[w].val();
+                    self.target_word.d.next = self.head[w + 1].val();
                 }
             }
         }
@@ -674,22 +703,22 @@ impl Logic for Dispatch {
         if self.goes_to.val() == 7 {
             self.scalar_read_address.next = self.pair_high.val().get_bits::<8>(0);
         }
-        self.scalar_write_valid.next = self.offered.val() & self.last_part.val() & self.head_sets.q.val();
+        self.scalar_write_valid.next = self.offered.val() & self.last_part.val() & self.head_sets.val();
         self.scalar_write_address.next = self.operands.q.val().get_bits::<8>(0);
         self.scalar_write_data.next = self.sum.q.val();
 
         // Patches, as an adjust passes: words 2 and 3 are the first, words 12 and 13 the last.
         self.half.next = self.pair.q.val() & self.half_mask.val();
         self.last_half.next = self.half.val() == self.half_mask.val();
-        self.pair_low.next = self.head[0].q.val();
-        self.pair_high.next = self.head[1].q.val();
+        self.pair_low.next = self.head[0].val();
+        self.pair_high.next = self.head[1].val();
         for h in 1..self._halves {
             if self.half.val().index() == h {
-                self.pair_low.next = self.head[h * 2].q.val();
-                self.pair_high.next = self.head[h * 2 + 1].q.val();
+                self.pair_low.next = self.head[h * 2].val();
+                self.pair_high.next = self.head[h * 2 + 1].val();
             }
         }
-        self.pair_moves.next = self.offered.val() & self.head_adjusts.q.val() & self.row_engine.val();
+        self.pair_moves.next = self.offered.val() & self.head_adjusts.val() & self.row_engine.val();
         if self.pair_moves.val() {
             self.pair.d.next = self.pair.q.val() + 1;
         }
@@ -779,7 +808,7 @@ impl Logic for Dispatch {
             self.patching.val() & self.work_full.q.val() & self.clean.q.val() & self.work_ready.val();
         self.work_loads.next = self.patching.val()
             & self.amounts_known.q.val()
-            & self.head_full.q.val()
+            & self.head_full.val()
             & !self.work_complete.q.val()
             & (!self.work_full.q.val() | self.work_leaves.val());
         if self.adding.q.val() {
@@ -801,7 +830,7 @@ impl Logic for Dispatch {
             }
             self.work_complete.d.next = self.last_part.val();
             for w in 0..self._bus_words {
-                self.work[w].d.next = self.head[w].q.val();
+                self.work[w].d.next = self.head[w].val();
             }
         }
 
@@ -841,9 +870,10 @@ impl Logic for Dispatch {
                 if self.start.val() & (self.code.q.val() == 0) {
                     self.state.d.next = DispatchState::Run;
                     self.address.d.next = self.program_address.val();
-                    self.to_fetch.d.next = self.program_commands.val();
-                    self.none_to_fetch.d.next = false;
-                    self.asking.d.next = false;
+                    // The first command is asked for at once.
+                    self.to_fetch.d.next = self.program_commands.val() - 1;
+                    self.none_to_fetch.d.next = self.program_commands.val() == 1;
+                    self.asking.d.next = true;
                     self.to_dispatch.d.next = self.program_commands.val();
                     if self.row_engine.val() {
                         self.origin.d.next = self.program_address.val();
@@ -861,11 +891,12 @@ impl Logic for Dispatch {
                     self.index.d.next = 0.into();
                     self.part.d.next = 0.into();
                     self.coming_part.d.next = 0.into();
-                    self.ahead.d.next = 0.into();
+                    self.ahead.d.next = 1.into();
                     self.finished.d.next = false;
                     self.code.d.next = 0.into();
                     self.engine.d.next = 0.into();
                     if self.program_commands.val() == 0 {
+                        self.asking.d.next = false;
                         self.state.d.next = DispatchState::Stop;
                         self.code.d.next = 6.into();
                         self.engine.d.next = 4.into();
@@ -1013,7 +1044,6 @@ impl Logic for Dispatch {
             self.state.d.next = DispatchState::Idle;
             self.part.d.next = 0.into();
             self.coming_part.d.next = 0.into();
-            self.head_full.d.next = false;
             self.ahead.d.next = 0.into();
             self.unanswered.d.next = 0.into();
             self.dropping.d.next = 0.into();

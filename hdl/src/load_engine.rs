@@ -64,7 +64,7 @@ pub struct LoadEngine {
     fields: fields::Load,
     bursts: BurstGenerator,
     setup: DFF<Bit>,
-    accepted: DFF<Bit>,
+    refused: DFF<Bit>,
     first_address: DFF<Bits<32>>,
     // Data side.
     descriptors: Fifo,
@@ -218,7 +218,7 @@ impl LoadEngine {
             fields: Default::default(),
             bursts: BurstGenerator::new(bus_bytes),
             setup: DFF::default(),
-            accepted: DFF::default(),
+            refused: DFF::default(),
             first_address: DFF::default(),
             descriptors: Fifo::new(4, 3),
             active: DFF::default(),
@@ -330,7 +330,7 @@ impl Logic for LoadEngine {
             self,
             clock,
             setup,
-            accepted,
+            refused,
             first_address,
             active,
             flags,
@@ -389,11 +389,12 @@ impl Logic for LoadEngine {
 
         // Bursts.
         self.bursts.clock.next = self.clock.val();
-        // A cycle after the setup: choosing the base and adding the offset take one.
+        // The address comes a cycle after the start: choosing the base and adding the offset take one. That a command is refused is known too late
+        // to stop its start, but before its first burst is offered.
         self.first_address.d.next = self.base.val() + self.fields.memory_offset.val();
-        self.accepted.d.next = self.setup.q.val() & !self.illegal.val();
-        self.bursts.reset.next = self.reset.val();
-        self.bursts.start.next = self.accepted.q.val();
+        self.refused.d.next = self.illegal.val();
+        self.bursts.reset.next = self.reset.val() | self.refused.q.val();
+        self.bursts.start.next = self.setup.q.val();
         self.bursts.address.next = self.first_address.q.val();
         self.bursts.last_row.next = self.fields.rows.val();
         self.bursts.row_beats.next = self.row_beats.val();
@@ -627,10 +628,7 @@ impl Logic for LoadEngine {
 
         // Start and finish.
         self.setup.d.next = self.start.val();
-        self.take.next = !self.setup.q.val()
-            & !self.accepted.q.val()
-            & self.bursts.done.val()
-            & self.descriptors.write_ready.val();
+        self.take.next = !self.setup.q.val() & self.bursts.done.val() & self.descriptors.write_ready.val();
         self.finishing.next = self.unit_moves.val() & self.unit_last.val();
         self.ended.d.next = self.finishing.val();
         self.end_signal.d.next = self.unit_flags.val().get_bits::<4>(4);
@@ -657,7 +655,6 @@ impl Logic for LoadEngine {
         }
         if self.reset.val() {
             self.setup.d.next = false;
-            self.accepted.d.next = false;
             self.active.d.next = false;
             self.beat_full.d.next = false;
             self.ended.d.next = false;

@@ -8,14 +8,14 @@
 //! iteration and advances the first that is not (registers say which): one adder adds that level's stride to that level's address, and the sum goes
 //! to the level and to all levels inside it. Input coordinates and the result's address advance the same way.
 //!
-//! Handshake: `start` loads every register from the shape inputs. The nest walks ahead of its reader by up to two steps, which wait in a
+//! Handshake: `start` loads every register from the shape inputs (`initial_...`). The nest walks ahead of its reader by up to two steps, which wait in a
 //! [`SkidBuffer`]: so the loops turn whenever that has room, which is a register, and the reader's decisions end in front of it. While `valid`, which
 //! comes two cycles after `start` at the earliest, the outputs, registers all of them, describe the current step, and `advance` moves to the next one. The
 //! shape inputs stay stable while the nest runs.
 
 use crate::emit::describe;
 use crate::lanes::PackFlags;
-use crate::leaves::{PackBytes, PackHalves, SkidBuffer};
+use crate::leaves::{inputs, PackBytes, PackHalves, SkidBuffer};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -25,6 +25,13 @@ pub struct LoopNest {
     pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
     pub advance: Signal<In, Bit>,
+    // The shape with which the nest begins, read with `start` only: the same as the one below, which may come a cycle later.
+    pub initial_last: Vec<Signal<In, Bits<16>>>,
+    pub initial_source: Signal<In, Bits<16>>,
+    pub initial_start_x: Signal<In, Bits<16>>,
+    pub initial_start_y: Signal<In, Bits<16>>,
+    pub initial_output: Signal<In, Bits<16>>,
+    pub initial_lane: Signal<In, Bits<8>>,
     // Iterations of each loop, minus one.
     pub last_channel: Signal<In, Bits<16>>,
     pub last_kernel_x: Signal<In, Bits<16>>,
@@ -32,8 +39,7 @@ pub struct LoopNest {
     pub last_x: Signal<In, Bits<16>>,
     pub last_y: Signal<In, Bits<16>>,
     pub last_tile: Signal<In, Bits<16>>,
-    // Source address of the first step, and the distance from one iteration of each loop to the next.
-    pub source_address: Signal<In, Bits<16>>,
+    // The distance of source addresses from one iteration of each loop to the next.
     pub stride_channel: Signal<In, Bits<16>>,
     pub stride_kernel_x: Signal<In, Bits<16>>,
     pub stride_kernel_y: Signal<In, Bits<16>>,
@@ -51,8 +57,6 @@ pub struct LoopNest {
     pub step_x: Signal<In, Bits<16>>,
     pub step_y: Signal<In, Bits<16>>,
     // Where results go.
-    pub output_address: Signal<In, Bits<16>>,
-    pub output_lane: Signal<In, Bits<8>>,
     pub output_stride_x: Signal<In, Bits<16>>,
     pub output_stride_y: Signal<In, Bits<16>>,
     pub output_stride_chunk: Signal<In, Bits<16>>,
@@ -67,6 +71,9 @@ pub struct LoopNest {
     pub address: Signal<Out, Bits<16>>,
     /// The input position lies inside the image.
     pub in_bounds: Signal<Out, Bit>,
+    /// It does, and the address is even, odd: which bank is to be read.
+    pub reads_even: Signal<Out, Bit>,
+    pub reads_odd: Signal<Out, Bit>,
     /// First and last step of a reduction.
     pub first: Signal<Out, Bit>,
     pub last: Signal<Out, Bit>,
@@ -89,6 +96,7 @@ pub struct LoopNest {
     input_place: PackHalves,
     route: PackBytes,
     flag_bits: PackFlags,
+    bank_bits: PackFlags,
     flags: Signal<Local, Bits<8>>,
     turn: Signal<Local, Bit>,
     // Iterations of each loop that are still to come after this one, and whether there are none: comparing them when they are needed would be
@@ -144,6 +152,12 @@ pub struct LoopNest {
     one_y: Signal<Local, Bit>,
     one_tile: Signal<Local, Bit>,
     start_value: Signal<Local, Bit>,
+    first_channel: Signal<Local, Bit>,
+    first_kernel_x: Signal<Local, Bit>,
+    first_kernel_y: Signal<Local, Bit>,
+    first_x: Signal<Local, Bit>,
+    first_y: Signal<Local, Bit>,
+    first_tile: Signal<Local, Bit>,
     lane_sum: Signal<Local, Bits<8>>,
     lane_next: Signal<Local, Bits<8>>,
     lane_wraps: Signal<Local, Bit>,
@@ -169,13 +183,18 @@ impl Default for LoopNest {
             reset: Signal::default(),
             start: Signal::default(),
             advance: Signal::default(),
+            initial_last: inputs(6),
+            initial_source: Signal::default(),
+            initial_start_x: Signal::default(),
+            initial_start_y: Signal::default(),
+            initial_output: Signal::default(),
+            initial_lane: Signal::default(),
             last_channel: Signal::default(),
             last_kernel_x: Signal::default(),
             last_kernel_y: Signal::default(),
             last_x: Signal::default(),
             last_y: Signal::default(),
             last_tile: Signal::default(),
-            source_address: Signal::default(),
             stride_channel: Signal::default(),
             stride_kernel_x: Signal::default(),
             stride_kernel_y: Signal::default(),
@@ -190,8 +209,6 @@ impl Default for LoopNest {
             kernel_step_y: Signal::default(),
             step_x: Signal::default(),
             step_y: Signal::default(),
-            output_address: Signal::default(),
-            output_lane: Signal::default(),
             output_stride_x: Signal::default(),
             output_stride_y: Signal::default(),
             output_stride_chunk: Signal::default(),
@@ -201,6 +218,8 @@ impl Default for LoopNest {
             valid: Signal::default(),
             address: Signal::default(),
             in_bounds: Signal::default(),
+            reads_even: Signal::default(),
+            reads_odd: Signal::default(),
             first: Signal::default(),
             last: Signal::default(),
             last_of_tile: Signal::default(),
@@ -217,6 +236,7 @@ impl Default for LoopNest {
             input_place: Default::default(),
             route: Default::default(),
             flag_bits: Default::default(),
+            bank_bits: Default::default(),
             flags: Signal::default(),
             turn: Signal::default(),
             channel_left: DFF::default(),
@@ -265,6 +285,12 @@ impl Default for LoopNest {
             one_y: Signal::default(),
             one_tile: Signal::default(),
             start_value: Signal::default(),
+            first_channel: Signal::default(),
+            first_kernel_x: Signal::default(),
+            first_kernel_y: Signal::default(),
+            first_x: Signal::default(),
+            first_y: Signal::default(),
+            first_tile: Signal::default(),
             lane_sum: Signal::default(),
             lane_next: Signal::default(),
             lane_wraps: Signal::default(),
@@ -386,20 +412,27 @@ impl Logic for LoopNest {
                 & self.next_end_tile.val();
         }
         // All of it from the shape alone: the start comes late.
-        self.start_value.next = self.one_channel.val() & self.one_kernel_x.val() & self.one_kernel_y.val();
+        self.first_channel.next = self.initial_last[0].val() == 0;
+        self.first_kernel_x.next = self.initial_last[1].val() == 0;
+        self.first_kernel_y.next = self.initial_last[2].val() == 0;
+        self.first_x.next = self.initial_last[3].val() == 0;
+        self.first_y.next = self.initial_last[4].val() == 0;
+        self.first_tile.next = self.initial_last[5].val() == 0;
+        self.start_value.next =
+            self.first_channel.val() & self.first_kernel_x.val() & self.first_kernel_y.val();
         if self.start.val() {
-            self.end_kernel_x.d.next = self.one_kernel_x.val();
-            self.end_kernel_y.d.next = self.one_kernel_y.val();
-            self.end_x.d.next = self.one_x.val();
-            self.end_y.d.next = self.one_y.val();
-            self.end_tile.d.next = self.one_tile.val();
-            self.step_kernel_x.d.next = self.one_channel.val();
-            self.step_kernel_y.d.next = self.one_channel.val() & self.one_kernel_x.val();
+            self.end_kernel_x.d.next = self.first_kernel_x.val();
+            self.end_kernel_y.d.next = self.first_kernel_y.val();
+            self.end_x.d.next = self.first_x.val();
+            self.end_y.d.next = self.first_y.val();
+            self.end_tile.d.next = self.first_tile.val();
+            self.step_kernel_x.d.next = self.first_channel.val();
+            self.step_kernel_y.d.next = self.first_channel.val() & self.first_kernel_x.val();
             self.step_output_x.d.next = self.start_value.val();
-            self.step_output_y.d.next = self.start_value.val() & self.one_x.val();
-            self.step_tile.d.next = self.start_value.val() & self.one_x.val() & self.one_y.val();
+            self.step_output_y.d.next = self.start_value.val() & self.first_x.val();
+            self.step_tile.d.next = self.start_value.val() & self.first_x.val() & self.first_y.val();
             self.step_all.d.next =
-                self.start_value.val() & self.one_x.val() & self.one_y.val() & self.one_tile.val();
+                self.start_value.val() & self.first_x.val() & self.first_y.val() & self.first_tile.val();
         }
         self.lane_sum.next = self.lane.q.val() + self.lane_step.val();
         self.lane_next.next = self.lane_sum.val() & self.lane_mask.val();
@@ -496,27 +529,27 @@ impl Logic for LoopNest {
         if self.start.val() {
             self.walking.d.next = true;
             self.first_step.d.next = true;
-            self.channel_left.d.next = self.last_channel.val();
-            self.kernel_x_left.d.next = self.last_kernel_x.val();
-            self.kernel_y_left.d.next = self.last_kernel_y.val();
+            self.channel_left.d.next = self.initial_last[0].val();
+            self.kernel_x_left.d.next = self.initial_last[1].val();
+            self.kernel_y_left.d.next = self.initial_last[2].val();
             self.x.d.next = 0.into();
-            self.x_left.d.next = self.last_x.val();
-            self.y_left.d.next = self.last_y.val();
-            self.tile_left.d.next = self.last_tile.val();
-            self.address_channel.d.next = self.source_address.val();
-            self.address_kernel_x.d.next = self.source_address.val();
-            self.address_kernel_y.d.next = self.source_address.val();
-            self.address_x.d.next = self.source_address.val();
-            self.address_y.d.next = self.source_address.val();
-            self.address_tile.d.next = self.source_address.val();
-            self.window_x.d.next = self.start_x.val();
-            self.window_y.d.next = self.start_y.val();
-            self.tap_x.d.next = self.start_x.val();
-            self.tap_y.d.next = self.start_y.val();
-            self.result_x.d.next = self.output_address.val();
-            self.result_y.d.next = self.output_address.val();
-            self.result_tile.d.next = self.output_address.val();
-            self.lane.d.next = self.output_lane.val();
+            self.x_left.d.next = self.initial_last[3].val();
+            self.y_left.d.next = self.initial_last[4].val();
+            self.tile_left.d.next = self.initial_last[5].val();
+            self.address_channel.d.next = self.initial_source.val();
+            self.address_kernel_x.d.next = self.initial_source.val();
+            self.address_kernel_y.d.next = self.initial_source.val();
+            self.address_x.d.next = self.initial_source.val();
+            self.address_y.d.next = self.initial_source.val();
+            self.address_tile.d.next = self.initial_source.val();
+            self.window_x.d.next = self.initial_start_x.val();
+            self.window_y.d.next = self.initial_start_y.val();
+            self.tap_x.d.next = self.initial_start_x.val();
+            self.tap_y.d.next = self.initial_start_y.val();
+            self.result_x.d.next = self.initial_output.val();
+            self.result_y.d.next = self.initial_output.val();
+            self.result_tile.d.next = self.initial_output.val();
+            self.lane.d.next = self.initial_lane.val();
         }
 
         // A negative coordinate is a large unsigned one, so one comparison covers both edges.
@@ -536,7 +569,14 @@ impl Logic for LoopNest {
         self.input_place.high.next = 0.into();
         self.route.bytes[0].next = self.lane.q.val();
         self.route.bytes[1].next = self.flag_bits.flags.val();
-        self.route.bytes[2].next = 0.into();
+        self.bank_bits.bits[0].next =
+            self.inside_x.val() & self.inside_y.val() & !self.address_channel.q.val().get_bit(0);
+        self.bank_bits.bits[1].next =
+            self.inside_x.val() & self.inside_y.val() & self.address_channel.q.val().get_bit(0);
+        for b in 2..8 {
+            self.bank_bits.bits[b].next = false;
+        }
+        self.route.bytes[2].next = self.bank_bits.flags.val();
         self.route.bytes[3].next = 0.into();
         self.walked.clock.next = self.clock.val();
         self.walked.reset.next = self.reset.val() | self.start.val();
@@ -552,6 +592,8 @@ impl Logic for LoopNest {
         self.result_lane.next = self.walked.read_data[2].val().get_bits::<8>(0);
         self.flags.next = self.walked.read_data[2].val().get_bits::<8>(8);
         self.in_bounds.next = self.flags.val().get_bit(0);
+        self.reads_even.next = self.walked.read_data[2].val().get_bit(16);
+        self.reads_odd.next = self.walked.read_data[2].val().get_bit(17);
         self.first.next = self.flags.val().get_bit(1);
         self.last.next = self.flags.val().get_bit(2);
         self.last_of_tile.next = self.flags.val().get_bit(3);

@@ -42,9 +42,14 @@ pub struct MatrixEngine {
     // Command buffer.
     pub start: Signal<In, Bit>,
     pub command: Vec<Signal<In, Bits<32>>>,
+    /// The command that will be `command` in the next cycle, with its `start`.
+    pub coming: Vec<Signal<In, Bits<32>>>,
     pub take: Signal<Out, Bit>,
     // Activation scratchpad.
     pub activation_enable: Signal<Out, Bit>,
+    /// The bank that is read.
+    pub activation_even: Signal<Out, Bit>,
+    pub activation_odd: Signal<Out, Bit>,
     pub activation_address: Signal<Out, Bits<16>>,
     pub activation_data: Vec<Signal<In, Bits<32>>>,
     // Weight scratchpad.
@@ -81,6 +86,7 @@ pub struct MatrixEngine {
     /// 0 idle, 1 loading the loop nest, 2 running.
     pub state: Signal<Out, Bits<4>>,
     fields: fields::Matrix,
+    coming_fields: fields::Matrix,
     nest: LoopNest,
     array: MacArray,
     loading: DFF<Bit>,
@@ -194,8 +200,11 @@ impl MatrixEngine {
             reset: Signal::default(),
             start: Signal::default(),
             command: inputs(frugal_isa::COMMAND_WORDS),
+            coming: inputs(frugal_isa::COMMAND_WORDS),
             take: Signal::default(),
             activation_enable: Signal::default(),
+            activation_even: Signal::default(),
+            activation_odd: Signal::default(),
             activation_address: Signal::default(),
             activation_data: inputs(words),
             weight_enable: Signal::default(),
@@ -219,6 +228,7 @@ impl MatrixEngine {
             runs: Signal::default(),
             state: Signal::default(),
             fields: Default::default(),
+            coming_fields: Default::default(),
             nest: Default::default(),
             array: MacArray::new(rows, cols, taps, four_bit),
             loading: DFF::default(),
@@ -344,6 +354,7 @@ impl Logic for MatrixEngine {
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
+            self.coming_fields.words[i].next = self.coming[i].val();
         }
         self.depthwise.next = self.fields.depthwise.val().get_bit(0);
         self.four_bit.next = self.fields.four_bit.val().get_bit(0);
@@ -373,7 +384,7 @@ impl Logic for MatrixEngine {
         self.nest.last_x.next = self.fields.outputs_x.val();
         self.nest.last_y.next = self.fields.outputs_y.val();
         self.nest.last_tile.next = self.fields.tiles.val();
-        self.nest.source_address.next = self.fields.activation_address.val();
+        self.nest.initial_source.next = self.coming_fields.activation_address.val();
         self.nest.stride_channel.next = self.fields.stride_channel.val();
         self.nest.stride_kernel_x.next = self.fields.stride_kernel_x.val();
         self.nest.stride_kernel_y.next = self.fields.stride_kernel_y.val();
@@ -388,8 +399,17 @@ impl Logic for MatrixEngine {
         self.nest.kernel_step_y.next = bit_cast::<16, 8>(self.fields.kernel_step_y.val());
         self.nest.step_x.next = bit_cast::<16, 8>(self.fields.step_x.val());
         self.nest.step_y.next = bit_cast::<16, 8>(self.fields.step_y.val());
-        self.nest.output_address.next = self.fields.output_address.val();
-        self.nest.output_lane.next = self.fields.output_lane.val();
+        // It begins with the command's start, a cycle before the command is active.
+        self.nest.initial_last[0].next = self.coming_fields.channels.val();
+        self.nest.initial_last[1].next = bit_cast::<16, 8>(self.coming_fields.kernel_x.val());
+        self.nest.initial_last[2].next = bit_cast::<16, 8>(self.coming_fields.kernel_y.val());
+        self.nest.initial_last[3].next = self.coming_fields.outputs_x.val();
+        self.nest.initial_last[4].next = self.coming_fields.outputs_y.val();
+        self.nest.initial_last[5].next = self.coming_fields.tiles.val();
+        self.nest.initial_start_x.next = self.coming_fields.start_x.val();
+        self.nest.initial_start_y.next = self.coming_fields.start_y.val();
+        self.nest.initial_output.next = self.coming_fields.output_address.val();
+        self.nest.initial_lane.next = self.coming_fields.output_lane.val();
         self.nest.output_stride_x.next = self.fields.output_stride_x.val();
         self.nest.output_stride_y.next = self.fields.output_stride_y.val();
         self.nest.output_stride_chunk.next = self.fields.output_stride_tile.val();
@@ -413,16 +433,17 @@ impl Logic for MatrixEngine {
         self.nest.lane_mask.next = self.rows_mask.val();
 
         // Issue.
-        // The nest of a command that is refused is stopped before its first step is there.
+        // The nest of a command that is refused is stopped when its first step is there.
         self.refused.d.next = self.illegal.val();
         self.nest.reset.next = self.reset.val() | self.refused.q.val();
-        self.issue.next = self.nest.valid.val() & (!self.pacing.q.val() | !self.nest.last.val());
+        self.issue.next =
+            self.nest.valid.val() & !self.refused.q.val() & (!self.pacing.q.val() | !self.nest.last.val());
         self.issue_last.next = self.issue.val() & self.nest.last.val();
         self.kept.next = self.nest.kept.val();
         self.deliver.next = self.issue_last.val() & self.kept.val();
         self.finishing.next = self.issue.val() & self.nest.last_of_all.val();
         self.nest.advance.next = self.issue.val();
-        self.nest.start.next = self.loading.q.val();
+        self.nest.start.next = self.start.val();
         self.ready.next = !self.running.q.val() | self.finishing.val();
         self.take.next = self.ready.val() & !self.loading.q.val();
         self.loading.d.next = self.start.val();
@@ -490,6 +511,8 @@ impl Logic for MatrixEngine {
 
         // Reads.
         self.activation_enable.next = self.issue.val() & self.nest.in_bounds.val();
+        self.activation_even.next = self.issue.val() & self.nest.reads_even.val();
+        self.activation_odd.next = self.issue.val() & self.nest.reads_odd.val();
         self.activation_address.next = self.nest.address.val();
         self.weight_address_1.d.next = self.weight.q.val();
         self.step_1.d.next = self.issue.val();

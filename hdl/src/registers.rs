@@ -70,7 +70,7 @@ pub struct Registers {
     window: Vec<Signal<Local, Bits<32>>>,
     select: WordSelect,
     write_index: Signal<Local, Bits<10>>,
-    read_index: Signal<Local, Bits<10>>,
+    read_index: DFF<Bits<10>>,
     writes: Signal<Local, Bit>,
     may_write: Signal<Local, Bit>,
     may_read: Signal<Local, Bit>,
@@ -145,7 +145,7 @@ impl Registers {
             window: (0..WINDOW_WORDS).map(|_| Signal::default()).collect(),
             select: WordSelect::new(WINDOW_WORDS),
             write_index: Signal::default(),
-            read_index: Signal::default(),
+            read_index: DFF::default(),
             writes: Signal::default(),
             may_write: Signal::default(),
             may_read: Signal::default(),
@@ -182,6 +182,7 @@ impl Logic for Registers {
             taking_read,
             answer_read,
             read_word,
+            read_index,
             start_pulse,
             reset_pulse,
             program_address_register,
@@ -294,7 +295,8 @@ impl Logic for Registers {
         self.window[13].next = self.cycles_low.q.val();
         self.window[14].next = self.cycles_high.q.val();
         self.window[15].next = self.matrix_steps.q.val();
-        self.read_index.next = self.ar_address.val().get_bits::<10>(2);
+        // The address stays until it is taken, which is a cycle later at the earliest.
+        self.read_index.d.next = self.ar_address.val().get_bits::<10>(2);
         self.may_read.next = self.ar_valid.val() & !self.taking_read.q.val();
         self.taking_read.d.next = self.may_read.val() & !self.answer_read.q.val();
         self.ar_ready.next = self.taking_read.q.val();
@@ -305,7 +307,7 @@ impl Logic for Registers {
             self.answer_read.d.next = true;
             self.read_word.d.next = self.select.word.val();
         }
-        self.select.index.next = self.read_index.val();
+        self.select.index.next = self.read_index.q.val();
         for i in 0..self._words {
             self.select.words[i].next = self.window[i].val();
         }

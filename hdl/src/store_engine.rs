@@ -57,13 +57,14 @@ pub struct StoreEngine {
     pub state: Signal<Out, Bits<4>>,
     fields: fields::Store,
     bursts: BurstGenerator,
+    was_taken: DFF<Bit>,
     vectors: Fifo,
     lengths: Fifo,
     completions: Fifo,
     completion: PackBytes,
     part: VectorPart,
     setup: DFF<Bit>,
-    accepted: DFF<Bit>,
+    refused: DFF<Bit>,
     first_address: DFF<Bits<32>>,
     running: DFF<Bit>,
     // Read side.
@@ -184,13 +185,14 @@ impl StoreEngine {
             state: Signal::default(),
             fields: Default::default(),
             bursts: BurstGenerator::new(bus_bytes),
+            was_taken: DFF::default(),
             vectors: Fifo::new(Self::BUFFERED_VECTORS, words),
             completions: Fifo::new(4, 1),
             completion: PackBytes::default(),
             lengths: Fifo::new(8, 1),
             part: VectorPart::new(words, bus_bytes / 4),
             setup: DFF::default(),
-            accepted: DFF::default(),
+            refused: DFF::default(),
             first_address: DFF::default(),
             running: DFF::default(),
             reading: DFF::default(),
@@ -269,7 +271,8 @@ impl Logic for StoreEngine {
             self,
             clock,
             setup,
-            accepted,
+            refused,
+            was_taken,
             first_address,
             running,
             reading,
@@ -323,11 +326,12 @@ impl Logic for StoreEngine {
 
         // Bursts.
         self.bursts.clock.next = self.clock.val();
-        // A cycle after the setup: choosing the base and adding the offset take one.
+        // The address comes a cycle after the start: choosing the base and adding the offset take one. That a command is refused is known too late
+        // to stop its start, but before its first burst is offered.
         self.first_address.d.next = self.base.val() + self.fields.memory_offset.val();
-        self.accepted.d.next = self.setup.q.val() & !self.illegal.val();
-        self.bursts.reset.next = self.reset.val();
-        self.bursts.start.next = self.accepted.q.val();
+        self.refused.d.next = self.illegal.val();
+        self.bursts.reset.next = self.reset.val() | self.refused.q.val();
+        self.bursts.start.next = self.setup.q.val();
         self.bursts.address.next = self.first_address.q.val();
         self.bursts.last_row.next = self.fields.rows.val();
         self.bursts.row_beats.next = self.row_beats.val();
@@ -335,11 +339,16 @@ impl Logic for StoreEngine {
         self.lengths.clock.next = self.clock.val();
         self.lengths.reset.next = self.reset.val();
         self.lengths.write_data[0].next = bit_cast::<32, 8>(self.bursts.burst_length.val());
-        self.burst_valid.next = self.bursts.burst_valid.val() & self.lengths.write_ready.val();
-        self.burst_taken.next =
-            self.bursts.burst_valid.val() & self.lengths.write_ready.val() & self.burst_ready.val();
+        // What memory takes is over for the generator a cycle later: whether it takes it is known late.
+        self.burst_valid.next =
+            self.bursts.burst_valid.val() & !self.was_taken.q.val() & self.lengths.write_ready.val();
+        self.burst_taken.next = self.bursts.burst_valid.val()
+            & !self.was_taken.q.val()
+            & self.lengths.write_ready.val()
+            & self.burst_ready.val();
+        self.was_taken.d.next = self.burst_taken.val();
         self.lengths.write_valid.next = self.burst_taken.val();
-        self.bursts.burst_ready.next = self.burst_taken.val();
+        self.bursts.burst_ready.next = self.was_taken.q.val();
         self.burst_address.next = self.bursts.burst_address.val();
         self.burst_length.next = self.bursts.burst_length.val();
 
@@ -488,7 +497,6 @@ impl Logic for StoreEngine {
             & !self.arrived.q.val()
             & !self.head.val()
             & !self.out_full.q.val()
-            & !self.accepted.q.val()
             & self.bursts.done.val();
         self.all_sent.next = self.running.q.val() & self.quiet.val();
         if self.all_sent.val() {
@@ -512,10 +520,8 @@ impl Logic for StoreEngine {
         if self.ended.q.val() {
             self.signal.next = self.end_signal.q.val();
         }
-        self.busy.next = self.running.q.val()
-            | self.setup.q.val()
-            | self.completions.read_valid.val()
-            | self.ended.q.val();
+        // With the last answer the work is done; only its tokens are sent a cycle later.
+        self.busy.next = self.running.q.val() | self.setup.q.val() | self.completions.read_valid.val();
         self.state.next = 0.into();
         if self.setup.q.val() {
             self.state.next = 1.into();
@@ -526,7 +532,6 @@ impl Logic for StoreEngine {
         }
         if self.reset.val() {
             self.setup.d.next = false;
-            self.accepted.d.next = false;
             self.running.d.next = false;
             self.reading.d.next = false;
             self.arrived.d.next = false;
@@ -534,6 +539,7 @@ impl Logic for StoreEngine {
             self.out_full.d.next = false;
             self.burst_beat.d.next = 0.into();
             self.asked.d.next = 0.into();
+            self.was_taken.d.next = false;
             self.ended.d.next = false;
             self.answers.d.next = 0.into();
         }

@@ -295,7 +295,7 @@ impl Logic for VectorEngine {
         self.nest.last_x.next = self.fields.outputs_x.val();
         self.nest.last_y.next = self.fields.outputs_y.val();
         self.nest.last_tile.next = self.fields.groups.val();
-        self.nest.source_address.next = self.fields.source_address.val();
+        self.nest.initial_source.next = self.fields.source_address.val();
         self.nest.stride_channel.next = 0.into();
         self.nest.stride_kernel_x.next = self.fields.stride_kernel_x.val();
         self.nest.stride_kernel_y.next = self.fields.stride_kernel_y.val();
@@ -310,8 +310,16 @@ impl Logic for VectorEngine {
         self.nest.kernel_step_y.next = 1.into();
         self.nest.step_x.next = bit_cast::<16, 8>(self.fields.step_x.val());
         self.nest.step_y.next = bit_cast::<16, 8>(self.fields.step_y.val());
-        self.nest.output_address.next = self.fields.destination_address.val();
-        self.nest.output_lane.next = self.fields.first_lane.val();
+        self.nest.initial_last[0].next = 0.into();
+        self.nest.initial_last[1].next = bit_cast::<16, 8>(self.fields.kernel_x.val());
+        self.nest.initial_last[2].next = bit_cast::<16, 8>(self.fields.kernel_y.val());
+        self.nest.initial_last[3].next = self.fields.outputs_x.val();
+        self.nest.initial_last[4].next = self.fields.outputs_y.val();
+        self.nest.initial_last[5].next = self.fields.groups.val();
+        self.nest.initial_start_x.next = self.fields.start_x.val();
+        self.nest.initial_start_y.next = self.fields.start_y.val();
+        self.nest.initial_output.next = self.fields.destination_address.val();
+        self.nest.initial_lane.next = self.fields.first_lane.val();
         self.nest.output_stride_x.next = self.fields.output_stride_x.val();
         self.nest.output_stride_y.next = self.fields.output_stride_y.val();
         self.nest.output_stride_chunk.next = self.fields.output_stride_group.val();

@@ -32,6 +32,7 @@ module harness (
     wire [31:0] \in.dut.next_address , \in.dut.row_address ;
     wire [23:0] \in.dut.beats_left , \in.dut.beats ;
     wire [15:0] \in.dut.rows_left ;
+    wire \in.dut.row_ends , \in.dut.fresh ;
 
     // The transfer, and how much of it is done.
     reg [23:0] beats = 0;
@@ -40,6 +41,8 @@ module harness (
     reg [16:0] whole = 0;
     reg [31:0] row_start = 0;
     reg [24:0] sent = 0;
+    // The address comes a cycle after the start.
+    reg fresh = 0;
     wire [24:0] length = burst_length + 25'd1;
     wire taken = burst_valid && burst_ready;
     always @(posedge clock) begin
@@ -56,13 +59,15 @@ module harness (
             stride <= row_stride;
             rows <= last_row + 17'd1;
             whole <= 0;
-            row_start <= address;
             sent <= 0;
         end
+        fresh <= start && !reset;
+        if (fresh) row_start <= address;
     end
 
     always @(*) begin
-        if (start) assume (done && row_beats != 0 && address % `BUS_BYTES == 0 && row_stride % `BUS_BYTES == 0);
+        if (start) assume (done && row_beats != 0 && row_stride % `BUS_BYTES == 0);
+        if (fresh) assume (address % `BUS_BYTES == 0);
         if (!done) assume (row_beats == beats && row_stride == stride);
         if (burst_valid) begin
             assert (!done);
@@ -72,13 +77,15 @@ module harness (
             assert (sent + length <= beats);                                                // B4
         end
 `ifdef INDUCTION
+        assert (\in.dut.fresh  == fresh);
         // What makes the induction close.
         if (!done) begin
             assert (\in.dut.beats_left  == beats - sent && sent < beats);
             assert (\in.dut.rows_left  == rows - whole - 1 && whole < rows && rows <= 65536);
-            assert (\in.dut.next_address  == row_start + sent * `BUS_BYTES && \in.dut.row_address  == row_start);
-            assert (row_start % `BUS_BYTES == 0 && stride % `BUS_BYTES == 0);
-            if (burst_valid) assert (\in.dut.beats  == length);
+            assert (fresh || (\in.dut.next_address  == row_start + sent * `BUS_BYTES && \in.dut.row_address  == row_start));
+            assert ((fresh || row_start % `BUS_BYTES == 0) && stride % `BUS_BYTES == 0);
+            assert (!fresh || (!burst_valid && sent == 0));
+            if (burst_valid) assert (\in.dut.beats  == length && \in.dut.row_ends  == (sent + length == beats));
         end
 `endif
         cover (taken && length == 64 && whole == 1);

@@ -49,6 +49,8 @@ module harness (
     always @(posedge clock) now <= now + 1;
     reg past = 0;
     reg was_start = 0, was_offered, was_reset;
+    // A legal command was set up in the cycle before.
+    reg begun = 0;
     reg [511:0] was_command;
     reg [31:0] was_address, was_base;
     reg [7:0] was_length;
@@ -67,6 +69,7 @@ module harness (
         {was_start, was_offered, was_reset} <= {start && !reset, burst_valid && !burst_ready, reset};
         {was_command, was_address, was_length, was_base} <= {command, burst_address, burst_length, base};
         if (\in.dut.bursts.start ) {beats, stride} <= {\in.dut.bursts.row_beats , \in.dut.bursts.row_stride };
+        begun <= accepted && !reset;
         open <= reset ? 0 : open + accepted - finished;
         owed <= reset ? 0 : owed + (burst_valid && burst_ready ? burst_length + 32'd1 : 32'd0) - (beat_valid && beat_ready);
         age <= open == 0 ? 0 : age + 1;
@@ -80,15 +83,15 @@ module harness (
         assume (base[3:0] == 0 && (!past || base == was_base));
         if (beat_valid) assume (owed != 0);
         assume (!owed[31]);
-        if (\in.dut.bursts.start ) begin
-            assert (\in.dut.bursts.done && \in.dut.bursts.row_beats != 0);                                      // L1
-            assert (\in.dut.bursts.address [2:0] == 0 && \in.dut.bursts.row_stride [2:0] == 0);                 // L1
-        end
+        if (\in.dut.bursts.start ) assert (\in.dut.bursts.done );                                               // L1
+        if (\in.dut.bursts.start && !illegal)
+            assert (\in.dut.bursts.row_beats != 0 && \in.dut.bursts.row_stride [2:0] == 0);                     // L1
+        if (begun) assert (\in.dut.bursts.address [2:0] == 0);                                                 // L1
         if (!\in.dut.bursts.done ) assert (\in.dut.bursts.row_beats == beats && \in.dut.bursts.row_stride == stride); // L1
         if (past && was_offered && !was_reset) assert (burst_valid && burst_address == was_address && burst_length == was_length); // L2
         if (\in.dut.descriptors.write_valid ) assert (\in.dut.descriptors.write_ready );                        // L3
         if (finished) assert (open != 0);                                                                       // L4
-        assert (open <= 5);                                                                                     // L4
+        assert (open <= 8);                                                                                     // L4
 `ifdef BOUNDED
         assume (reset == 0);
         assume (burst_ready == pauses[{2'd0, now}] && write_ready == pauses[{2'd1, now}]);
@@ -110,12 +113,17 @@ module harness (
 
 `ifdef INDUCTION
     wire [2:0] \in.dut.descriptors.count ;
-    wire \in.dut.active , \in.dut.unit_full , \in.dut.unit_last , \in.dut.setup , \in.dut.bursts.offering , \in.dut.bursts.running ;
+    wire \in.dut.active , \in.dut.ended , \in.dut.setup , \in.dut.bursts.offering , \in.dut.bursts.running ;
+    wire \in.dut.units.head_full , \in.dut.units.spare_full , \in.dut.refused ;
+    // Bit 16 of a unit's last word marks the last unit of a command.
+    wire [127:0] \in.dut.units.head , \in.dut.units.spare ;
+    wire ends_in_head = \in.dut.units.head_full && \in.dut.units.head [112];
+    wire ends_in_spare = \in.dut.units.spare_full && \in.dut.units.spare [112];
     always @(*) begin
         assert (\in.dut.setup == was_start);
         assert (\in.dut.descriptors.count <= 4);
-        if (\in.dut.active ) assert (\in.dut.descriptors.count != 0);
-        assert (open == \in.dut.descriptors.count + (\in.dut.unit_full && \in.dut.unit_last ));
+        if (\in.dut.units.spare_full ) assert (\in.dut.units.head_full );
+        assert (open == \in.dut.descriptors.count + \in.dut.active + ends_in_head + ends_in_spare + \in.dut.ended );
         if (was_start) assert (\in.dut.bursts.done && \in.dut.descriptors.count < 4);
         if (\in.dut.bursts.offering ) assert (\in.dut.bursts.running );
         if (!\in.dut.bursts.done ) assert (past && !was_start);

@@ -2,9 +2,9 @@
 //
 // Surroundings: a request that is offered stays; otherwise anything.
 // A1  An address that memory is offered stays, unchanged, until it is taken.
-// A2  Every request that was taken is offered to memory in the next cycle, with its address and length and the ID of whom it came from; nothing else
-//     is offered, and no two are taken together.
-// A3  A fetch waits for at most 32 beats of loads and the load that goes beyond them, and is taken as soon as memory is free then.
+// A2  Requests that were taken are offered to memory in their order, the first one from the next cycle on, with their addresses and lengths and the ID of
+//     whom they came from; nothing else is offered, no two are taken together, and at most two wait.
+// A3  A fetch waits for at most 32 beats of loads and the load that goes beyond them, and is taken as soon as there is room then.
 // A4  Every beat comes out on the side of its ID, unchanged and in order; beats of a fetch never wait for anybody.
 module harness (
     input wire clock,
@@ -34,15 +34,25 @@ module harness (
     wire fetches = fetch_valid && fetch_ready;
     wire loads = load_valid && load_ready;
     reg past = 0;
-    reg was_reset, was_offered, was_fetch, was_load, was_id, fetch_waits, load_waits;
-    reg [31:0] was_address, asked_address, fetch_was, load_was;
-    reg [7:0] was_length, asked_length, fetch_length_was, load_length_was;
+    reg was_reset, was_offered, was_id, fetch_waits, load_waits;
+    reg [31:0] was_address, fetch_was, load_was;
+    reg [7:0] was_length, fetch_length_was, load_length_was;
+    // What was taken and memory has not: ID, length, address.
+    reg [1:0] waiting = 0;
+    reg [40:0] first, second;
+    wire [40:0] asked = fetches ? {1'b0, fetch_length, fetch_address} : {1'b1, load_length, load_address};
+    wire goes = ar_valid && ar_ready;
     reg [15:0] passed = 0;
     always @(posedge clock) begin
         past <= 1;
-        {was_reset, was_offered, was_fetch, was_load, was_id} <= {reset, ar_valid && !ar_ready, fetches, loads, ar_id};
+        {was_reset, was_offered, was_id} <= {reset, ar_valid && !ar_ready, ar_id};
         {was_address, was_length} <= {ar_address, ar_length};
-        {asked_address, asked_length} <= fetches ? {fetch_address, fetch_length} : {load_address, load_length};
+        waiting <= reset ? 0 : waiting + (fetches || loads) - goes;
+        if (goes) first <= second;
+        if (fetches || loads) begin
+            if (waiting - goes == 0) first <= asked;
+            else second <= asked;
+        end
         {fetch_waits, fetch_was, fetch_length_was} <= {fetch_valid && !fetch_ready, fetch_address, fetch_length};
         {load_waits, load_was, load_length_was} <= {load_valid && !load_ready, load_address, load_length};
         // Beats of loads that were taken while a fetch waits.
@@ -77,12 +87,12 @@ module harness (
         if (past && load_waits) assume (load_valid && load_address == load_was && load_length == load_length_was);
         if (past && !was_reset) begin
             if (was_offered) assert (ar_valid && ar_address == was_address && ar_length == was_length && ar_id == was_id); // A1
-            if (was_fetch || was_load) assert (ar_valid && ar_id == was_load && ar_address == asked_address && ar_length == asked_length); // A2
-            if (!was_offered && !was_fetch && !was_load) assert (!ar_valid);                // A2
         end
+        assert (waiting <= 2 && ar_valid == (waiting != 0));                                // A2
+        if (ar_valid) assert ({ar_id, ar_length, ar_address} == first);                     // A2
         assert (!(fetches && loads));                                                       // A2
         assert (passed <= 32 + 255);                                                        // A3
-        if (passed >= 32 && fetch_valid && (!ar_valid || ar_ready)) assert (fetch_ready);   // A3
+        if (passed >= 32 && fetch_valid && waiting < 2) assert (fetch_ready);               // A3
         assert (held <= 4 && (held != 0) == (fetch_beat_valid || load_beat_valid));         // A4
         assert (!(fetch_beat_valid && load_beat_valid) && r_ready == (held != 4));          // A4
         if (followed) assert (ahead < held);                                                // A4
@@ -97,6 +107,11 @@ module harness (
     wire [2:0] \in.dut.data.count ;
     wire [95:0] \in.dut.data.entries[0] , \in.dut.data.entries[1] , \in.dut.data.entries[2] , \in.dut.data.entries[3] ;
     wire [8:0] \in.dut.since_fetch ;
+    wire \in.dut.requests.write_pointer , \in.dut.requests.read_pointer ;
+    wire [1:0] \in.dut.requests.count ;
+    wire [63:0] \in.dut.requests.entries[0] , \in.dut.requests.entries[1] ;
+    wire [63:0] offered = \in.dut.requests.read_pointer ? \in.dut.requests.entries[1] : \in.dut.requests.entries[0] ;
+    wire [63:0] behind = \in.dut.requests.read_pointer ? \in.dut.requests.entries[0] : \in.dut.requests.entries[1] ;
     wire [1:0] place = \in.dut.data.read_pointer + ahead[1:0];
     wire [95:0] kept = place == 0 ? \in.dut.data.entries[0] : place == 1 ? \in.dut.data.entries[1] :
         place == 2 ? \in.dut.data.entries[2] : \in.dut.data.entries[3] ;
@@ -106,6 +121,10 @@ module harness (
         if (followed) assert (kept[65:0] == {is_error, is_load, data});
         assert (\in.dut.since_fetch <= 31 + 256);
         assert (passed <= \in.dut.since_fetch );
+        assert (\in.dut.requests.count == waiting);
+        assert ((\in.dut.requests.write_pointer ^ \in.dut.requests.read_pointer ) == waiting[0]);
+        if (waiting != 0) assert (offered[40:0] == first);
+        if (waiting == 2) assert (behind[40:0] == second);
     end
 `endif
 endmodule

@@ -79,6 +79,8 @@ module harness (
     reg [15:0] ahead = 0;
     reg [7:0] length = 0;
     reg [7:0] age = 0, went = 0, wanted = 0;
+    // A legal command was set up in the cycle before.
+    reg begun = 0;
     wire accepted = was_start && !illegal;
     wire asks = burst_valid && burst_ready;
     wire beat = beat_valid && beat_ready;
@@ -102,6 +104,7 @@ module harness (
             ahead <= data - ends;
             length <= burst_length;
         end
+        begun <= accepted && !reset;
         age <= open == 0 ? 0 : age + 1;
         went <= start ? 0 : went + beat;
         if (accepted) wanted <= \in.dut.bursts.row_beats * (\in.dut.bursts.last_row + 1);
@@ -115,10 +118,10 @@ module harness (
         if (response_valid) assume (unanswered > data);
         // The count of answers is 16 bits: so many are never without one.
         assume (unanswered < 1000);
-        if (\in.dut.bursts.start ) begin
-            assert (\in.dut.bursts.done && \in.dut.bursts.row_beats != 0);                                      // S1
-            assert (\in.dut.bursts.address [2:0] == 0 && \in.dut.bursts.row_stride [2:0] == 0);                 // S1
-        end
+        if (\in.dut.bursts.start ) assert (\in.dut.bursts.done );                                               // S1
+        if (\in.dut.bursts.start && !illegal)
+            assert (\in.dut.bursts.row_beats != 0 && \in.dut.bursts.row_stride [2:0] == 0);                     // S1
+        if (begun) assert (\in.dut.bursts.address [2:0] == 0);                                                 // S1
         if (!\in.dut.bursts.done ) assert (\in.dut.bursts.row_beats == beats && \in.dut.bursts.row_stride == stride); // S1
         if (past && was_offered && !was_reset) assert (burst_valid && burst_address == was_address && burst_length == was_length); // S2
         if (past && was_beat_offered && !was_reset)
@@ -129,7 +132,7 @@ module harness (
         if (beat_valid) assert (data != 0);                                                                     // S4
         if (followed && ahead == 0 && beat_valid) assert (sent <= length && beat_last == (sent == length));     // S4
         if (finished) assert (open != 0);                                                                       // S5
-        assert (open <= 5);                                                                                     // S5
+        assert (open <= 6);                                                                                     // S5
 `ifdef BOUNDED
         assume (reset == 0);
         assume (burst_ready == pauses[{2'd0, now}] && beat_ready == pauses[{2'd1, now}]);
@@ -156,6 +159,7 @@ module harness (
     wire [31:0] \in.dut.lengths.entries[0] , \in.dut.lengths.entries[1] , \in.dut.lengths.entries[2] , \in.dut.lengths.entries[3] ;
     wire [31:0] \in.dut.lengths.entries[4] , \in.dut.lengths.entries[5] , \in.dut.lengths.entries[6] , \in.dut.lengths.entries[7] ;
     wire \in.dut.running , \in.dut.reading , \in.dut.arrived , \in.dut.setup , \in.dut.bursts.offering , \in.dut.bursts.running ;
+    wire \in.dut.ended , \in.dut.refused , \in.dut.was_taken ;
     wire [7:0] \in.dut.burst_beat ;
     wire [2:0] place = \in.dut.lengths.read_pointer + ahead[2:0];
     wire [31:0] kept = place == 0 ? \in.dut.lengths.entries[0] : place == 1 ? \in.dut.lengths.entries[1] :
@@ -168,9 +172,10 @@ module harness (
         assert (\in.dut.completions.count <= 4 && \in.dut.lengths.count <= 8);
         if (\in.dut.setup || \in.dut.running ) assert (\in.dut.completions.count < 4);
         if (\in.dut.setup ) assert (!\in.dut.running );
-        if (\in.dut.reading || !\in.dut.bursts.done ) assert (\in.dut.running );
+        if (\in.dut.reading || (!\in.dut.bursts.done && !\in.dut.refused )) assert (\in.dut.running );
+        if (\in.dut.was_taken ) assert (\in.dut.bursts.offering && \in.dut.running );
         if (was_start) assert (\in.dut.bursts.done );
-        assert (open == \in.dut.running + \in.dut.completions.count );
+        assert (open == \in.dut.running + \in.dut.completions.count + \in.dut.ended );
         if (\in.dut.bursts.offering ) assert (\in.dut.bursts.running );
         assert (data == \in.dut.lengths.count && apart == data[2:0]);
         if (followed) assert (ahead < data && kept[7:0] == length);

@@ -1021,7 +1021,10 @@ impl NestShape {
         block.last_kernel_y.next = kernel_y;
         block.last_kernel_x.next = kernel_x;
         block.last_channel.next = channel;
-        block.source_address.next = word(self.source);
+        for (port, last) in block.initial_last.iter_mut().zip([channel, kernel_x, kernel_y, x, y, tile]) {
+            port.next = last;
+        }
+        block.initial_source.next = word(self.source);
         let [chunk, y, x, kernel_y, kernel_x, channel] = self.strides.map(word);
         block.stride_chunk.next = chunk;
         block.stride_y.next = y;
@@ -1031,12 +1034,13 @@ impl NestShape {
         block.stride_channel.next = channel;
         [block.input_width.next, block.input_height.next] = self.input.map(word);
         [block.start_x.next, block.start_y.next] = self.start.map(word);
+        [block.initial_start_x.next, block.initial_start_y.next] = self.start.map(word);
         [block.kernel_step_x.next, block.kernel_step_y.next] = self.kernel_step.map(word);
         [block.step_x.next, block.step_y.next] = self.step.map(word);
-        block.output_address.next = word(self.output);
+        block.initial_output.next = word(self.output);
         [block.output_stride_chunk.next, block.output_stride_y.next, block.output_stride_x.next] =
             self.output_strides.map(word);
-        block.output_lane.next = self.lane.into();
+        block.initial_lane.next = self.lane.into();
         block.lane_step.next = self.lane_step.into();
         block.lane_mask.next = (self.lanes - 1).into();
     }
@@ -1166,8 +1170,9 @@ fn activation_scratchpad() -> Result<(), CompareError> {
             let [matrix, vector, store, result_valid, load_valid] = [2, 2, 2, 2, 2].map(|n| random.one_in(n));
             let ((result_enable, result_data), (load_enable, load_data)) =
                 (random_row(random, WORDS), random_row(random, WORDS));
-            [block.matrix_enable.next, block.vector_enable.next, block.store_enable.next] =
-                [matrix, vector, store];
+            block.matrix_even_read.next = matrix && reads[0] % 2 == 0;
+            block.matrix_odd_read.next = matrix && reads[0] % 2 == 1;
+            [block.vector_enable.next, block.store_enable.next] = [vector, store];
             [block.matrix_address.next, block.vector_address.next, block.store_address.next] =
                 reads.map(Bits::from);
             block.result_valid.next = result_valid;
@@ -1661,6 +1666,7 @@ fn registers() -> Result<(), CompareError> {
         (register::WEIGHT_DEPTH, config.weight_depth as u32),
         (register::PARAMETER_DEPTH, config.parameter_depth as u32),
         (register::ACCUMULATOR_DEPTH, config.accumulator_depth as u32),
+        (register::FEATURES, config.features()),
     ]);
     let (mut write_address, mut write_data, mut read_address) = (None, None, None);
     let mut unanswered: VecDeque<()> = VecDeque::new();

@@ -721,8 +721,7 @@ fn matrix_engine() -> Result<(), CompareError> {
                     groups = (channels_of(&command, &config) / lanes) as u64;
                     (steps, results) = (all_steps.into(), all_results);
                     drive(&mut block.command, &encode(command));
-                    // Loaded, then the nest's first step, which goes through a register.
-                    earliest_step = cycle + 2;
+                    earliest_step = cycle + 1;
                 }
                 answer(&mut block.activation_data, "activation", &mut activation_asked, random);
                 // Weights come two cycles after the request.
@@ -795,7 +794,9 @@ fn matrix_engine() -> Result<(), CompareError> {
                 assert_eq!(block.take.val(), takes, "{context}");
                 let starts = takes && in_flight < 20 && !random.one_in(4);
                 if starts {
-                    next_command = Some(random_matrix(random, &config));
+                    let command = random_matrix(random, &config);
+                    drive(&mut block.coming, &encode(command.clone()));
+                    next_command = Some(command);
                     // Until it is loaded, no further one is taken.
                     earliest_step = cycle + 2;
                 }
@@ -1475,7 +1476,8 @@ fn store_engine() -> Result<(), CompareError> {
                     bursts.take(block.burst_address.val().to_u64(), beats, bus_bytes, &context);
                     under_way.back_mut().expect("a command is under way").2 += 1;
                 }
-                assert_eq!(block.busy.val(), !under_way.is_empty(), "{context}");
+                let busy = block.busy.val() || block.finished.val();
+                assert_eq!(busy, !under_way.is_empty(), "{context}");
                 let signal = block.signal.val().to_u8();
                 if block.finished.val() {
                     let (command, expected, asked, answered) =

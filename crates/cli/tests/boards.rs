@@ -82,7 +82,11 @@ fn synth(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Command {
     let mut command = sandbox.command(&[&["synth", "--out", "out"], arguments].concat());
     command
         .env("FRUGAL_TOOLS", sandbox.path("tools"))
-        .env("FRUGAL_SYNTH_CACHE_DIR", sandbox.path("cache"))
+        // Beside the sandbox, in which commands that fail must leave nothing.
+        .env(
+            "FRUGAL_SYNTH_CACHE_DIR",
+            std::env::temp_dir().join(format!("frugal-boards-{}", std::process::id())),
+        )
         .env("PATH", "/bin:/usr/bin");
     command
 }

@@ -536,7 +536,8 @@ impl Builder<'_> {
         let config = self.config;
         let (m, all_tiles, all_depth) = (self.options.m, self.all_tiles(), self.all_depth());
         let groups = config.cols / config.lanes;
-        let load_cycles = TRANSFER_CYCLES + m * row_bytes(self.options.k) / config.bus_bytes();
+        // The others follow on the bus at once: a latency of the memory is not between them.
+        let load_cycles = PIPELINE_CYCLES + m * row_bytes(self.options.k) / config.bus_bytes();
         let mut first = groups.max(vector_quantum(config));
         while first * m * all_tiles < load_cycles {
             first *= 2;
@@ -669,7 +670,7 @@ impl Builder<'_> {
         let (rows, all_tiles) = (0..self.options.m, self.all_tiles());
         let quantum = Blocks::tile_quantum(config);
         // The last columns are computed on their own, the very last ones once more: little is left to store in the end.
-        // The last ones take as long as memory needs to answer the store before them, all of the last columns as long as
+        // The last ones take as long as the results before them are in the pipeline, all of the last columns as long as
         // the store of the others, and their partial sums as long as those of the others are in the pipeline.
         let tiles_for = |cycles: usize, depth: usize| {
             cycles
@@ -677,7 +678,7 @@ impl Builder<'_> {
                 .next_multiple_of(quantum)
                 .min(all_tiles / 2 / quantum * quantum)
         };
-        let short = tiles_for(TRANSFER_CYCLES, rest.len());
+        let short = tiles_for(PIPELINE_CYCLES, rest.len());
         let store_cycles = rows.len() * row_bytes(self.options.n) / config.bus_bytes() + TRANSFER_CYCLES;
         let cover = tiles_for(PIPELINE_CYCLES, head.len()).max(short + tiles_for(store_cycles, rest.len()));
         let cover = cover.min(all_tiles / 2 / quantum * quantum);

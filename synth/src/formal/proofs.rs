@@ -268,7 +268,7 @@ pub const PROOFS: &[Proof] = &[
         faults: &[
             Fault {
                 module: "read_port",
-                text: "free = !request | ar_ready",
+                text: "free = requests_write_ready",
                 replacement: "free = 1'b1",
                 depth: 8,
             },
