@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Files of Yosys' share folder with models, and those of their modules that netlists are made of.
 const MODELS: [(&str, &[&str]); 2] = [
     ("ccu2c_sim.vh", &["CCU2C"]),
-    ("common_sim.vh", &["LUT4", "PFUMX", "L6MUX21", "TRELLIS_DPR16X4", "TRELLIS_FF"]),
+    ("common_sim.vh", &["LUT2", "LUT4", "PFUMX", "L6MUX21", "TRELLIS_DPR16X4", "TRELLIS_FF"]),
 ];
 
 /// `file` after synthesis for ECP5, its top module under the same name and with the same ports; behind it the cells' models.

@@ -1383,11 +1383,11 @@ fn store_engine() -> Result<(), CompareError> {
         let bus_bytes = config.bus_bytes() as u64;
         let bases: Vec<u32> = (0..8).map(|base| contents("base", base, 0) & !15).collect();
         let mut next_command: Option<Store> = None;
-        // Commands started and not yet finished: bytes they write, bursts asked for, answers.
-        let mut under_way: VecDeque<(Store, BTreeMap<u32, u8>, u32, u32)> = VecDeque::new();
+        // Commands started and not yet finished: bytes they must write, bursts asked for, answers, bytes written. Two may write the same ones.
+        type UnderWay = (Store, BTreeMap<u32, u8>, u32, u32, BTreeMap<u32, u8>);
+        let mut under_way: VecDeque<UnderWay> = VecDeque::new();
         let mut most_under_way = 0;
         let mut bursts = Bursts::default();
-        let mut written = BTreeMap::new();
         let (mut activation_asked, mut accumulator_asked) = (None, None);
         // Cycles in which memory answers a burst.
         let mut answers: VecDeque<u64> = VecDeque::new();
@@ -1421,7 +1421,7 @@ fn store_engine() -> Result<(), CompareError> {
                             expected.insert(to.wrapping_add(n), word.to_le_bytes()[n as usize % 4]);
                         }
                     }
-                    under_way.push_back((command, expected, 0, 0));
+                    under_way.push_back((command, expected, 0, 0, BTreeMap::new()));
                     most_under_way = most_under_way.max(under_way.len());
                 }
                 answer(&mut block.activation_data, "activation", &mut activation_asked, random);
@@ -1437,7 +1437,7 @@ fn store_engine() -> Result<(), CompareError> {
                 let error = random.one_in(10);
                 if answers_now {
                     answers.pop_front();
-                    let waiting = under_way.iter_mut().find(|(_, _, asked, answered)| answered < asked);
+                    let waiting = under_way.iter_mut().find(|(_, _, asked, answered, _)| answered < asked);
                     waiting.expect("a burst without an answer").3 += 1;
                 }
                 block.response_valid.next = answers_now;
@@ -1463,6 +1463,11 @@ fn store_engine() -> Result<(), CompareError> {
                         .pop_front()
                         .unwrap_or_else(|| panic!("{context}: no burst for the beat"));
                     assert_eq!(block.beat_last.val(), is_last, "{context}");
+                    // Beats come in the order of their commands.
+                    let writes = under_way
+                        .iter_mut()
+                        .find(|(_, expected, .., written)| written.len() < expected.len());
+                    let written = &mut writes.expect("a command has bytes to come").4;
                     for (byte, value) in bytes_of(&words_of(&block.beat)).into_iter().enumerate() {
                         written.insert((address + byte as u64) as u32, value as u8);
                     }
@@ -1480,15 +1485,13 @@ fn store_engine() -> Result<(), CompareError> {
                 assert_eq!(busy, !under_way.is_empty(), "{context}");
                 let signal = block.signal.val().to_u8();
                 if block.finished.val() {
-                    let (command, expected, asked, answered) =
+                    let (command, expected, asked, answered, written) =
                         under_way.pop_front().expect("a command is under way");
                     assert_eq!(signal, command.tokens.signal, "{context}");
                     assert_eq!(asked, answered, "{context}");
-                    for (address, byte) in expected {
-                        assert_eq!(written.remove(&address), Some(byte), "{context}: {command:?}");
-                    }
+                    assert_eq!(written, expected, "{context}: {command:?}");
                     if under_way.is_empty() {
-                        assert!(bursts.expected.is_empty() && written.is_empty(), "{context}");
+                        assert!(bursts.expected.is_empty(), "{context}");
                     }
                     finished_commands += 1;
                 } else {
