@@ -38,7 +38,7 @@ pub struct CostModel {
 impl Default for CostModel {
     fn default() -> CostModel {
         CostModel {
-            first_fetch: 30.0,
+            first_fetch: 26.0,
             fetch_overhead: 4.0,
             fetch_share: 0.2,
             load_latency: 25.0,
