@@ -61,7 +61,7 @@ module harness (
             whole <= 0;
             sent <= 0;
         end
-        fresh <= start && !reset;
+        fresh <= start;
         if (fresh) row_start <= address;
     end
 
