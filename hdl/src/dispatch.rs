@@ -210,7 +210,6 @@ pub struct Dispatch {
     pair_moves: Signal<Local, Bit>,
     bad_patch: Signal<Local, Bit>,
     patch_beat: Vec<Signal<Local, Bits<8>>>,
-    matches: Vec<Signal<Local, Bit>>,
     earlier: Vec<Signal<Local, Bit>>,
     chosen_amount: Signal<Local, Bits<32>>,
     chosen_part: Signal<Local, Bits<2>>,
@@ -393,7 +392,6 @@ impl Dispatch {
             pair_moves: Signal::default(),
             bad_patch: Signal::default(),
             patch_beat: (0..PATCHES).map(|_| Signal::default()).collect(),
-            matches: (0..PATCHES).map(|_| Signal::default()).collect(),
             earlier: (0..PATCHES + 1).map(|_| Signal::default()).collect(),
             chosen_amount: Signal::default(),
             chosen_part: Signal::default(),
@@ -766,9 +764,8 @@ impl Logic for Dispatch {
             self.patch_beat[i].next = self.patch_word[i].q.val() >> self.lane_bits.val();
             self.comes[i].next =
                 self.patch_pending[i].q.val() & (self.patch_beat[i].val() == self.part.q.val());
-            self.matches[i].next = self.due[i].q.val();
-            self.earlier[i + 1].next = self.earlier[i].val() | self.matches[i].val();
-            if self.matches[i].val() & !self.earlier[i].val() {
+            self.earlier[i + 1].next = self.earlier[i].val() | self.due[i].q.val();
+            if self.due[i].q.val() & !self.earlier[i].val() {
                 self.chosen_amount.next = self.patch_amount[i].q.val();
                 self.chosen_part.next = self.patch_part[i].q.val();
                 self.chosen_lane.next = self.patch_word[i].q.val() & self.lane_mask.val();
@@ -1044,6 +1041,8 @@ impl Logic for Dispatch {
             self.state.d.next = DispatchState::Idle;
             self.part.d.next = 0.into();
             self.coming_part.d.next = 0.into();
+            self.asking.d.next = false;
+            self.read_failed.d.next = false;
             self.ahead.d.next = 0.into();
             self.unanswered.d.next = 0.into();
             self.dropping.d.next = 0.into();

@@ -82,11 +82,7 @@ fn synth(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Command {
     let mut command = sandbox.command(&[&["synth", "--out", "out"], arguments].concat());
     command
         .env("FRUGAL_TOOLS", sandbox.path("tools"))
-        // Beside the sandbox, in which commands that fail must leave nothing.
-        .env(
-            "FRUGAL_SYNTH_CACHE_DIR",
-            std::env::temp_dir().join(format!("frugal-boards-{}", std::process::id())),
-        )
+        .env("FRUGAL_SYNTH_CACHE_DIR", sandbox.path("cache"))
         .env("PATH", "/bin:/usr/bin");
     command
 }
