@@ -1,17 +1,26 @@
 //! Where a board's clock comes from: the oscillator itself, or a clock generator of the chip's family.
 
-use super::{EcpPll, GowinPll, PllError};
-use crate::flow::device::Device;
-use crate::flow::device::Family;
+use super::{EcpPll, GowinPll};
+use crate::flow::device::{Device, Family};
 use frugal_hdl::emit::describe;
 use rust_hdl_core::prelude::*;
 
 /// Cycles after which an oscillator's clock is called steady: block RAM of an iCE40 cannot be read in the first 3 us after configuration.
 const STEADY_CYCLES: u32 = 128;
 
+/// Why there is no such clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a clock generator of {chip} cannot make {output_khz} kHz of {input_khz} kHz")]
+pub struct PllError {
+    pub chip: &'static str,
+    pub input_khz: u32,
+    pub output_khz: u32,
+}
+
+#[derive(Clone, Copy)]
 enum Maker {
     Oscillator,
-    Ecp(Box<EcpPll>),
+    Ecp(EcpPll),
     Gowin(GowinPll),
 }
 
@@ -35,7 +44,7 @@ impl BoardClock {
     /// If the chip cannot make it.
     pub fn new(device: &Device, input_khz: u32, output_khz: u32) -> Result<BoardClock, PllError> {
         let maker = match device.family {
-            Family::Ecp5 => Maker::Ecp(Box::new(EcpPll::new(input_khz, output_khz)?)),
+            Family::Ecp5 => Maker::Ecp(EcpPll::new(input_khz, output_khz)?),
             _ if input_khz == output_khz => Maker::Oscillator,
             Family::Gowin => Maker::Gowin(GowinPll::new(device.name, input_khz, output_khz)?),
             Family::Ice40 => return Err(PllError { chip: "iCE40", input_khz, output_khz }),
@@ -59,7 +68,7 @@ impl BoardClock {
             Maker::Oscillator => {
                 return Err(PllError { chip: "none", input_khz: self._khz, output_khz: self._khz })
             }
-            Maker::Ecp(pll) => Maker::Ecp(Box::new(pll.with_delayed(eighths))),
+            Maker::Ecp(pll) => Maker::Ecp(pll.with_delayed(eighths)),
             Maker::Gowin(pll) => Maker::Gowin(pll.with_delayed(eighths)),
         };
         Ok(self)

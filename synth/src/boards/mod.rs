@@ -7,15 +7,15 @@
 //! ```
 
 mod clock;
+mod ecp5_pll;
 mod gowin_pll;
 mod pins;
-mod pll;
 mod sdram_top;
 mod top;
 
-pub use clock::BoardClock;
+pub use clock::{BoardClock, PllError};
+pub use ecp5_pll::EcpPll;
 pub use gowin_pll::GowinPll;
-pub use pll::{EcpPll, PllError};
 pub use sdram_top::{SdramPads, SdramTop};
 pub use top::BoardTop;
 
