@@ -15,8 +15,11 @@ pub struct BurstGenerator {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
-    // The transfer; sampled with `start`, but the address a cycle later.
-    pub address: Signal<In, Bits<32>>,
+    /// With `start`: the transfer is not to be. It may come late in the cycle; no burst is offered then.
+    pub refuse: Signal<In, Bit>,
+    // The transfer; sampled with `start`. Its address is the sum, which takes a cycle of its own.
+    pub base: Signal<In, Bits<32>>,
+    pub offset: Signal<In, Bits<32>>,
     /// Rows, minus one.
     pub last_row: Signal<In, Bits<16>>,
     /// Beats of a row.
@@ -31,8 +34,10 @@ pub struct BurstGenerator {
     pub burst_length: Signal<Out, Bits<8>>,
     pub done: Signal<Out, Bit>,
     running: DFF<Bit>,
-    /// The address comes in this cycle.
+    /// The transfer began in the cycle before; it was refused then; its address.
     fresh: DFF<Bit>,
+    refused: DFF<Bit>,
+    address: DFF<Bits<32>>,
     offering: DFF<Bit>,
     row_address: DFF<Bits<32>>,
     next_address: DFF<Bits<32>>,
@@ -65,7 +70,9 @@ impl BurstGenerator {
             clock: Signal::default(),
             reset: Signal::default(),
             start: Signal::default(),
-            address: Signal::default(),
+            refuse: Signal::default(),
+            base: Signal::default(),
+            offset: Signal::default(),
             last_row: Signal::default(),
             row_beats: Signal::default(),
             row_stride: Signal::default(),
@@ -76,6 +83,8 @@ impl BurstGenerator {
             done: Signal::default(),
             running: DFF::default(),
             fresh: DFF::default(),
+            refused: DFF::default(),
+            address: DFF::default(),
             offering: DFF::default(),
             row_address: DFF::default(),
             next_address: DFF::default(),
@@ -110,6 +119,8 @@ impl Logic for BurstGenerator {
             clock,
             running,
             fresh,
+            refused,
+            address,
             offering,
             row_address,
             next_address,
@@ -121,7 +132,7 @@ impl Logic for BurstGenerator {
         // The next burst: what is left of the row, of the 4 KiB page, and of the longest burst.
         self.current.next = self.next_address.q.val();
         if self.fresh.q.val() {
-            self.current.next = self.address.val();
+            self.current.next = self.address.q.val();
         }
         self.page_offset.next = bit_cast::<24, 12>(self.current.val().get_bits::<12>(0));
         self.page_beats.next = self.page_offset.val() >> self.beat_shift.val();
@@ -140,10 +151,12 @@ impl Logic for BurstGenerator {
         self.burst_bytes.next = self.wide_beats.val() << self.beat_shift.val();
         self.row_sum.next = self.row_address.q.val() + self.row_stride.val();
         self.ends.next = self.rows_left.q.val() == 0;
+        self.address.d.next = self.base.val() + self.offset.val();
         self.fresh.d.next = self.start.val();
+        self.refused.d.next = self.start.val() & self.refuse.val();
         if self.fresh.q.val() {
-            self.next_address.d.next = self.address.val();
-            self.row_address.d.next = self.address.val();
+            self.next_address.d.next = self.address.q.val();
+            self.row_address.d.next = self.address.q.val();
         }
         if self.running.q.val() & !self.offering.q.val() {
             self.beats.d.next = self.length.val();
@@ -164,6 +177,10 @@ impl Logic for BurstGenerator {
                 }
             }
         }
+        if self.refused.q.val() {
+            self.running.d.next = false;
+            self.offering.d.next = false;
+        }
         if self.start.val() {
             self.running.d.next = true;
             self.offering.d.next = false;
@@ -177,6 +194,8 @@ impl Logic for BurstGenerator {
         if self.reset.val() {
             self.running.d.next = false;
             self.offering.d.next = false;
+            self.fresh.d.next = false;
+            self.refused.d.next = false;
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

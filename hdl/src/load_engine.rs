@@ -64,8 +64,6 @@ pub struct LoadEngine {
     fields: fields::Load,
     bursts: BurstGenerator,
     setup: DFF<Bit>,
-    refused: DFF<Bit>,
-    first_address: DFF<Bits<32>>,
     // Data side.
     descriptors: Fifo,
     active: DFF<Bit>,
@@ -218,8 +216,6 @@ impl LoadEngine {
             fields: Default::default(),
             bursts: BurstGenerator::new(bus_bytes),
             setup: DFF::default(),
-            refused: DFF::default(),
-            first_address: DFF::default(),
             descriptors: Fifo::new(4, 3),
             active: DFF::default(),
             flags: DFF::default(),
@@ -330,8 +326,6 @@ impl Logic for LoadEngine {
             self,
             clock,
             setup,
-            refused,
-            first_address,
             active,
             flags,
             stride,
@@ -389,13 +383,11 @@ impl Logic for LoadEngine {
 
         // Bursts.
         self.bursts.clock.next = self.clock.val();
-        // The address comes a cycle after the start: choosing the base and adding the offset take one. That a command is refused is known too late
-        // to stop its start, but before its first burst is offered.
-        self.first_address.d.next = self.base.val() + self.fields.memory_offset.val();
-        self.refused.d.next = self.illegal.val();
-        self.bursts.reset.next = self.reset.val() | self.refused.q.val();
+        self.bursts.reset.next = self.reset.val();
         self.bursts.start.next = self.setup.q.val();
-        self.bursts.address.next = self.first_address.q.val();
+        self.bursts.refuse.next = self.illegal.val();
+        self.bursts.base.next = self.base.val();
+        self.bursts.offset.next = self.fields.memory_offset.val();
         self.bursts.last_row.next = self.fields.rows.val();
         self.bursts.row_beats.next = self.row_beats.val();
         self.bursts.row_stride.next = self.fields.memory_stride.val();

@@ -64,8 +64,6 @@ pub struct StoreEngine {
     completion: PackBytes,
     part: VectorPart,
     setup: DFF<Bit>,
-    refused: DFF<Bit>,
-    first_address: DFF<Bits<32>>,
     running: DFF<Bit>,
     // Read side.
     reading: DFF<Bit>,
@@ -192,8 +190,6 @@ impl StoreEngine {
             lengths: Fifo::new(8, 1),
             part: VectorPart::new(words, bus_bytes / 4),
             setup: DFF::default(),
-            refused: DFF::default(),
-            first_address: DFF::default(),
             running: DFF::default(),
             reading: DFF::default(),
             address: DFF::default(),
@@ -271,9 +267,7 @@ impl Logic for StoreEngine {
             self,
             clock,
             setup,
-            refused,
             was_taken,
-            first_address,
             running,
             reading,
             address,
@@ -326,13 +320,11 @@ impl Logic for StoreEngine {
 
         // Bursts.
         self.bursts.clock.next = self.clock.val();
-        // The address comes a cycle after the start: choosing the base and adding the offset take one. That a command is refused is known too late
-        // to stop its start, but before its first burst is offered.
-        self.first_address.d.next = self.base.val() + self.fields.memory_offset.val();
-        self.refused.d.next = self.illegal.val();
-        self.bursts.reset.next = self.reset.val() | self.refused.q.val();
+        self.bursts.reset.next = self.reset.val();
         self.bursts.start.next = self.setup.q.val();
-        self.bursts.address.next = self.first_address.q.val();
+        self.bursts.refuse.next = self.illegal.val();
+        self.bursts.base.next = self.base.val();
+        self.bursts.offset.next = self.fields.memory_offset.val();
         self.bursts.last_row.next = self.fields.rows.val();
         self.bursts.row_beats.next = self.row_beats.val();
         self.bursts.row_stride.next = self.fields.memory_stride.val();

@@ -39,7 +39,8 @@ module harness (
         .beat_error(1'b0), .write_ready(write_ready), .finished(finished), .busy(busy), .illegal(illegal)
     );
     wire \in.dut.bursts.start , \in.dut.bursts.done , \in.dut.descriptors.write_valid , \in.dut.descriptors.write_ready ;
-    wire [31:0] \in.dut.bursts.address , \in.dut.bursts.row_stride ;
+    wire [31:0] \in.dut.bursts.base , \in.dut.bursts.offset , \in.dut.bursts.row_stride ;
+    wire \in.dut.bursts.refuse ;
     wire [23:0] \in.dut.bursts.row_beats ;
     wire [15:0] \in.dut.bursts.last_row ;
 
@@ -49,8 +50,6 @@ module harness (
     always @(posedge clock) now <= now + 1;
     reg past = 0;
     reg was_start = 0, was_offered, was_reset;
-    // A legal command was set up in the cycle before.
-    reg begun = 0;
     reg [511:0] was_command;
     reg [31:0] was_address, was_base;
     reg [7:0] was_length;
@@ -69,7 +68,6 @@ module harness (
         {was_start, was_offered, was_reset} <= {start && !reset, burst_valid && !burst_ready, reset};
         {was_command, was_address, was_length, was_base} <= {command, burst_address, burst_length, base};
         if (\in.dut.bursts.start ) {beats, stride} <= {\in.dut.bursts.row_beats , \in.dut.bursts.row_stride };
-        begun <= accepted && !reset;
         open <= reset ? 0 : open + accepted - finished;
         owed <= reset ? 0 : owed + (burst_valid && burst_ready ? burst_length + 32'd1 : 32'd0) - (beat_valid && beat_ready);
         age <= open == 0 ? 0 : age + 1;
@@ -84,9 +82,11 @@ module harness (
         if (beat_valid) assume (owed != 0);
         assume (!owed[31]);
         if (\in.dut.bursts.start ) assert (\in.dut.bursts.done );                                               // L1
-        if (\in.dut.bursts.start && !illegal)
+        if (\in.dut.bursts.start ) assert (\in.dut.bursts.refuse == illegal);                                  // L1
+        if (\in.dut.bursts.start && !illegal) begin
             assert (\in.dut.bursts.row_beats != 0 && \in.dut.bursts.row_stride [2:0] == 0);                     // L1
-        if (begun) assert (\in.dut.bursts.address [2:0] == 0);                                                 // L1
+            assert (\in.dut.bursts.base [2:0] == 0 && \in.dut.bursts.offset [2:0] == 0);                       // L1
+        end
         if (!\in.dut.bursts.done ) assert (\in.dut.bursts.row_beats == beats && \in.dut.bursts.row_stride == stride); // L1
         if (past && was_offered && !was_reset) assert (burst_valid && burst_address == was_address && burst_length == was_length); // L2
         if (\in.dut.descriptors.write_valid ) assert (\in.dut.descriptors.write_ready );                        // L3
@@ -114,7 +114,7 @@ module harness (
 `ifdef INDUCTION
     wire [2:0] \in.dut.descriptors.count ;
     wire \in.dut.active , \in.dut.ended , \in.dut.setup , \in.dut.bursts.offering , \in.dut.bursts.running ;
-    wire \in.dut.units.head_full , \in.dut.units.spare_full , \in.dut.refused ;
+    wire \in.dut.units.head_full , \in.dut.units.spare_full , \in.dut.bursts.refused ;
     // Bit 16 of a unit's last word marks the last unit of a command.
     wire [127:0] \in.dut.units.head , \in.dut.units.spare ;
     wire ends_in_head = \in.dut.units.head_full && \in.dut.units.head [112];

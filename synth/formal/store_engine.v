@@ -52,7 +52,8 @@ module harness (
     wire \in.dut.bursts.start , \in.dut.bursts.done ;
     wire \in.dut.vectors.write_valid , \in.dut.vectors.write_ready , \in.dut.lengths.write_valid , \in.dut.lengths.write_ready ;
     wire \in.dut.completions.write_valid , \in.dut.completions.write_ready ;
-    wire [31:0] \in.dut.bursts.address , \in.dut.bursts.row_stride ;
+    wire [31:0] \in.dut.bursts.base , \in.dut.bursts.offset , \in.dut.bursts.row_stride ;
+    wire \in.dut.bursts.refuse ;
     wire [23:0] \in.dut.bursts.row_beats ;
     wire [15:0] \in.dut.bursts.last_row ;
 
@@ -79,8 +80,6 @@ module harness (
     reg [15:0] ahead = 0;
     reg [7:0] length = 0;
     reg [7:0] age = 0, went = 0, wanted = 0;
-    // A legal command was set up in the cycle before.
-    reg begun = 0;
     wire accepted = was_start && !illegal;
     wire asks = burst_valid && burst_ready;
     wire beat = beat_valid && beat_ready;
@@ -104,7 +103,6 @@ module harness (
             ahead <= data - ends;
             length <= burst_length;
         end
-        begun <= accepted && !reset;
         age <= open == 0 ? 0 : age + 1;
         went <= start ? 0 : went + beat;
         if (accepted) wanted <= \in.dut.bursts.row_beats * (\in.dut.bursts.last_row + 1);
@@ -119,9 +117,11 @@ module harness (
         // The count of answers is 16 bits: so many are never without one.
         assume (unanswered < 1000);
         if (\in.dut.bursts.start ) assert (\in.dut.bursts.done );                                               // S1
-        if (\in.dut.bursts.start && !illegal)
+        if (\in.dut.bursts.start ) assert (\in.dut.bursts.refuse == illegal);                                  // S1
+        if (\in.dut.bursts.start && !illegal) begin
             assert (\in.dut.bursts.row_beats != 0 && \in.dut.bursts.row_stride [2:0] == 0);                     // S1
-        if (begun) assert (\in.dut.bursts.address [2:0] == 0);                                                 // S1
+            assert (\in.dut.bursts.base [2:0] == 0 && \in.dut.bursts.offset [2:0] == 0);                       // S1
+        end
         if (!\in.dut.bursts.done ) assert (\in.dut.bursts.row_beats == beats && \in.dut.bursts.row_stride == stride); // S1
         if (past && was_offered && !was_reset) assert (burst_valid && burst_address == was_address && burst_length == was_length); // S2
         if (past && was_beat_offered && !was_reset)
@@ -159,7 +159,7 @@ module harness (
     wire [31:0] \in.dut.lengths.entries[0] , \in.dut.lengths.entries[1] , \in.dut.lengths.entries[2] , \in.dut.lengths.entries[3] ;
     wire [31:0] \in.dut.lengths.entries[4] , \in.dut.lengths.entries[5] , \in.dut.lengths.entries[6] , \in.dut.lengths.entries[7] ;
     wire \in.dut.running , \in.dut.reading , \in.dut.arrived , \in.dut.setup , \in.dut.bursts.offering , \in.dut.bursts.running ;
-    wire \in.dut.ended , \in.dut.refused , \in.dut.was_taken ;
+    wire \in.dut.ended , \in.dut.bursts.refused , \in.dut.was_taken ;
     wire [7:0] \in.dut.burst_beat ;
     wire [2:0] place = \in.dut.lengths.read_pointer + ahead[2:0];
     wire [31:0] kept = place == 0 ? \in.dut.lengths.entries[0] : place == 1 ? \in.dut.lengths.entries[1] :
@@ -172,7 +172,7 @@ module harness (
         assert (\in.dut.completions.count <= 4 && \in.dut.lengths.count <= 8);
         if (\in.dut.setup || \in.dut.running ) assert (\in.dut.completions.count < 4);
         if (\in.dut.setup ) assert (!\in.dut.running );
-        if (\in.dut.reading || (!\in.dut.bursts.done && !\in.dut.refused )) assert (\in.dut.running );
+        if (\in.dut.reading || (!\in.dut.bursts.done && !\in.dut.bursts.refused )) assert (\in.dut.running );
         if (\in.dut.was_taken ) assert (\in.dut.bursts.offering && \in.dut.running );
         if (was_start) assert (\in.dut.bursts.done );
         assert (open == \in.dut.running + \in.dut.completions.count + \in.dut.ended );

@@ -1461,6 +1461,8 @@ fn burst_generator() -> Result<(), CompareError> {
     for bus_bytes in [8, 16] {
         let mut expected: VecDeque<(u64, u64)> = VecDeque::new();
         let (mut transfers, mut pages, mut wraps) = (0, 0, 0);
+        // A transfer that is refused is over a cycle later.
+        let (mut refused, mut just_refused) = (0, false);
         compare_native_and_verilated(
             || BurstGenerator::new(bus_bytes as usize),
             |block, random, cycle| {
@@ -1476,10 +1478,13 @@ fn burst_generator() -> Result<(), CompareError> {
                         pages += u64::from((address + length * bus_bytes) % 4096 == 0);
                         wraps += u64::from(address + length * bus_bytes == 1 << 32);
                     }
-                } else {
+                } else if !just_refused {
                     assert_eq!(block.done.val(), expected.is_empty(), "{context}");
                 }
+                just_refused = false;
                 let start = block.done.val() && random.one_in(3);
+                let refuse = random.one_in(8);
+                block.refuse.next = refuse;
                 if start {
                     assert!(expected.is_empty(), "{context}");
                     let units = 16 / bus_bytes;
@@ -1488,8 +1493,15 @@ fn burst_generator() -> Result<(), CompareError> {
                     let most = if random.one_in(4) { 300 } else { 40 };
                     let row_beats = units * (1 + random.below(most));
                     let stride = random.bits(32) & !15;
-                    expected = bursts(address, rows, row_beats, stride, bus_bytes).into();
-                    block.address.next = address.into();
+                    just_refused = refuse;
+                    if refuse {
+                        refused += 1;
+                    } else {
+                        expected = bursts(address, rows, row_beats, stride, bus_bytes).into();
+                    }
+                    let offset = random.bits(32);
+                    block.base.next = (address.wrapping_sub(offset) & 0xffff_ffff).into();
+                    block.offset.next = offset.into();
                     block.last_row.next = (rows - 1).into();
                     block.row_beats.next = row_beats.into();
                     block.row_stride.next = stride.into();
@@ -1502,8 +1514,11 @@ fn burst_generator() -> Result<(), CompareError> {
             4_000,
             SEED,
         )?;
-        let counts = (transfers, pages, wraps);
-        assert!(transfers > 50 && pages > 10 && wraps > 0, "transfers, page ends, wraps: {counts:?}");
+        let counts = (transfers, refused, pages, wraps);
+        assert!(
+            transfers > 50 && refused > 5 && pages > 10 && wraps > 0,
+            "transfers, refused, page ends, wraps: {counts:?}"
+        );
     }
     Ok(())
 }
@@ -1515,7 +1530,7 @@ fn burst_generator_is_quiet_after_a_reset() -> Result<(), CompareError> {
         |block, random, cycle| {
             block.start.next = cycle % 10 == 0;
             block.reset.next = cycle % 10 == 5;
-            block.address.next = 0x1000u64.into();
+            block.base.next = 0x1000u64.into();
             block.last_row.next = 100u64.into();
             block.row_beats.next = 10u64.into();
             block.burst_ready.next = random.one_in(2);

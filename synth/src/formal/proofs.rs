@@ -99,6 +99,12 @@ const BURSTS: Proof = Proof {
         },
         Fault {
             module: "burst_generator",
+            text: "refused_d = start & refuse",
+            replacement: "refused_d = 1'b0",
+            depth: 8,
+        },
+        Fault {
+            module: "burst_generator",
             text: "if (ends) running_d = 1'b0;",
             replacement: "running_d = 1'b0;",
             depth: 8,
