@@ -135,6 +135,8 @@ pub struct Accelerator<const N: usize, const S: usize> {
     row_state: Signal<Local, Bits<4>>,
     row_reads: Signal<Local, Bit>,
     row_to_activation: Signal<Local, Bit>,
+    row_to_even: Signal<Local, Bit>,
+    row_to_odd: Signal<Local, Bit>,
     row_to_accumulator: Signal<Local, Bit>,
     row_result: Signal<Local, Bit>,
     load_to_activation: Signal<Local, Bit>,
@@ -294,6 +296,8 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             row_state: Signal::default(),
             row_reads: Signal::default(),
             row_to_activation: Signal::default(),
+            row_to_even: Signal::default(),
+            row_to_odd: Signal::default(),
             row_to_accumulator: Signal::default(),
             row_result: Signal::default(),
             load_to_activation: Signal::default(),
@@ -363,6 +367,8 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.row_state.next = 0.into();
         self.row_reads.next = false;
         self.row_to_activation.next = false;
+        self.row_to_even.next = false;
+        self.row_to_odd.next = false;
         self.row_to_accumulator.next = false;
         for r in 0..self._row_engines {
             self.row_take.next = self.row[r].take.val();
@@ -373,6 +379,8 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.row_state.next = self.row[r].state.val();
             self.row_reads.next = self.row[r].accumulator_enable.val();
             self.row_to_activation.next = self.row[r].activation_valid.val();
+            self.row_to_even.next = self.row[r].activation_even.val();
+            self.row_to_odd.next = self.row[r].activation_odd.val();
             self.row_to_accumulator.next = self.row[r].accumulator_valid.val();
         }
 
@@ -715,8 +723,9 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         }
 
         // Matrix engine.
-        self.activations.matrix_even_read.next = self.matrix.activation_even.val();
-        self.activations.matrix_odd_read.next = self.matrix.activation_odd.val();
+        self.activations.matrix_step.next = self.matrix.activation_step.val();
+        self.activations.matrix_even.next = self.matrix.activation_even.val();
+        self.activations.matrix_odd.next = self.matrix.activation_odd.val();
         self.activations.matrix_address.next = self.matrix.activation_address.val();
         self.weights.read_enable.next = self.matrix.weight_enable.val();
         self.weights.read_address.next = self.matrix.weight_address.val();
@@ -775,7 +784,8 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.output_stage.table_write_address.next =
             (self.load.write_address.val() << 6) | bit_cast::<16, 8>(self.load.write_position.val());
         self.output_stage.table_write_data.next = self.load.write_unit[0].val();
-        self.activations.move_valid.next = self.vector.move_valid.val();
+        self.activations.move_even.next = self.vector.move_even.val();
+        self.activations.move_odd.next = self.vector.move_odd.val();
         self.activations.move_address.next = self.vector.move_address.val();
         for w in 0..self._row_words {
             self.activations.move_enable[w].next = self.vector.move_enable[w].val();
@@ -789,9 +799,10 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.output_stage.parameter[w].next = self.parameters.read_data[w].val();
         }
         self.accumulators.partial_enable.next = self.output_stage.partial_enable.val();
+        self.accumulators.slot_reserved.next = self.matrix.partial_slot_reserved.val();
         self.accumulators.partial_address.next = self.output_stage.partial_address.val();
-        self.activations.result_valid.next =
-            self.output_stage.activation_valid.val() | self.row_to_activation.val();
+        self.activations.result_even.next = self.output_stage.activation_even.val() | self.row_to_even.val();
+        self.activations.result_odd.next = self.output_stage.activation_odd.val() | self.row_to_odd.val();
         self.activations.result_address.next = self.output_stage.result_address.val();
         self.accumulators.result_valid.next =
             self.output_stage.accumulator_valid.val() | self.row_to_accumulator.val();

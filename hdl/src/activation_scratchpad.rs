@@ -23,9 +23,10 @@ use rust_hdl_widgets::prelude::*;
 pub struct ActivationScratchpad {
     pub clock: Signal<In, Clock>,
     // Matrix read.
-    /// The bank that is read, known to the matrix engine earlier than to a decoder here; never both.
-    pub matrix_even_read: Signal<In, Bit>,
-    pub matrix_odd_read: Signal<In, Bit>,
+    /// A step; `even` or `odd`, never both, if it reads: that is known early, the step late.
+    pub matrix_step: Signal<In, Bit>,
+    pub matrix_even: Signal<In, Bit>,
+    pub matrix_odd: Signal<In, Bit>,
     pub matrix_address: Signal<In, Bits<16>>,
     pub matrix_data: Vec<Signal<Out, Bits<32>>>,
     // Vector read.
@@ -39,12 +40,15 @@ pub struct ActivationScratchpad {
     pub store_ready: Signal<Out, Bit>,
     pub store_data: Vec<Signal<Out, Bits<32>>>,
     // Result write.
-    pub result_valid: Signal<In, Bit>,
+    /// By the bank that is written; never both.
+    pub result_even: Signal<In, Bit>,
+    pub result_odd: Signal<In, Bit>,
     pub result_address: Signal<In, Bits<16>>,
     pub result_enable: Vec<Signal<In, Bits<4>>>,
     pub result_data: Vec<Signal<In, Bits<32>>>,
     // Move write.
-    pub move_valid: Signal<In, Bit>,
+    pub move_even: Signal<In, Bit>,
+    pub move_odd: Signal<In, Bit>,
     pub move_address: Signal<In, Bits<16>>,
     pub move_enable: Vec<Signal<In, Bits<4>>>,
     pub move_data: Vec<Signal<In, Bits<32>>>,
@@ -59,6 +63,11 @@ pub struct ActivationScratchpad {
     matrix_bank: DFF<Bit>,
     vector_bank: DFF<Bit>,
     store_bank: DFF<Bit>,
+    matrix_even_read: Signal<Local, Bit>,
+    matrix_odd_read: Signal<Local, Bit>,
+    vector_conflict: Signal<Local, Bit>,
+    store_conflict: Signal<Local, Bit>,
+    store_waits: Signal<Local, Bit>,
     vector_odd: Signal<Local, Bit>,
     store_odd: Signal<Local, Bit>,
     vector_granted: Signal<Local, Bit>,
@@ -67,16 +76,10 @@ pub struct ActivationScratchpad {
     store_granted: Signal<Local, Bit>,
     store_even_read: Signal<Local, Bit>,
     store_odd_read: Signal<Local, Bit>,
-    result_odd: Signal<Local, Bit>,
     load_odd: Signal<Local, Bit>,
-    move_odd: Signal<Local, Bit>,
-    move_even_write: Signal<Local, Bit>,
-    move_odd_write: Signal<Local, Bit>,
     even_taken: Signal<Local, Bit>,
     odd_taken: Signal<Local, Bit>,
     move_row: Signal<Local, Bits<16>>,
-    result_even_write: Signal<Local, Bit>,
-    result_odd_write: Signal<Local, Bit>,
     load_granted: Signal<Local, Bit>,
     load_even_write: Signal<Local, Bit>,
     load_odd_write: Signal<Local, Bit>,
@@ -95,8 +98,14 @@ impl ActivationScratchpad {
         let words = rows / 4;
         Self {
             clock: Signal::default(),
+            matrix_step: Signal::default(),
+            matrix_even: Signal::default(),
+            matrix_odd: Signal::default(),
             matrix_even_read: Signal::default(),
             matrix_odd_read: Signal::default(),
+            vector_conflict: Signal::default(),
+            store_conflict: Signal::default(),
+            store_waits: Signal::default(),
             matrix_address: Signal::default(),
             matrix_data: outputs(words),
             vector_enable: Signal::default(),
@@ -107,11 +116,13 @@ impl ActivationScratchpad {
             store_address: Signal::default(),
             store_ready: Signal::default(),
             store_data: outputs(words),
-            result_valid: Signal::default(),
+            result_even: Signal::default(),
+            result_odd: Signal::default(),
             result_address: Signal::default(),
             result_enable: inputs(words),
             result_data: inputs(words),
-            move_valid: Signal::default(),
+            move_even: Signal::default(),
+            move_odd: Signal::default(),
             move_address: Signal::default(),
             move_enable: inputs(words),
             move_data: inputs(words),
@@ -133,16 +144,10 @@ impl ActivationScratchpad {
             store_granted: Signal::default(),
             store_even_read: Signal::default(),
             store_odd_read: Signal::default(),
-            result_odd: Signal::default(),
             load_odd: Signal::default(),
-            move_odd: Signal::default(),
-            move_even_write: Signal::default(),
-            move_odd_write: Signal::default(),
             even_taken: Signal::default(),
             odd_taken: Signal::default(),
             move_row: Signal::default(),
-            result_even_write: Signal::default(),
-            result_odd_write: Signal::default(),
             load_granted: Signal::default(),
             load_even_write: Signal::default(),
             load_odd_write: Signal::default(),
@@ -173,19 +178,26 @@ impl Logic for ActivationScratchpad {
         // Who reads which bank.
         self.vector_odd.next = self.vector_address.val().get_bit(0);
         self.store_odd.next = self.store_address.val().get_bit(0);
-        self.vector_granted.next = !self.matrix_even_read.val();
+        self.matrix_even_read.next = self.matrix_step.val() & self.matrix_even.val();
+        self.matrix_odd_read.next = self.matrix_step.val() & self.matrix_odd.val();
+        self.vector_conflict.next = self.matrix_even.val();
         if self.vector_odd.val() {
-            self.vector_granted.next = !self.matrix_odd_read.val();
+            self.vector_conflict.next = self.matrix_odd.val();
         }
+        self.vector_granted.next = !(self.matrix_step.val() & self.vector_conflict.val());
         self.vector_ready.next = self.vector_granted.val();
         self.vector_even_read.next =
             self.vector_enable.val() & self.vector_granted.val() & !self.vector_odd.val();
         self.vector_odd_read.next =
             self.vector_enable.val() & self.vector_granted.val() & self.vector_odd.val();
-        self.store_granted.next = !self.matrix_even_read.val() & !self.vector_even_read.val();
+        self.store_conflict.next = self.matrix_even.val();
         if self.store_odd.val() {
-            self.store_granted.next = !self.matrix_odd_read.val() & !self.vector_odd_read.val();
+            self.store_conflict.next = self.matrix_odd.val();
         }
+        // A vector read of the same bank that is not granted meets a matrix read, as the store does.
+        self.store_waits.next = self.vector_enable.val() & (self.vector_odd.val() == self.store_odd.val());
+        self.store_granted.next =
+            !(self.matrix_step.val() & self.store_conflict.val()) & !self.store_waits.val();
         self.store_ready.next = self.store_granted.val();
         self.store_even_read.next =
             self.store_enable.val() & self.store_granted.val() & !self.store_odd.val();
@@ -238,15 +250,9 @@ impl Logic for ActivationScratchpad {
         }
 
         // Who writes which bank.
-        self.result_odd.next = self.result_address.val().get_bit(0);
         self.load_odd.next = self.load_address.val().get_bit(0);
-        self.result_even_write.next = self.result_valid.val() & !self.result_odd.val();
-        self.result_odd_write.next = self.result_valid.val() & self.result_odd.val();
-        self.move_odd.next = self.move_address.val().get_bit(0);
-        self.move_even_write.next = self.move_valid.val() & !self.move_odd.val();
-        self.move_odd_write.next = self.move_valid.val() & self.move_odd.val();
-        self.even_taken.next = self.result_even_write.val() | self.move_even_write.val();
-        self.odd_taken.next = self.result_odd_write.val() | self.move_odd_write.val();
+        self.even_taken.next = self.result_even.val() | self.move_even.val();
+        self.odd_taken.next = self.result_odd.val() | self.move_odd.val();
         self.load_granted.next = !self.even_taken.val();
         if self.load_odd.val() {
             self.load_granted.next = !self.odd_taken.val();
@@ -256,16 +262,16 @@ impl Logic for ActivationScratchpad {
         self.load_odd_write.next = self.load_valid.val() & self.load_odd.val() & !self.odd_taken.val();
         self.even.write_address.next = self.load_row.val() & self.row_mask.val();
         self.odd.write_address.next = self.load_row.val() & self.row_mask.val();
-        if self.move_even_write.val() {
+        if self.move_even.val() {
             self.even.write_address.next = self.move_row.val() & self.row_mask.val();
         }
-        if self.move_odd_write.val() {
+        if self.move_odd.val() {
             self.odd.write_address.next = self.move_row.val() & self.row_mask.val();
         }
-        if self.result_even_write.val() {
+        if self.result_even.val() {
             self.even.write_address.next = self.result_row.val() & self.row_mask.val();
         }
-        if self.result_odd_write.val() {
+        if self.result_odd.val() {
             self.odd.write_address.next = self.result_row.val() & self.row_mask.val();
         }
         self.even.write_valid.next = self.even_taken.val() | self.load_even_write.val();
@@ -276,25 +282,25 @@ impl Logic for ActivationScratchpad {
             self.even.write_data[w].next = self.load_data[w].val();
             self.odd.write_data[w].next = self.load_data[w].val();
         }
-        if self.move_even_write.val() {
+        if self.move_even.val() {
             for w in 0..self._words {
                 self.even.write_enable[w].next = self.move_enable[w].val();
                 self.even.write_data[w].next = self.move_data[w].val();
             }
         }
-        if self.move_odd_write.val() {
+        if self.move_odd.val() {
             for w in 0..self._words {
                 self.odd.write_enable[w].next = self.move_enable[w].val();
                 self.odd.write_data[w].next = self.move_data[w].val();
             }
         }
-        if self.result_even_write.val() {
+        if self.result_even.val() {
             for w in 0..self._words {
                 self.even.write_enable[w].next = self.result_enable[w].val();
                 self.even.write_data[w].next = self.result_data[w].val();
             }
         }
-        if self.result_odd_write.val() {
+        if self.result_odd.val() {
             for w in 0..self._words {
                 self.odd.write_enable[w].next = self.result_enable[w].val();
                 self.odd.write_data[w].next = self.result_data[w].val();

@@ -50,8 +50,11 @@ pub struct BurstGenerator {
     page_beats: Signal<Local, Bits<24>>,
     page_offset: Signal<Local, Bits<24>>,
     limited: Signal<Local, Bits<24>>,
-    chosen: Signal<Local, Bits<24>>,
-    length: Signal<Local, Bits<24>>,
+    few_left: Signal<Local, Bit>,
+    wanted: Signal<Local, Bits<8>>,
+    wide_wanted: Signal<Local, Bits<12>>,
+    in_page: Signal<Local, Bit>,
+    length: Signal<Local, Bits<8>>,
     remaining: Signal<Local, Bits<24>>,
     row_sum: Signal<Local, Bits<32>>,
     burst_bytes: Signal<Local, Bits<32>>,
@@ -96,7 +99,10 @@ impl BurstGenerator {
             page_beats: Signal::default(),
             page_offset: Signal::default(),
             limited: Signal::default(),
-            chosen: Signal::default(),
+            few_left: Signal::default(),
+            wanted: Signal::default(),
+            wide_wanted: Signal::default(),
+            in_page: Signal::default(),
             length: Signal::default(),
             remaining: Signal::default(),
             row_sum: Signal::default(),
@@ -137,14 +143,18 @@ impl Logic for BurstGenerator {
         self.page_offset.next = bit_cast::<24, 12>(self.current.val().get_bits::<12>(0));
         self.page_beats.next = self.page_offset.val() >> self.beat_shift.val();
         self.limited.next = self.beats_in_page.val() - self.page_beats.val();
-        self.chosen.next = self.limited.val();
-        if self.limited.val() > self.max_beats.val() {
-            self.chosen.next = self.max_beats.val();
+        // What is left of the row and the longest burst do not wait for the address.
+        self.few_left.next = self.beats_left.q.val() <= self.max_beats.val();
+        self.wanted.next = self.max_beats.val().get_bits::<8>(0);
+        if self.few_left.val() {
+            self.wanted.next = self.beats_left.q.val().get_bits::<8>(0);
         }
-        self.length.next = self.chosen.val();
-        self.last_of_row.next = self.beats_left.q.val() <= self.chosen.val();
-        if self.last_of_row.val() {
-            self.length.next = self.beats_left.q.val();
+        self.wide_wanted.next = bit_cast::<12, 8>(self.wanted.val());
+        self.in_page.next = self.wide_wanted.val() <= self.limited.val().get_bits::<12>(0);
+        self.last_of_row.next = self.in_page.val() & self.few_left.val();
+        self.length.next = self.limited.val().get_bits::<8>(0);
+        if self.in_page.val() {
+            self.length.next = self.wanted.val();
         }
         self.remaining.next = self.beats_left.q.val() - self.beats.q.val();
         self.wide_beats.next = bit_cast::<32, 24>(self.beats.q.val());
@@ -159,7 +169,7 @@ impl Logic for BurstGenerator {
             self.row_address.d.next = self.address.q.val();
         }
         if self.running.q.val() & !self.offering.q.val() {
-            self.beats.d.next = self.length.val();
+            self.beats.d.next = bit_cast::<24, 8>(self.length.val());
             self.row_ends.d.next = self.last_of_row.val();
             self.offering.d.next = true;
         }

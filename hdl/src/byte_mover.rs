@@ -53,6 +53,9 @@ pub struct ByteMover {
     pub result_soon: Signal<In, Bit>,
     pub result_odd: Signal<In, Bit>,
     pub write_valid: Signal<Out, Bit>,
+    /// The bank that is written.
+    pub write_even: Signal<Out, Bit>,
+    pub write_odd: Signal<Out, Bit>,
     pub write_address: Signal<Out, Bits<16>>,
     pub write_enable: Vec<Signal<Out, Bits<4>>>,
     pub write_data: Vec<Signal<Out, Bits<32>>>,
@@ -86,6 +89,9 @@ pub struct ByteMover {
     data_3: Vec<DFF<Bits<32>>>,
     address_delay: DelayLine<16>,
     last_delay: DelayBit,
+    odd_delay: DelayBit,
+    even_3: DFF<Bit>,
+    odd_3: DFF<Bit>,
     funnel: ByteFunnel,
     wide_last: Signal<Local, Bits<16>>,
     end: Signal<Local, Bits<16>>,
@@ -157,6 +163,8 @@ impl ByteMover {
             result_soon: Signal::default(),
             result_odd: Signal::default(),
             write_valid: Signal::default(),
+            write_even: Signal::default(),
+            write_odd: Signal::default(),
             write_address: Signal::default(),
             write_enable: outputs(words),
             write_data: outputs(words),
@@ -186,6 +194,9 @@ impl ByteMover {
             data_3: (0..words).map(|_| DFF::default()).collect(),
             address_delay: DelayLine::new(Self::LATENCY_CYCLES),
             last_delay: DelayBit::new(Self::LATENCY_CYCLES),
+            odd_delay: DelayBit::new(Self::LATENCY_CYCLES - 1),
+            even_3: DFF::default(),
+            odd_3: DFF::default(),
             funnel: ByteFunnel::new(rows),
             wide_last: Signal::default(),
             end: Signal::default(),
@@ -234,7 +245,7 @@ impl Logic for ByteMover {
     fn update(&mut self) {
         dff_setup!(
             self, clock, holding, held, primed, read_1, segment_1, both_1, position_1, source_1, both_2,
-            segment_2, offset_2, rotation_2, from_2, to_2, segment_3
+            segment_2, offset_2, rotation_2, from_2, to_2, segment_3, even_3, odd_3
         );
         // Which vectors of the row the segment lies in. Shifts are logical, so the sign is filled in.
         self.negative.next = self.position.val().get_bit(15);
@@ -390,6 +401,12 @@ impl Logic for ByteMover {
         self.funnel.pad.next = self.pad_value.val();
         self.segment_3.d.next = self.segment_2.q.val();
         self.write_valid.next = self.segment_3.q.val();
+        self.odd_delay.clock.next = self.clock.val();
+        self.odd_delay.value.next = self.head_destination.val().get_bit(0);
+        self.even_3.d.next = self.segment_2.q.val() & !self.odd_delay.delayed.val();
+        self.odd_3.d.next = self.segment_2.q.val() & self.odd_delay.delayed.val();
+        self.write_even.next = self.even_3.q.val();
+        self.write_odd.next = self.odd_3.q.val();
         self.address_delay.clock.next = self.clock.val();
         self.address_delay.value.next = self.head_destination.val();
         self.write_address.next = self.address_delay.delayed.val();
@@ -404,6 +421,8 @@ impl Logic for ByteMover {
             self.segment_1.d.next = false;
             self.segment_2.d.next = false;
             self.segment_3.d.next = false;
+            self.even_3.d.next = false;
+            self.odd_3.d.next = false;
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

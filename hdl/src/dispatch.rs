@@ -94,19 +94,31 @@ pub struct Dispatch {
     queue_bits: PackFlags,
     head_pack: PackBytes,
     /// Part of the command, and the kind of its first beat, of the beat that will be the next head.
-    coming_part: DFF<Bits<8>>,
+    coming_part: DFF<Bits<4>>,
+    coming_first: DFF<Bit>,
     coming_kind: DFF<Bits<4>>,
     state: DFF<DispatchState>,
+    // What the state is, known without a decoder: everything that moves waits for one of these.
+    running: DFF<Bit>,
+    patching: DFF<Bit>,
+    jumping: DFF<Bit>,
+    stopping: DFF<Bit>,
+    /// What was fetched beyond the end of the program is thrown away.
+    flush: DFF<Bit>,
     address: DFF<Bits<32>>,
     to_fetch: DFF<Bits<32>>,
     none_to_fetch: DFF<Bit>,
     /// A request is offered.
     asking: DFF<Bit>,
     to_dispatch: DFF<Bits<32>>,
-    ahead: DFF<Bits<8>>,
+    ahead: DFF<Bits<4>>,
     unanswered: DFF<Bits<8>>,
-    part: DFF<Bits<8>>,
-    target: DFF<Bits<4>>,
+    part: DFF<Bits<4>>,
+    first_part: DFF<Bit>,
+    last_part: DFF<Bit>,
+    /// The queue that the beats before went to, or a set.
+    target_queue: Vec<DFF<Bit>>,
+    target_sets: DFF<Bit>,
     index: DFF<Bits<32>>,
     finished: DFF<Bit>,
     code: DFF<Bits<8>>,
@@ -124,9 +136,12 @@ pub struct Dispatch {
     target_word: DFF<Bits<32>>,
     sum: DFF<Bits<32>>,
     below: DFF<Bit>,
+    /// A cycle late: commands take several.
+    none_left: DFF<Bit>,
+    in_program: DFF<Bit>,
     // Patches: taken in a pair of words a cycle.
     pair: DFF<Bits<3>>,
-    patch_word: Vec<DFF<Bits<8>>>,
+    patch_word: Vec<DFF<Bits<4>>>,
     patch_part: Vec<DFF<Bits<2>>>,
     patch_amount: Vec<DFF<Bits<32>>>,
     patch_pending: Vec<DFF<Bit>>,
@@ -138,7 +153,7 @@ pub struct Dispatch {
     // The beat that is patched.
     work: Vec<DFF<Bits<32>>>,
     work_full: DFF<Bit>,
-    work_part: DFF<Bits<8>>,
+    work_part: DFF<Bits<4>>,
     work_complete: DFF<Bit>,
     // The patch that is added to it.
     adding: DFF<Bit>,
@@ -148,12 +163,11 @@ pub struct Dispatch {
     read_failed: DFF<Bit>,
     added_amount: DFF<Bits<32>>,
     added_part: DFF<Bits<2>>,
-    added_lane: DFF<Bits<8>>,
+    added_lane: DFF<Bits<4>>,
     patcher: PatchWord,
     opcode: Signal<Local, Bits<8>>,
     of_row_engine: Signal<Local, Bit>,
-    first_part: Signal<Local, Bit>,
-    last_part: Signal<Local, Bit>,
+    next_state: Signal<Local, DispatchState>,
     kind: Signal<Local, Bits<4>>,
     passes: Signal<Local, Bit>,
     comes_now: Signal<Local, Bit>,
@@ -168,7 +182,10 @@ pub struct Dispatch {
     head_adjusts: Signal<Local, Bit>,
     head_sets: Signal<Local, Bit>,
     head_uses_scalars: Signal<Local, Bit>,
-    goes_to: Signal<Local, Bits<4>>,
+    head_is_barrier: Signal<Local, Bit>,
+    head_ends: Signal<Local, Bit>,
+    head_is_unknown: Signal<Local, Bit>,
+    head_branches: Signal<Local, Bit>,
     ready: Signal<Local, Bit>,
     moves: Signal<Local, Bit>,
     command_moves: Signal<Local, Bit>,
@@ -180,40 +197,32 @@ pub struct Dispatch {
     next_unanswered: Signal<Local, Bits<8>>,
     fetch_idle: Signal<Local, Bit>,
     no_beats: Signal<Local, Bit>,
-    none_left: Signal<Local, Bit>,
     erring: Signal<Local, Bit>,
-    stopping: Signal<Local, Bit>,
-    flush: Signal<Local, Bit>,
     all_idle: Signal<Local, Bit>,
     unfinished: Vec<Signal<Local, Bit>>,
     barrier_done: Signal<Local, Bit>,
     engines_field: Signal<Local, Bits<4>>,
     uses_scalars: Signal<Local, Bit>,
     held: Signal<Local, Bit>,
-    running: Signal<Local, Bit>,
-    patching: Signal<Local, Bit>,
-    jumping: Signal<Local, Bit>,
     offered: Signal<Local, Bit>,
     is_control: Signal<Local, Bit>,
     addend: Signal<Local, Bits<32>>,
     jump_offset: Signal<Local, Bits<32>>,
-    in_program: Signal<Local, Bit>,
     drops: Signal<Local, Bit>,
     half: Signal<Local, Bits<3>>,
     last_half: Signal<Local, Bit>,
     pair_low: Signal<Local, Bits<32>>,
     pair_high: Signal<Local, Bits<32>>,
     pair_field: Signal<Local, Bits<4>>,
-    pair_word: Signal<Local, Bits<8>>,
     pair_part: Signal<Local, Bits<2>>,
     is_patch: Signal<Local, Bit>,
     pair_moves: Signal<Local, Bit>,
     bad_patch: Signal<Local, Bit>,
-    patch_beat: Vec<Signal<Local, Bits<8>>>,
+    patch_beat: Vec<Signal<Local, Bits<4>>>,
     earlier: Vec<Signal<Local, Bit>>,
     chosen_amount: Signal<Local, Bits<32>>,
     chosen_part: Signal<Local, Bits<2>>,
-    chosen_lane: Signal<Local, Bits<8>>,
+    chosen_lane: Signal<Local, Bits<4>>,
     arrives_clean: Signal<Local, Bit>,
     comes: Vec<Signal<Local, Bit>>,
     work_ready: Signal<Local, Bit>,
@@ -223,12 +232,13 @@ pub struct Dispatch {
     done_patching: Signal<Local, Bit>,
     number: Signal<Local, Bits<4>>,
     row_engine: Constant<Bit>,
-    fetch_ahead: Constant<Bits<8>>,
-    final_part: Constant<Bits<8>>,
+    fetch_ahead: Constant<Bits<4>>,
+    final_part: Constant<Bits<4>>,
+    part_before_final: Constant<Bits<4>>,
     command_beats: Constant<Bits<8>>,
     command_length: Constant<Bits<8>>,
     half_mask: Constant<Bits<3>>,
-    lane_mask: Constant<Bits<8>>,
+    lane_mask: Constant<Bits<4>>,
     lane_bits: Constant<Bits<3>>,
     _bus_words: usize,
     _halves: usize,
@@ -288,8 +298,14 @@ impl Dispatch {
             queue_bits: PackFlags::default(),
             head_pack: PackBytes::default(),
             coming_part: DFF::default(),
+            coming_first: DFF::default(),
             coming_kind: DFF::default(),
             state: DFF::default(),
+            running: DFF::default(),
+            patching: DFF::default(),
+            jumping: DFF::default(),
+            stopping: DFF::default(),
+            flush: DFF::default(),
             address: DFF::default(),
             to_fetch: DFF::default(),
             none_to_fetch: DFF::default(),
@@ -298,7 +314,10 @@ impl Dispatch {
             ahead: DFF::default(),
             unanswered: DFF::default(),
             part: DFF::default(),
-            target: DFF::default(),
+            first_part: DFF::default(),
+            last_part: DFF::default(),
+            target_queue: (0..4).map(|_| DFF::default()).collect(),
+            target_sets: DFF::default(),
             index: DFF::default(),
             finished: DFF::default(),
             code: DFF::default(),
@@ -313,6 +332,8 @@ impl Dispatch {
             target_word: DFF::default(),
             sum: DFF::default(),
             below: DFF::default(),
+            none_left: DFF::default(),
+            in_program: DFF::default(),
             pair: DFF::default(),
             patch_word: (0..PATCHES).map(|_| DFF::default()).collect(),
             patch_part: (0..PATCHES).map(|_| DFF::default()).collect(),
@@ -335,8 +356,7 @@ impl Dispatch {
             patcher: PatchWord::default(),
             opcode: Signal::default(),
             of_row_engine: Signal::default(),
-            first_part: Signal::default(),
-            last_part: Signal::default(),
+            next_state: Signal::default(),
             kind: Signal::default(),
             passes: Signal::default(),
             comes_now: Signal::default(),
@@ -350,7 +370,10 @@ impl Dispatch {
             head_adjusts: Signal::default(),
             head_sets: Signal::default(),
             head_uses_scalars: Signal::default(),
-            goes_to: Signal::default(),
+            head_is_barrier: Signal::default(),
+            head_ends: Signal::default(),
+            head_is_unknown: Signal::default(),
+            head_branches: Signal::default(),
             ready: Signal::default(),
             moves: Signal::default(),
             command_moves: Signal::default(),
@@ -362,31 +385,23 @@ impl Dispatch {
             next_unanswered: Signal::default(),
             fetch_idle: Signal::default(),
             no_beats: Signal::default(),
-            none_left: Signal::default(),
             erring: Signal::default(),
-            stopping: Signal::default(),
-            flush: Signal::default(),
             all_idle: Signal::default(),
             unfinished: (0..4).map(|_| Signal::default()).collect(),
             barrier_done: Signal::default(),
             engines_field: Signal::default(),
             uses_scalars: Signal::default(),
             held: Signal::default(),
-            running: Signal::default(),
-            patching: Signal::default(),
-            jumping: Signal::default(),
             offered: Signal::default(),
             is_control: Signal::default(),
             addend: Signal::default(),
             jump_offset: Signal::default(),
-            in_program: Signal::default(),
             drops: Signal::default(),
             half: Signal::default(),
             last_half: Signal::default(),
             pair_low: Signal::default(),
             pair_high: Signal::default(),
             pair_field: Signal::default(),
-            pair_word: Signal::default(),
             pair_part: Signal::default(),
             is_patch: Signal::default(),
             pair_moves: Signal::default(),
@@ -408,6 +423,7 @@ impl Dispatch {
             fetch_ahead: Constant::new((fetch_ahead as u64).into()),
             command_beats: Constant::new((parts as u64).into()),
             final_part: Constant::new((parts as u64 - 1).into()),
+            part_before_final: Constant::new((parts as u64 - 2).into()),
             command_length: Constant::new((parts as u64 - 1).into()),
             half_mask: Constant::new((bus_words as u64 / 2 - 1).into()),
             lane_bits: Constant::new(u64::from(bus_words.ilog2()).into()),
@@ -427,8 +443,14 @@ impl Logic for Dispatch {
             self,
             clock,
             coming_part,
+            coming_first,
             coming_kind,
             state,
+            running,
+            patching,
+            jumping,
+            stopping,
+            flush,
             address,
             to_fetch,
             none_to_fetch,
@@ -437,7 +459,9 @@ impl Logic for Dispatch {
             ahead,
             unanswered,
             part,
-            target,
+            first_part,
+            last_part,
+            target_sets,
             index,
             finished,
             code,
@@ -452,6 +476,8 @@ impl Logic for Dispatch {
             target_word,
             sum,
             below,
+            none_left,
+            in_program,
             pair,
             work_full,
             work_part,
@@ -481,16 +507,18 @@ impl Logic for Dispatch {
         }
         self.amounts.clock.next = self.clock.val();
         self.commands.clock.next = self.clock.val();
-        self.running.next = self.state.q.val() == DispatchState::Run;
-        self.patching.next = (self.state.q.val() == DispatchState::Patch) & self.row_engine.val();
-        self.jumping.next = (self.state.q.val() == DispatchState::Jump) & self.row_engine.val();
-        self.commands.reset.next = self.reset.val() | self.jumping.val();
+        for e in 0..4 {
+            self.target_queue[e].clock.next = self.clock.val();
+            self.target_queue[e].d.next = self.target_queue[e].q.val();
+        }
+        self.next_state.next = self.state.q.val();
+        self.commands.reset.next = self.reset.val() | self.jumping.q.val();
         for w in 0..self._bus_words {
             self.work[w].clock.next = self.clock.val();
             self.work[w].d.next = self.work[w].q.val();
             self.commands.write_data[w].next = self.beat[w].val();
             self.queue_beat[w].next = self.head[w].val();
-            if self.patching.val() {
+            if self.patching.q.val() {
                 self.queue_beat[w].next = self.work[w].q.val();
             }
         }
@@ -505,12 +533,11 @@ impl Logic for Dispatch {
                 self.next_beat[w].next = self.commands.read_data[w].val();
             }
         }
-        self.stopping.next = self.state.q.val() == DispatchState::Stop;
-        self.halt.next = self.stopping.val();
+        self.halt.next = self.stopping.q.val();
 
         // Fetch: a command is asked for in one cycle, and the request offered from the next on.
         self.room.next = self.ahead.q.val() < self.fetch_ahead.val();
-        self.may_fetch.next = self.running.val() | self.patching.val();
+        self.may_fetch.next = self.running.q.val() | self.patching.q.val();
         self.ask.next =
             self.may_fetch.val() & !self.asking.q.val() & !self.none_to_fetch.q.val() & self.room.val();
         self.fetch_valid.next = self.asking.q.val();
@@ -535,7 +562,7 @@ impl Logic for Dispatch {
         self.opcode.next = self.next_beat[0].val().get_bits::<8>(0);
         self.kind.next = self.coming_kind.q.val();
         self.uses_scalars.next = false;
-        if self.coming_part.q.val() == 0 {
+        if self.coming_first.q.val() {
             match self.opcode.val().index() {
                 1 => self.kind.next = 0.into(),
                 2 => self.kind.next = 1.into(),
@@ -559,36 +586,42 @@ impl Logic for Dispatch {
             }
         }
         self.of_row_engine.next = self.opcode.val().get_bit(3);
-        if (self.coming_part.q.val() == 0) & self.of_row_engine.val() & !self.row_engine.val() {
+        if self.coming_first.q.val() & self.of_row_engine.val() & !self.row_engine.val() {
             self.kind.next = 6.into();
         }
-        for b in 0..4 {
-            self.kind_bits.bits[b].next = self.kind.val().get_bit(b);
-            self.queue_bits.bits[b].next = self.kind.val().index() == b;
-            self.queue_bits.bits[b + 4].next = false;
+        for e in 0..4 {
+            self.queue_bits.bits[e].next = self.kind.val().index() == e;
+            self.queue_bits.bits[e + 4].next = false;
         }
-        self.kind_bits.bits[4].next = self.kind.val() == 7;
-        self.kind_bits.bits[5].next = self.kind.val() == 8;
+        self.kind_bits.bits[0].next = self.kind.val() == 4;
+        self.kind_bits.bits[1].next = self.kind.val() == 5;
+        self.kind_bits.bits[2].next = self.kind.val() == 6;
+        self.kind_bits.bits[3].next = self.kind.val() == 7;
+        self.kind_bits.bits[4].next = self.kind.val() == 8;
+        self.kind_bits.bits[5].next = self.kind.val() == 9;
         self.kind_bits.bits[6].next = self.uses_scalars.val();
-        self.kind_bits.bits[7].next = false;
+        self.kind_bits.bits[7].next = self.kind.val() >= 4;
         self.head_pack.bytes[0].next = self.kind_bits.flags.val();
         self.head_pack.bytes[1].next = self.queue_bits.flags.val();
         self.head_pack.bytes[2].next = 0.into();
         self.head_pack.bytes[3].next = 0.into();
         self.heads.clock.next = self.clock.val();
-        self.heads.reset.next = self.reset.val() | self.jumping.val();
+        self.heads.reset.next = self.reset.val() | self.jumping.q.val();
         self.heads.write_valid.next = self.comes_now.val();
         self.commands.read_ready.next = self.heads.write_ready.val();
         self.head_loads.next = self.comes_now.val() & self.heads.write_ready.val();
         if self.head_loads.val() {
             self.coming_kind.d.next = self.kind.val();
             self.coming_part.d.next = self.coming_part.q.val() + 1;
+            self.coming_first.d.next = false;
             if self.coming_part.q.val() == self.final_part.val() {
                 self.coming_part.d.next = 0.into();
+                self.coming_first.d.next = true;
             }
         }
-        if self.jumping.val() {
+        if self.jumping.q.val() {
             self.coming_part.d.next = 0.into();
+            self.coming_first.d.next = true;
         }
         for words in self._bus_words..(self._bus_words + 1) {
             for w in 0..self._bus_words {
@@ -599,20 +632,21 @@ impl Logic for Dispatch {
             self.head_flags.next = self.heads.read_data[words].val();
         }
         self.head_full.next = self.heads.read_valid.val();
-        self.goes_to.next = self.head_flags.val().get_bits::<4>(0);
-        self.head_adjusts.next = self.head_flags.val().get_bit(4);
-        self.head_sets.next = self.head_flags.val().get_bit(5);
+        self.head_is_barrier.next = self.head_flags.val().get_bit(0);
+        self.head_ends.next = self.head_flags.val().get_bit(1);
+        self.head_is_unknown.next = self.head_flags.val().get_bit(2);
+        self.head_adjusts.next = self.head_flags.val().get_bit(3);
+        self.head_sets.next = self.head_flags.val().get_bit(4);
+        self.head_branches.next = self.head_flags.val().get_bit(5);
         self.head_uses_scalars.next = self.head_flags.val().get_bit(6);
+        // Every kind from 4 on stays here.
+        self.is_control.next = self.head_flags.val().get_bit(7);
         for e in 0..4 {
             self.head_queue[e].next = self.head_flags.val().get_bit(e + 8);
         }
         self.heads.read_ready.next = self.head_leaves.val();
 
         // Dispatch.
-        self.first_part.next = self.part.q.val() == 0;
-        self.last_part.next = self.part.q.val() == self.final_part.val();
-        // Known once the first beat is at the head: every kind from 4 on stays here.
-        self.is_control.next = self.goes_to.val() >= 4;
         self.ready.next = true;
         for e in 0..4 {
             if self.head_queue[e].val() & !self.queue_ready[e].val() {
@@ -622,38 +656,37 @@ impl Logic for Dispatch {
         if self.head_adjusts.val() & !self.last_half.val() {
             self.ready.next = false;
         }
-        if self.head_sets.val() & self.last_part.val() & !self.scalar_write_ready.val() {
+        if self.head_sets.val() & self.last_part.q.val() & !self.scalar_write_ready.val() {
             self.ready.next = false;
         }
         self.held.next = self.head_uses_scalars.val() & self.scalars_clearing.val();
-        self.offered.next = self.running.val() & self.head_full.val() & !self.held.val();
+        self.offered.next = self.running.q.val() & self.head_full.val() & !self.held.val();
         self.moves.next = self.offered.val() & self.ready.val();
-        // What was fetched beyond the end of the program is thrown away.
-        self.flush.next = !self.running.val()
-            & !self.patching.val()
-            & !self.jumping.val()
-            & (self.state.q.val() != DispatchState::Barrier);
-        if self.flush.val() {
+        if self.flush.q.val() {
             self.asking.d.next = false;
         }
-        self.head_leaves.next = self.moves.val() | self.work_loads.val() | self.flush.val();
+        self.head_leaves.next = self.moves.val() | self.work_loads.val() | self.flush.q.val();
         for e in 0..4 {
             self.queue_valid[e].next = false;
-            if self.patching.val() {
-                if self.target.q.val().index() == e {
-                    self.queue_valid[e].next = self.work_full.q.val() & self.clean.q.val();
-                }
+            if self.patching.q.val() {
+                self.queue_valid[e].next =
+                    self.target_queue[e].q.val() & self.work_full.q.val() & self.clean.q.val();
             } else if self.head_queue[e].val() {
                 self.queue_valid[e].next = self.offered.val();
             }
         }
         self.done_patching.next = self.work_leaves.val() & self.work_last.val();
-        self.command_moves.next = (self.moves.val() & self.last_part.val()) | self.done_patching.val();
-        self.none_left.next = self.to_dispatch.q.val() == 1;
+        self.command_moves.next = (self.moves.val() & self.last_part.q.val()) | self.done_patching.val();
+        self.none_left.d.next = self.to_dispatch.q.val() == 1;
         if self.moves.val() | self.work_loads.val() {
             self.part.d.next = self.part.q.val() + 1;
-            self.target.d.next = self.goes_to.val();
-            if self.last_part.val() {
+            self.first_part.d.next = self.last_part.q.val();
+            self.last_part.d.next = self.part.q.val() == self.part_before_final.val();
+            self.target_sets.d.next = self.head_sets.val();
+            for e in 0..4 {
+                self.target_queue[e].d.next = self.head_queue[e].val();
+            }
+            if self.last_part.q.val() {
                 self.part.d.next = 0.into();
             }
         }
@@ -670,7 +703,7 @@ impl Logic for Dispatch {
 
         // Operands of control commands, as their beats pass.
         self.engines_field.next = self.head[0].val().get_bits::<4>(16);
-        if self.moves.val() & self.first_part.val() {
+        if self.moves.val() & self.first_part.q.val() {
             if self.row_engine.val() {
                 self.operands.d.next = self.head[1].val();
             }
@@ -695,13 +728,13 @@ impl Logic for Dispatch {
         self.sum.d.next = self.number_word.q.val() + self.addend.val();
         self.below.d.next = self.scalar_read_data.val() < self.number_word.q.val();
         self.scalar_read_address.next = self.operands.q.val().get_bits::<8>(0);
-        if self.target.q.val() == 8 {
+        if self.target_sets.q.val() {
             self.scalar_read_address.next = self.operands.q.val().get_bits::<8>(8);
         }
-        if self.goes_to.val() == 7 {
+        if self.head_adjusts.val() {
             self.scalar_read_address.next = self.pair_high.val().get_bits::<8>(0);
         }
-        self.scalar_write_valid.next = self.offered.val() & self.last_part.val() & self.head_sets.val();
+        self.scalar_write_valid.next = self.offered.val() & self.last_part.q.val() & self.head_sets.val();
         self.scalar_write_address.next = self.operands.q.val().get_bits::<8>(0);
         self.scalar_write_data.next = self.sum.q.val();
 
@@ -721,13 +754,12 @@ impl Logic for Dispatch {
             self.pair.d.next = self.pair.q.val() + 1;
         }
         self.pair_field.next = self.pair_high.val().get_bits::<4>(18);
-        self.pair_word.next = bit_cast::<8, 4>(self.pair_field.val());
         self.pair_part.next = self.pair_high.val().get_bits::<2>(22);
         self.is_patch.next = self.pair_moves.val()
             & self.pair_part.val().any()
             & self.pair.q.val().any()
             & (self.pair.q.val() != 7);
-        self.bad_patch.next = self.is_patch.val() & (self.pair_word.val() == 0);
+        self.bad_patch.next = self.is_patch.val() & (self.pair_field.val() == 0);
         self.amounts.add.next = self.pair_low.val().get_bits::<16>(0);
         self.amounts.multiplier.next = self.pair_low.val().get_bits::<16>(16);
         self.amounts.shift.next = self.pair_high.val().get_bits::<5>(8);
@@ -746,7 +778,7 @@ impl Logic for Dispatch {
             & !self.arriving[2].q.val().any();
         for i in 0..6 {
             if self.is_patch.val() & (self.pair.q.val().index() == i + 1) {
-                self.patch_word[i].d.next = self.pair_word.val();
+                self.patch_word[i].d.next = self.pair_field.val();
                 self.patch_part[i].d.next = self.pair_part.val();
                 self.patch_pending[i].d.next = true;
             }
@@ -769,7 +801,7 @@ impl Logic for Dispatch {
                 self.chosen_amount.next = self.patch_amount[i].q.val();
                 self.chosen_part.next = self.patch_part[i].q.val();
                 self.chosen_lane.next = self.patch_word[i].q.val() & self.lane_mask.val();
-                if self.patching.val() & self.work_full.q.val() {
+                if self.patching.q.val() & self.work_full.q.val() {
                     self.patch_pending[i].d.next = false;
                     self.due[i].d.next = false;
                 }
@@ -782,7 +814,7 @@ impl Logic for Dispatch {
             & !self.comes[3].val()
             & !self.comes[4].val()
             & !self.comes[5].val();
-        self.adding.d.next = self.earlier[6].val() & self.patching.val() & self.work_full.q.val();
+        self.adding.d.next = self.earlier[6].val() & self.patching.q.val() & self.work_full.q.val();
         self.added_amount.d.next = self.chosen_amount.val();
         self.added_part.d.next = self.chosen_part.val();
         self.added_lane.d.next = self.chosen_lane.val();
@@ -796,18 +828,18 @@ impl Logic for Dispatch {
         self.patcher.part.next = self.added_part.q.val();
         self.work_ready.next = false;
         for e in 0..4 {
-            if self.target.q.val().index() == e {
-                self.work_ready.next = self.queue_ready[e].val();
+            if self.target_queue[e].q.val() & self.queue_ready[e].val() {
+                self.work_ready.next = true;
             }
         }
         self.work_last.next = self.work_part.q.val() == self.final_part.val();
         self.work_leaves.next =
-            self.patching.val() & self.work_full.q.val() & self.clean.q.val() & self.work_ready.val();
-        self.work_loads.next = self.patching.val()
+            self.patching.q.val() & self.work_full.q.val() & self.clean.q.val() & self.work_ready.val();
+        self.work_loads.next = self.patching.q.val()
             & self.amounts_known.q.val()
             & self.head_full.val()
             & !self.work_complete.q.val()
-            & (!self.work_full.q.val() | self.work_leaves.val());
+            & (!self.work_full.q.val() | (self.clean.q.val() & self.work_ready.val()));
         if self.adding.q.val() {
             for w in 0..self._bus_words {
                 if self.added_lane.q.val().index() == w {
@@ -825,7 +857,7 @@ impl Logic for Dispatch {
             for i in 0..6 {
                 self.due[i].d.next = self.comes[i].val();
             }
-            self.work_complete.d.next = self.last_part.val();
+            self.work_complete.d.next = self.last_part.q.val();
             for w in 0..self._bus_words {
                 self.work[w].d.next = self.head[w].val();
             }
@@ -836,7 +868,7 @@ impl Logic for Dispatch {
         if self.fetch_taken.val() & !self.answered.val() {
             self.next_unanswered.next = self.unanswered.q.val() + self.command_beats.val();
         } else if self.fetch_taken.val() {
-            self.next_unanswered.next = self.unanswered.q.val() + self.final_part.val();
+            self.next_unanswered.next = self.unanswered.q.val() + self.command_length.val();
         } else if self.answered.val() {
             self.next_unanswered.next = self.unanswered.q.val() - 1;
         }
@@ -858,14 +890,14 @@ impl Logic for Dispatch {
 
         // Jumps.
         self.jump_offset.next = self.target_word.q.val() << 6;
-        self.in_program.next = self.target_word.q.val() < self.total.q.val();
+        self.in_program.d.next = self.target_word.q.val() < self.total.q.val();
 
         // States.
         match self.state.q.val() {
             DispatchState::Idle => {
                 // After an error the host resets first: the queues still hold commands.
                 if self.start.val() & (self.code.q.val() == 0) {
-                    self.state.d.next = DispatchState::Run;
+                    self.next_state.next = DispatchState::Run;
                     self.address.d.next = self.program_address.val();
                     // The first command is asked for at once.
                     self.to_fetch.d.next = self.program_commands.val() - 1;
@@ -887,43 +919,46 @@ impl Logic for Dispatch {
                     }
                     self.index.d.next = 0.into();
                     self.part.d.next = 0.into();
+                    self.first_part.d.next = true;
+                    self.last_part.d.next = false;
                     self.coming_part.d.next = 0.into();
+                    self.coming_first.d.next = true;
                     self.ahead.d.next = 1.into();
                     self.finished.d.next = false;
                     self.code.d.next = 0.into();
                     self.engine.d.next = 0.into();
                     if self.program_commands.val() == 0 {
                         self.asking.d.next = false;
-                        self.state.d.next = DispatchState::Stop;
+                        self.next_state.next = DispatchState::Stop;
                         self.code.d.next = 6.into();
                         self.engine.d.next = 4.into();
                     }
                 }
             }
             DispatchState::Run => {
-                if self.moves.val() & self.first_part.val() & (self.goes_to.val() == 6) {
-                    self.state.d.next = DispatchState::Stop;
+                if self.moves.val() & self.first_part.q.val() & self.head_is_unknown.val() {
+                    self.next_state.next = DispatchState::Stop;
                     self.code.d.next = 1.into();
                     self.engine.d.next = 4.into();
                 }
                 if self.bad_patch.val() {
-                    self.state.d.next = DispatchState::Stop;
+                    self.next_state.next = DispatchState::Stop;
                     self.code.d.next = 2.into();
                     self.engine.d.next = 4.into();
                 }
                 if self.command_moves.val() {
-                    if self.goes_to.val() == 4 {
-                        self.state.d.next = DispatchState::Barrier;
+                    if self.head_is_barrier.val() {
+                        self.next_state.next = DispatchState::Barrier;
                     }
-                    if (self.goes_to.val() == 7) & self.row_engine.val() {
-                        self.state.d.next = DispatchState::Patch;
+                    if self.head_adjusts.val() & self.row_engine.val() {
+                        self.next_state.next = DispatchState::Patch;
                     }
-                    if self.goes_to.val() == 5 {
-                        self.state.d.next = DispatchState::End;
-                    } else if (self.goes_to.val() == 9) & self.below.q.val() & self.row_engine.val() {
-                        self.state.d.next = DispatchState::Jump;
-                    } else if self.none_left.val() {
-                        self.state.d.next = DispatchState::Stop;
+                    if self.head_ends.val() {
+                        self.next_state.next = DispatchState::End;
+                    } else if self.head_branches.val() & self.below.q.val() & self.row_engine.val() {
+                        self.next_state.next = DispatchState::Jump;
+                    } else if self.none_left.q.val() {
+                        self.next_state.next = DispatchState::Stop;
                         self.code.d.next = 6.into();
                         self.engine.d.next = 4.into();
                     }
@@ -931,31 +966,31 @@ impl Logic for Dispatch {
             }
             DispatchState::Barrier => {
                 if self.barrier_done.val() {
-                    self.state.d.next = DispatchState::Run;
+                    self.next_state.next = DispatchState::Run;
                 }
             }
             DispatchState::Patch => {
-                if self.work_loads.val() & self.first_part.val() & (self.goes_to.val() == 6) {
-                    self.state.d.next = DispatchState::Stop;
+                if self.work_loads.val() & self.first_part.q.val() & self.head_is_unknown.val() {
+                    self.next_state.next = DispatchState::Stop;
                     self.code.d.next = 1.into();
                     self.engine.d.next = 4.into();
-                } else if self.work_loads.val() & self.first_part.val() & self.is_control.val() {
-                    self.state.d.next = DispatchState::Stop;
+                } else if self.work_loads.val() & self.first_part.q.val() & self.is_control.val() {
+                    self.next_state.next = DispatchState::Stop;
                     self.code.d.next = 2.into();
                     self.engine.d.next = 4.into();
                 }
                 if self.done_patching.val() {
                     self.work_complete.d.next = false;
-                    self.state.d.next = DispatchState::Run;
-                    if self.none_left.val() {
-                        self.state.d.next = DispatchState::Stop;
+                    self.next_state.next = DispatchState::Run;
+                    if self.none_left.q.val() {
+                        self.next_state.next = DispatchState::Stop;
                         self.code.d.next = 6.into();
                         self.engine.d.next = 4.into();
                     }
                 }
             }
             DispatchState::Jump => {
-                self.state.d.next = DispatchState::Run;
+                self.next_state.next = DispatchState::Run;
                 self.address.d.next = self.origin.q.val() + self.jump_offset.val();
                 self.to_fetch.d.next = self.total.q.val() - self.target_word.q.val();
                 self.none_to_fetch.d.next = false;
@@ -964,21 +999,21 @@ impl Logic for Dispatch {
                 self.index.d.next = self.target_word.q.val();
                 self.ahead.d.next = 0.into();
                 self.dropping.d.next = self.next_unanswered.val();
-                if !self.in_program.val() {
-                    self.state.d.next = DispatchState::Stop;
+                if !self.in_program.q.val() {
+                    self.next_state.next = DispatchState::Stop;
                     self.code.d.next = 6.into();
                     self.engine.d.next = 4.into();
                 }
             }
             DispatchState::End => {
                 if self.all_idle.val() & self.fetch_idle.val() & self.no_beats.val() {
-                    self.state.d.next = DispatchState::Idle;
+                    self.next_state.next = DispatchState::Idle;
                     self.finished.d.next = true;
                 }
             }
             DispatchState::Stop => {
                 if self.engines_idle.val() & self.fetch_idle.val() & self.no_beats.val() {
-                    self.state.d.next = DispatchState::Idle;
+                    self.next_state.next = DispatchState::Idle;
                     self.finished.d.next = true;
                 }
             }
@@ -995,8 +1030,21 @@ impl Logic for Dispatch {
             | self.read_failed.q.val()
             | self.write_error.val()
             | (self.beat_valid.val() & self.beat_error.val());
-        if self.erring.val() & (self.code.q.val() == 0) {
+        self.state.d.next = self.next_state.val();
+        self.running.d.next = self.next_state.val() == DispatchState::Run;
+        self.patching.d.next = (self.next_state.val() == DispatchState::Patch) & self.row_engine.val();
+        self.jumping.d.next = (self.next_state.val() == DispatchState::Jump) & self.row_engine.val();
+        self.stopping.d.next = self.next_state.val() == DispatchState::Stop;
+        self.flush.d.next = (self.next_state.val() == DispatchState::Idle)
+            | (self.next_state.val() == DispatchState::End)
+            | (self.next_state.val() == DispatchState::Stop);
+        if self.erring.val() & !self.stopping.q.val() & !self.finished.q.val() {
             self.state.d.next = DispatchState::Stop;
+            self.running.d.next = false;
+            self.patching.d.next = false;
+            self.jumping.d.next = false;
+            self.stopping.d.next = true;
+            self.flush.d.next = true;
             if self.illegal[0].val() {
                 self.code.d.next = 2.into();
                 self.engine.d.next = 0.into();
@@ -1039,8 +1087,16 @@ impl Logic for Dispatch {
         self.dispatched.next = self.count.q.val();
         if self.reset.val() {
             self.state.d.next = DispatchState::Idle;
+            self.running.d.next = false;
+            self.patching.d.next = false;
+            self.jumping.d.next = false;
+            self.stopping.d.next = false;
+            self.flush.d.next = true;
             self.part.d.next = 0.into();
+            self.first_part.d.next = true;
+            self.last_part.d.next = false;
             self.coming_part.d.next = 0.into();
+            self.coming_first.d.next = true;
             self.asking.d.next = false;
             self.read_failed.d.next = false;
             self.ahead.d.next = 0.into();

@@ -102,14 +102,15 @@ pub struct LoadEngine {
     unit_last: Signal<Local, Bit>,
     places: PackBytes,
     steps: PackBytes,
+    /// How the destination divides beats into units.
+    division: PackBytes,
+    division_bits: PackFlags,
     shape: PackBytes,
     flag_bits: PackFlags,
     head_place: Signal<Local, Bits<32>>,
     head_step: Signal<Local, Bits<32>>,
     head_shape: Signal<Local, Bits<32>>,
     head_flags: Signal<Local, Bits<8>>,
-    space: Signal<Local, Bits<2>>,
-    layout: Signal<Local, Bits<2>>,
     begins: Signal<Local, Bit>,
     ends: Signal<Local, Bit>,
     weight_command: Signal<Local, Bit>,
@@ -119,11 +120,13 @@ pub struct LoadEngine {
     next_split: Signal<Local, Bits<8>>,
     next_last_split: Signal<Local, Bits<8>>,
     next_last_position: Signal<Local, Bits<8>>,
+    head_division: Signal<Local, Bits<32>>,
     head_by_column: Signal<Local, Bit>,
+    sets_column: Signal<Local, Bit>,
+    sets_row: Signal<Local, Bit>,
     head_transposed: Signal<Local, Bit>,
     head_row_beats: Signal<Local, Bits<24>>,
     to_activation: Signal<Local, Bit>,
-    to_weight: Signal<Local, Bit>,
     to_parameter: Signal<Local, Bit>,
     to_scale: Signal<Local, Bit>,
     unit_moves: Signal<Local, Bit>,
@@ -147,8 +150,6 @@ pub struct LoadEngine {
     no_base: Constant<Bits<3>>,
     bad_layout: Signal<Local, Bit>,
     not_weight: Signal<Local, Bit>,
-    to_table: Signal<Local, Bit>,
-    to_scalar: Signal<Local, Bit>,
     beat_shift: Constant<Bits<5>>,
     activation_last_split: Constant<Bits<8>>,
     column_last_split: Constant<Bits<8>>,
@@ -216,7 +217,7 @@ impl LoadEngine {
             fields: Default::default(),
             bursts: BurstGenerator::new(bus_bytes),
             setup: DFF::default(),
-            descriptors: Fifo::new(4, 3),
+            descriptors: Fifo::new(4, 4),
             active: DFF::default(),
             flags: DFF::default(),
             stride: DFF::default(),
@@ -247,14 +248,14 @@ impl LoadEngine {
             unit_last: Signal::default(),
             places: PackBytes::default(),
             steps: PackBytes::default(),
+            division: PackBytes::default(),
+            division_bits: PackFlags::default(),
             shape: PackBytes::default(),
             flag_bits: PackFlags::default(),
             head_place: Signal::default(),
             head_step: Signal::default(),
             head_shape: Signal::default(),
             head_flags: Signal::default(),
-            space: Signal::default(),
-            layout: Signal::default(),
             begins: Signal::default(),
             ends: Signal::default(),
             weight_command: Signal::default(),
@@ -264,11 +265,13 @@ impl LoadEngine {
             next_split: Signal::default(),
             next_last_split: Signal::default(),
             next_last_position: Signal::default(),
+            head_division: Signal::default(),
             head_by_column: Signal::default(),
+            sets_column: Signal::default(),
+            sets_row: Signal::default(),
             head_transposed: Signal::default(),
             head_row_beats: Signal::default(),
             to_activation: Signal::default(),
-            to_weight: Signal::default(),
             to_parameter: Signal::default(),
             to_scale: Signal::default(),
             unit_moves: Signal::default(),
@@ -291,8 +294,6 @@ impl LoadEngine {
             no_base: Constant::new(((register::BASE_REGISTERS - config.base_registers) as u64).into()),
             bad_layout: Signal::default(),
             not_weight: Signal::default(),
-            to_table: Signal::default(),
-            to_scalar: Signal::default(),
             beat_shift: Constant::new(u64::from(bus_bytes.ilog2()).into()),
             activation_last_split: last_split(rows),
             column_last_split: last_split(rows),
@@ -396,6 +397,46 @@ impl Logic for LoadEngine {
         self.burst_address.next = self.bursts.burst_address.val();
         self.burst_length.next = self.bursts.burst_length.val();
 
+        // How the destination divides beats into units.
+        self.to_activation.next = self.fields.space.val() == 0;
+        self.to_parameter.next = self.fields.space.val() == 2;
+        self.sets_column.next = self.weight_command.val() & (self.fields.layout.val() == 1);
+        self.sets_row.next = self.weight_command.val() & (self.fields.layout.val() == 2);
+        self.to_scale.next = self.weight_command.val() & (self.fields.layout.val() == 3);
+        self.next_last_split.next = self.group_last_split.val();
+        self.next_last_position.next = self.accumulator_last_position.val();
+        if self.to_activation.val() {
+            self.next_last_split.next = self.activation_last_split.val();
+            self.next_last_position.next = self.activation_last_position.val();
+        }
+        if self.to_parameter.val() {
+            self.next_last_position.next = self.parameter_last_position.val();
+        }
+        if self.table_command.val() {
+            self.next_last_split.next = self.table_last_split.val();
+            self.next_last_position.next = self.table_last_position.val();
+        }
+        if self.scalar_command.val() {
+            self.next_last_split.next = self.table_last_split.val();
+            self.next_last_position.next = self.scalar_last_position.val();
+        }
+        if self.weight_command.val() {
+            self.next_last_split.next = 0.into();
+            self.next_last_position.next = self.tile_last_position.val();
+            if self.sets_column.val() {
+                self.next_last_split.next = self.column_last_split.val();
+                self.next_last_position.next = self.column_last_position.val();
+            }
+            if self.sets_row.val() {
+                self.next_last_split.next = self.row_last_split.val();
+                self.next_last_position.next = self.row_last_position.val();
+            }
+            if self.to_scale.val() {
+                self.next_last_split.next = self.scale_last_split.val();
+                self.next_last_position.next = self.scale_last_position.val();
+            }
+        }
+
         // What the data side needs to know.
         self.places.bytes[0].next = self.fields.address.val().get_bits::<8>(0);
         self.places.bytes[1].next = self.fields.address.val().get_bits::<8>(8);
@@ -405,6 +446,16 @@ impl Logic for LoadEngine {
         self.steps.bytes[1].next = self.fields.stride.val().get_bits::<8>(8);
         self.steps.bytes[2].next = self.fields.first_row.val().get_bits::<8>(0);
         self.steps.bytes[3].next = 0.into();
+        self.division_bits.bits[0].next = self.sets_column.val();
+        self.division_bits.bits[1].next = self.sets_row.val();
+        self.division_bits.bits[2].next = self.next_last_split.val() == 0;
+        for b in 3..8 {
+            self.division_bits.bits[b].next = false;
+        }
+        self.division.bytes[0].next = self.next_last_split.val();
+        self.division.bytes[1].next = self.next_last_position.val();
+        self.division.bytes[2].next = self.division_bits.flags.val();
+        self.division.bytes[3].next = 0.into();
         self.shape.bytes[0].next = self.row_beats.val().get_bits::<8>(0);
         self.shape.bytes[1].next = self.row_beats.val().get_bits::<8>(8);
         self.shape.bytes[2].next = self.row_beats.val().get_bits::<8>(16);
@@ -422,21 +473,15 @@ impl Logic for LoadEngine {
         self.descriptors.write_data[0].next = self.places.word.val();
         self.descriptors.write_data[1].next = self.steps.word.val();
         self.descriptors.write_data[2].next = self.shape.word.val();
+        self.descriptors.write_data[3].next = self.division.word.val();
+        self.head_division.next = self.descriptors.read_data[3].val();
+        self.head_by_column.next = self.head_division.val().get_bit(16);
+        self.head_transposed.next = self.head_division.val().get_bit(17);
         self.head_place.next = self.descriptors.read_data[0].val();
         self.head_step.next = self.descriptors.read_data[1].val();
         self.head_shape.next = self.descriptors.read_data[2].val();
         self.head_flags.next = self.head_shape.val().get_bits::<8>(24);
-        self.space.next = self.head_flags.val().get_bits::<2>(0);
-        self.layout.next = self.head_flags.val().get_bits::<2>(2);
         self.head_row_beats.next = self.head_shape.val().get_bits::<24>(0);
-        self.to_activation.next = self.space.val() == 0;
-        self.to_weight.next = self.space.val() == 1;
-        self.to_parameter.next = self.space.val() == 2;
-        self.head_by_column.next = self.to_weight.val() & (self.layout.val() == 1);
-        self.head_transposed.next = self.to_weight.val() & (self.layout.val() == 2);
-        self.to_scale.next = self.to_weight.val() & (self.layout.val() == 3);
-        self.to_table.next = self.to_parameter.val() & (self.layout.val() == 1);
-        self.to_scalar.next = self.to_parameter.val() & (self.layout.val() == 2);
 
         // Beat register.
         self.unit_moves.next = self.units.read_valid.val() & self.write_ready.val();
@@ -549,41 +594,6 @@ impl Logic for LoadEngine {
             }
         }
 
-        // How the destination divides beats into units.
-        self.next_last_split.next = self.group_last_split.val();
-        self.next_last_position.next = self.accumulator_last_position.val();
-        if self.to_activation.val() {
-            self.next_last_split.next = self.activation_last_split.val();
-            self.next_last_position.next = self.activation_last_position.val();
-        }
-        if self.to_parameter.val() {
-            self.next_last_position.next = self.parameter_last_position.val();
-        }
-        if self.to_table.val() {
-            self.next_last_split.next = self.table_last_split.val();
-            self.next_last_position.next = self.table_last_position.val();
-        }
-        if self.to_scalar.val() {
-            self.next_last_split.next = self.table_last_split.val();
-            self.next_last_position.next = self.scalar_last_position.val();
-        }
-        if self.to_weight.val() {
-            self.next_last_split.next = 0.into();
-            self.next_last_position.next = self.tile_last_position.val();
-            if self.head_by_column.val() {
-                self.next_last_split.next = self.column_last_split.val();
-                self.next_last_position.next = self.column_last_position.val();
-            }
-            if self.head_transposed.val() {
-                self.next_last_split.next = self.row_last_split.val();
-                self.next_last_position.next = self.row_last_position.val();
-            }
-            if self.to_scale.val() {
-                self.next_last_split.next = self.scale_last_split.val();
-                self.next_last_position.next = self.scale_last_position.val();
-            }
-        }
-
         // The next descriptor.
         self.begins.next = !self.active.q.val() & self.descriptors.read_valid.val();
         self.descriptors.read_ready.next = !self.active.q.val();
@@ -592,9 +602,9 @@ impl Logic for LoadEngine {
         }
         if self.begins.val() {
             self.active.d.next = true;
-            self.last_split.d.next = self.next_last_split.val();
-            self.last_position.d.next = self.next_last_position.val();
-            self.splits_done.d.next = self.next_last_split.val() == 0;
+            self.last_split.d.next = self.head_division.val().get_bits::<8>(0);
+            self.last_position.d.next = self.head_division.val().get_bits::<8>(8);
+            self.splits_done.d.next = self.head_division.val().get_bit(18);
             self.flags.d.next = self.head_flags.val();
             self.stride.d.next = self.head_step.val().get_bits::<16>(0);
             self.data_row_beats.d.next = self.head_row_beats.val();

@@ -8,7 +8,7 @@
 //! iteration and advances the first that is not (registers say which): one adder adds that level's stride to that level's address, and the sum goes
 //! to the level and to all levels inside it. Input coordinates and the result's address advance the same way.
 //!
-//! Handshake: `start` loads every register from the shape inputs (`initial_...`). The nest walks ahead of its reader by up to two steps, which wait in a
+//! Handshake: with `start`, which comes when no step is left, the nest begins at the shape inputs (`initial_...`). The nest walks ahead of its reader by up to two steps, which wait in a
 //! [`SkidBuffer`]: so the loops turn whenever that has room, which is a register, and the reader's decisions end in front of it. While `valid`, which
 //! comes two cycles after `start` at the earliest, the outputs, registers all of them, describe the current step, and `advance` moves to the next one. The
 //! shape inputs stay stable while the nest runs.
@@ -411,7 +411,7 @@ impl Logic for LoopNest {
                 & self.next_end_y.val()
                 & self.next_end_tile.val();
         }
-        // All of it from the shape alone: the start comes late.
+        // A nest that does not walk holds the beginning of what comes: the start, which is known late, has only to set it walking.
         self.first_channel.next = self.initial_last[0].val() == 0;
         self.first_kernel_x.next = self.initial_last[1].val() == 0;
         self.first_kernel_y.next = self.initial_last[2].val() == 0;
@@ -420,7 +420,7 @@ impl Logic for LoopNest {
         self.first_tile.next = self.initial_last[5].val() == 0;
         self.start_value.next =
             self.first_channel.val() & self.first_kernel_x.val() & self.first_kernel_y.val();
-        if self.start.val() {
+        if !self.walking.q.val() {
             self.end_kernel_x.d.next = self.first_kernel_x.val();
             self.end_kernel_y.d.next = self.first_kernel_y.val();
             self.end_x.d.next = self.first_x.val();
@@ -528,6 +528,8 @@ impl Logic for LoopNest {
         }
         if self.start.val() {
             self.walking.d.next = true;
+        }
+        if !self.walking.q.val() {
             self.first_step.d.next = true;
             self.channel_left.d.next = self.initial_last[0].val();
             self.kernel_x_left.d.next = self.initial_last[1].val();

@@ -48,6 +48,7 @@ pub struct MatrixEngine {
     // Activation scratchpad.
     pub activation_enable: Signal<Out, Bit>,
     /// The bank that is read.
+    pub activation_step: Signal<Out, Bit>,
     pub activation_even: Signal<Out, Bit>,
     pub activation_odd: Signal<Out, Bit>,
     pub activation_address: Signal<Out, Bits<16>>,
@@ -67,6 +68,8 @@ pub struct MatrixEngine {
     pub descriptor_valid: Signal<Out, Bit>,
     /// The cycle of the output stage that a vector result issued now would need is taken.
     pub slot_reserved: Signal<Out, Bit>,
+    /// The output stage may read partial sums in this cycle.
+    pub partial_slot_reserved: Signal<Out, Bit>,
     /// The same for a vector result that is multiplied first.
     pub late_slot_reserved: Signal<Out, Bit>,
     /// The output stage's lanes are taken in the next cycle.
@@ -203,6 +206,7 @@ impl MatrixEngine {
             coming: inputs(frugal_isa::COMMAND_WORDS),
             take: Signal::default(),
             activation_enable: Signal::default(),
+            activation_step: Signal::default(),
             activation_even: Signal::default(),
             activation_odd: Signal::default(),
             activation_address: Signal::default(),
@@ -217,6 +221,7 @@ impl MatrixEngine {
             total_valid: Signal::default(),
             descriptor: outputs(DESCRIPTOR_WORDS),
             descriptor_valid: Signal::default(),
+            partial_slot_reserved: Signal::default(),
             slot_reserved: Signal::default(),
             late_slot_reserved: Signal::default(),
             row_slot_reserved: Signal::default(),
@@ -476,6 +481,7 @@ impl Logic for MatrixEngine {
         if self.deliver.val() {
             self.reserved.d.next = self.shifted.val() | self.result_reservation.val();
         }
+        self.partial_slot_reserved.next = self.reserved.q.val().get_bit(1);
         self.slot_reserved.next = self.reserved.q.val().get_bit(3);
         self.late_slot_reserved.next = self.reserved.q.val().get_bit(6);
         self.row_slot_reserved.next = self.reserved.q.val().get_bit(2);
@@ -511,8 +517,10 @@ impl Logic for MatrixEngine {
 
         // Reads.
         self.activation_enable.next = self.issue.val() & self.nest.in_bounds.val();
-        self.activation_even.next = self.issue.val() & self.nest.reads_even.val();
-        self.activation_odd.next = self.issue.val() & self.nest.reads_odd.val();
+        // Reading for a command that is refused harms nobody.
+        self.activation_step.next = self.nest.valid.val() & (!self.pacing.q.val() | !self.nest.last.val());
+        self.activation_even.next = self.nest.reads_even.val();
+        self.activation_odd.next = self.nest.reads_odd.val();
         self.activation_address.next = self.nest.address.val();
         self.weight_address_1.d.next = self.weight.q.val();
         self.step_1.d.next = self.issue.val();

@@ -62,7 +62,9 @@ pub struct OutputStage {
     pub table_write_address: Signal<In, Bits<16>>,
     pub table_write_data: Signal<In, Bits<32>>,
     // Results.
-    pub activation_valid: Signal<Out, Bit>,
+    /// A result for the activation scratchpad, by its bank.
+    pub activation_even: Signal<Out, Bit>,
+    pub activation_odd: Signal<Out, Bit>,
     pub accumulator_valid: Signal<Out, Bit>,
     pub result_address: Signal<Out, Bits<16>>,
     pub activation_enable: Vec<Signal<Out, Bits<4>>>,
@@ -84,6 +86,8 @@ pub struct OutputStage {
     value: Vec<DFF<Bits<32>>>,
     holding: DFF<Bit>,
     group: DFF<Bits<8>>,
+    /// Whether it is the last one: of all columns, of a depthwise result, of one with 4-bit weights.
+    is_final: Vec<DFF<Bit>>,
     lane_offset: DFF<Bits<8>>,
     // The group in the lane register.
     matrix_valid: DFF<Bit>,
@@ -93,19 +97,24 @@ pub struct OutputStage {
     single_rounding: DFF<Bit>,
     clamp: DFF<Bits<32>>,
     route_register: DFF<Bits<32>>,
+    out_accumulator: DFF<Bit>,
+    out_even: DFF<Bit>,
+    out_odd: DFF<Bit>,
+    matrix_ends: DFF<Bit>,
+    vector_ends: DFF<Bit>,
+    matrix_tokens: DFF<Bits<4>>,
+    vector_tokens: DFF<Bits<4>>,
     // The group in the requantise pipeline.
     route_early: DelayLine<32>,
     route_middle: DelayLine<32>,
     route_late: DelayLine<32>,
     kind_early: DelayLine<8>,
     kind_middle: DelayLine<8>,
-    kind_late: DelayLine<8>,
     lookup: Vec<TableLookup>,
     result32: Vec<DFF<Bits<32>>>,
     place: LanePlace,
     route: PackBytes,
     kind: PackFlags,
-    kind_out: Signal<Local, Bits<8>>,
     kind_soon: Signal<Local, Bits<8>>,
     route_soon: Signal<Local, Bits<32>>,
     soon: Signal<Local, Bit>,
@@ -114,6 +123,7 @@ pub struct OutputStage {
     head: Signal<Local, Bits<32>>,
     rows: Signal<Local, Bits<32>>,
     last_group: Signal<Local, Bit>,
+    single: Signal<Local, Bit>,
     group_wide: Signal<Local, Bits<16>>,
     parameter_base: Signal<Local, Bits<16>>,
     accumulator_base: Signal<Local, Bits<16>>,
@@ -124,11 +134,7 @@ pub struct OutputStage {
     flags: Signal<Local, Bits<8>>,
     final_flags: Signal<Local, Bits<8>>,
     zero_point: crate::leaves::SignExtend8,
-    matrix_out: Signal<Local, Bit>,
-    vector_out: Signal<Local, Bit>,
-    any_out: Signal<Local, Bit>,
-    to_accumulator: Signal<Local, Bit>,
-    end_out: Signal<Local, Bit>,
+    coming_out: Signal<Local, Bit>,
     end_mask: Constant<Bits<8>>,
     mode: Signal<Local, Bits<8>>,
     handing_out: Signal<Local, Bit>,
@@ -138,9 +144,12 @@ pub struct OutputStage {
     row_operand: Vec<Signal<Local, Bits<32>>>,
     row_sum: Vec<Signal<Local, Bits<32>>>,
     lanes: Constant<Bits<8>>,
-    final_group: Constant<Bits<8>>,
-    final_depthwise_group: Constant<Bits<8>>,
-    final_four_bit_group: Constant<Bits<8>>,
+    single_group: Constant<Bit>,
+    single_depthwise_group: Constant<Bit>,
+    single_four_bit_group: Constant<Bit>,
+    before_final_group: Constant<Bits<8>>,
+    before_final_depthwise_group: Constant<Bits<8>>,
+    before_final_four_bit_group: Constant<Bits<8>>,
     identity: Constant<Bits<32>>,
     _lanes: usize,
     _groups: usize,
@@ -154,7 +163,9 @@ impl OutputStage {
         let Config { rows, cols, lanes, tables, .. } = *config;
         let channels = config.result_channels();
         let held = channels - lanes;
-        let last_group = |channels: usize| Constant::new((channels as u64 / lanes as u64 - 1).into());
+        let single = |channels: usize| Constant::new(channels == lanes);
+        let before_final =
+            |channels: usize| Constant::new(((channels / lanes) as u64).saturating_sub(2).into());
         // Results are written one cycle after the table lookup; `result_soon` looks ahead.
         let requantise = Requantise::LATENCY_CYCLES as usize;
         let written = requantise + TableLookup::LATENCY_CYCLES as usize;
@@ -191,7 +202,8 @@ impl OutputStage {
             table_write_valid: Signal::default(),
             table_write_address: Signal::default(),
             table_write_data: Signal::default(),
-            activation_valid: Signal::default(),
+            activation_even: Signal::default(),
+            activation_odd: Signal::default(),
             accumulator_valid: Signal::default(),
             result_address: Signal::default(),
             activation_enable: outputs(rows / 4),
@@ -209,6 +221,7 @@ impl OutputStage {
             value: (0..lanes).map(|_| DFF::default()).collect(),
             holding: DFF::default(),
             group: DFF::default(),
+            is_final: (0..3).map(|_| DFF::default()).collect(),
             lane_offset: DFF::default(),
             matrix_valid: DFF::default(),
             raw: DFF::default(),
@@ -217,18 +230,23 @@ impl OutputStage {
             single_rounding: DFF::default(),
             clamp: DFF::default(),
             route_register: DFF::default(),
+            out_accumulator: DFF::default(),
+            out_even: DFF::default(),
+            out_odd: DFF::default(),
+            matrix_ends: DFF::default(),
+            vector_ends: DFF::default(),
+            matrix_tokens: DFF::default(),
+            vector_tokens: DFF::default(),
             route_early: DelayLine::new(early),
             route_middle: DelayLine::new(requantise - early),
             route_late: DelayLine::new(written - requantise),
             kind_early: DelayLine::new(early),
             kind_middle: DelayLine::new(requantise - early),
-            kind_late: DelayLine::new(written - requantise),
             lookup: (0..lanes).map(|_| TableLookup::new(tables)).collect(),
             result32: (0..lanes).map(|_| DFF::default()).collect(),
             place: LanePlace::new(rows, lanes),
             route: PackBytes::default(),
             kind: Default::default(),
-            kind_out: Signal::default(),
             kind_soon: Signal::default(),
             route_soon: Signal::default(),
             soon: Signal::default(),
@@ -237,6 +255,7 @@ impl OutputStage {
             head: Signal::default(),
             rows: Signal::default(),
             last_group: Signal::default(),
+            single: Signal::default(),
             group_wide: Signal::default(),
             parameter_base: Signal::default(),
             accumulator_base: Signal::default(),
@@ -247,11 +266,7 @@ impl OutputStage {
             flags: Signal::default(),
             final_flags: Signal::default(),
             zero_point: Default::default(),
-            matrix_out: Signal::default(),
-            vector_out: Signal::default(),
-            any_out: Signal::default(),
-            to_accumulator: Signal::default(),
-            end_out: Signal::default(),
+            coming_out: Signal::default(),
             end_mask: Constant::new(0b0000_0111u64.into()),
             mode: Signal::default(),
             handing_out: Signal::default(),
@@ -261,9 +276,12 @@ impl OutputStage {
             row_operand: (0..lanes).map(|_| Signal::default()).collect(),
             row_sum: (0..lanes).map(|_| Signal::default()).collect(),
             lanes: Constant::new((lanes as u64).into()),
-            final_group: last_group(cols),
-            final_depthwise_group: last_group(rows),
-            final_four_bit_group: last_group(2 * cols),
+            single_group: single(cols),
+            single_depthwise_group: single(rows),
+            single_four_bit_group: single(2 * cols),
+            before_final_group: before_final(cols),
+            before_final_depthwise_group: before_final(rows),
+            before_final_four_bit_group: before_final(2 * cols),
             identity: Constant::new(0x8000_0000u64.into()),
             _lanes: lanes,
             _groups: channels / lanes,
@@ -293,7 +311,14 @@ impl Logic for OutputStage {
             add_row,
             single_rounding,
             clamp,
-            route_register
+            route_register,
+            out_accumulator,
+            out_even,
+            out_odd,
+            matrix_ends,
+            vector_ends,
+            matrix_tokens,
+            vector_tokens
         );
         self.descriptors.clock.next = self.clock.val();
         self.descriptors.reset.next = self.reset.val();
@@ -317,17 +342,31 @@ impl Logic for OutputStage {
             self.this_lane.next = 0.into();
         }
         self.mode.next = self.descriptors.read_data[2].val().get_bits::<8>(24);
-        self.last_group.next = self.this_group.val() == self.final_group.val();
+        // Whether the next group is the last one is found out a cycle before.
+        self.last_group.next = self.is_final[0].q.val();
+        self.single.next = self.single_group.val();
         if self.mode.val().get_bit(0) {
-            self.last_group.next = self.this_group.val() == self.final_depthwise_group.val();
+            self.last_group.next = self.is_final[1].q.val();
+            self.single.next = self.single_depthwise_group.val();
         }
         if self.mode.val().get_bit(1) {
-            self.last_group.next = self.this_group.val() == self.final_four_bit_group.val();
+            self.last_group.next = self.is_final[2].q.val();
+            self.single.next = self.single_four_bit_group.val();
+        }
+        if self.total_valid.val() {
+            self.last_group.next = self.single.val();
+        }
+        for m in 0..3 {
+            self.is_final[m].clock.next = self.clock.val();
+            self.is_final[m].d.next = self.is_final[m].q.val();
         }
         self.lane_sum.next = self.this_lane.val() + self.lanes.val();
         self.descriptors.read_ready.next = self.handing_out.val() & self.last_group.val();
         if self.handing_out.val() {
             self.group.d.next = self.this_group.val() + 1;
+            self.is_final[0].d.next = self.this_group.val() == self.before_final_group.val();
+            self.is_final[1].d.next = self.this_group.val() == self.before_final_depthwise_group.val();
+            self.is_final[2].d.next = self.this_group.val() == self.before_final_four_bit_group.val();
             self.lane_offset.d.next = self.lane_sum.val();
             self.holding.d.next = !self.last_group.val();
         }
@@ -464,13 +503,11 @@ impl Logic for OutputStage {
         self.route_late.clock.next = self.clock.val();
         self.kind_early.clock.next = self.clock.val();
         self.kind_middle.clock.next = self.clock.val();
-        self.kind_late.clock.next = self.clock.val();
         self.route_early.value.next = self.route_in.val();
         self.route_middle.value.next = self.route_early.delayed.val();
         self.route_late.value.next = self.route_middle.delayed.val();
         self.kind_early.value.next = self.kind.flags.val();
         self.kind_middle.value.next = self.kind_early.delayed.val();
-        self.kind_late.value.next = self.kind_middle.delayed.val();
         self.kind_soon.next = self.kind_early.delayed.val();
         self.route_soon.next = self.route_early.delayed.val();
         self.soon.next = self.kind_soon.val().get_bit(0) | self.kind_soon.val().get_bit(1);
@@ -489,16 +526,21 @@ impl Logic for OutputStage {
             self.scaled[l].next = self.lane[l].result32.val();
         }
         self.route_out.next = self.route_late.delayed.val();
-        self.kind_out.next = self.kind_late.delayed.val();
-        self.matrix_out.next = self.kind_out.val().get_bit(0);
-        self.vector_out.next = self.kind_out.val().get_bit(1);
-        self.any_out.next = self.matrix_out.val() | self.vector_out.val();
-        self.to_accumulator.next = self.route_out.val().get_bit(24);
-        self.end_out.next = self.route_out.val().get_bit(27);
-        self.activation_valid.next = self.any_out.val() & !self.to_accumulator.val();
-        self.accumulator_valid.next = self.any_out.val() & self.to_accumulator.val();
+        // Which memory and bank is written is known a cycle before.
+        self.coming_out.next =
+            self.kind_middle.delayed.val().get_bit(0) | self.kind_middle.delayed.val().get_bit(1);
+        self.out_accumulator.d.next = self.coming_out.val() & self.route_middle.delayed.val().get_bit(24);
+        self.out_even.d.next = self.coming_out.val()
+            & !self.route_middle.delayed.val().get_bit(24)
+            & !self.route_middle.delayed.val().get_bit(0);
+        self.out_odd.d.next = self.coming_out.val()
+            & !self.route_middle.delayed.val().get_bit(24)
+            & self.route_middle.delayed.val().get_bit(0);
+        self.activation_even.next = self.out_even.q.val();
+        self.activation_odd.next = self.out_odd.q.val();
+        self.accumulator_valid.next = self.out_accumulator.q.val();
         self.result_address.next = self.route_out.val().get_bits::<16>(0);
-        self.place.valid.next = self.any_out.val() & !self.to_accumulator.val();
+        self.place.valid.next = self.out_even.q.val() | self.out_odd.q.val();
         self.place.lane.next = self.route_out.val().get_bits::<8>(16);
         for l in 0..self._lanes {
             self.place.bytes[l].next = self.lookup[l].result.val();
@@ -508,16 +550,23 @@ impl Logic for OutputStage {
             self.activation_enable[w].next = self.place.enable[w].val();
             self.activation_data[w].next = self.place.words[w].val();
         }
-        self.matrix_finished.next = self.matrix_out.val() & self.end_out.val();
-        self.vector_finished.next = self.vector_out.val() & self.end_out.val();
-        self.matrix_signal.next = 0.into();
-        self.vector_signal.next = 0.into();
-        if self.matrix_finished.val() {
-            self.matrix_signal.next = self.route_out.val().get_bits::<4>(28);
+        // The end is known a cycle before the write: engines that wait for the token start in its cycle.
+        self.matrix_ends.d.next =
+            self.kind_middle.delayed.val().get_bit(0) & self.route_middle.delayed.val().get_bit(27);
+        self.vector_ends.d.next =
+            self.kind_middle.delayed.val().get_bit(1) & self.route_middle.delayed.val().get_bit(27);
+        self.matrix_tokens.d.next = 0.into();
+        self.vector_tokens.d.next = 0.into();
+        if self.kind_middle.delayed.val().get_bit(0) & self.route_middle.delayed.val().get_bit(27) {
+            self.matrix_tokens.d.next = self.route_middle.delayed.val().get_bits::<4>(28);
         }
-        if self.vector_finished.val() {
-            self.vector_signal.next = self.route_out.val().get_bits::<4>(28);
+        if self.kind_middle.delayed.val().get_bit(1) & self.route_middle.delayed.val().get_bit(27) {
+            self.vector_tokens.d.next = self.route_middle.delayed.val().get_bits::<4>(28);
         }
+        self.matrix_finished.next = self.matrix_ends.q.val();
+        self.vector_finished.next = self.vector_ends.q.val();
+        self.matrix_signal.next = self.matrix_tokens.q.val();
+        self.vector_signal.next = self.vector_tokens.q.val();
         if self.reset.val() {
             self.holding.d.next = false;
         }

@@ -50,10 +50,12 @@ pub struct ReadPort {
     sizes: PackBytes,
     /// Beats that loads have asked for since the last fetch, up to the quota.
     since_fetch: DFF<Bits<9>>,
+    /// So many that the next request is a fetch.
+    fetch_turn: DFF<Bit>,
     data: Fifo,
     tag: PackFlags,
     free: Signal<Local, Bit>,
-    fetch_turn: Signal<Local, Bit>,
+    since_next: Signal<Local, Bits<9>>,
     picks_fetch: Signal<Local, Bit>,
     load_beats: Signal<Local, Bits<9>>,
     is_load: Signal<Local, Bit>,
@@ -93,10 +95,11 @@ impl ReadPort {
             kind: PackFlags::default(),
             sizes: PackBytes::default(),
             since_fetch: DFF::default(),
+            fetch_turn: DFF::default(),
             data: Fifo::new(4, bus_words + 1),
             tag: PackFlags::default(),
             free: Signal::default(),
-            fetch_turn: Signal::default(),
+            since_next: Signal::default(),
             picks_fetch: Signal::default(),
             load_beats: Signal::default(),
             is_load: Signal::default(),
@@ -109,11 +112,11 @@ impl ReadPort {
 impl Logic for ReadPort {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, since_fetch);
+        dff_setup!(self, clock, since_fetch, fetch_turn);
         self.free.next = self.requests.write_ready.val();
         self.load_beats.next = bit_cast::<9, 8>(self.load_length.val()) + 1;
-        self.fetch_turn.next = self.since_fetch.q.val() >= self.quota.val();
-        self.picks_fetch.next = self.fetch_valid.val() & (self.fetch_turn.val() | !self.load_valid.val());
+        self.since_next.next = self.since_fetch.q.val() + self.load_beats.val();
+        self.picks_fetch.next = self.fetch_valid.val() & (self.fetch_turn.q.val() | !self.load_valid.val());
         self.fetch_ready.next = self.free.val() & self.picks_fetch.val();
         self.load_ready.next = self.free.val() & !self.picks_fetch.val();
         for i in 0..8 {
@@ -136,8 +139,10 @@ impl Logic for ReadPort {
         if self.free.val() {
             if self.picks_fetch.val() {
                 self.since_fetch.d.next = 0.into();
-            } else if self.load_valid.val() & !self.fetch_turn.val() {
-                self.since_fetch.d.next = self.since_fetch.q.val() + self.load_beats.val();
+                self.fetch_turn.d.next = false;
+            } else if self.load_valid.val() & !self.fetch_turn.q.val() {
+                self.since_fetch.d.next = self.since_next.val();
+                self.fetch_turn.d.next = self.since_next.val() >= self.quota.val();
             }
         }
         self.ar_valid.next = self.requests.read_valid.val();
@@ -169,6 +174,7 @@ impl Logic for ReadPort {
         self.data.read_ready.next = self.load_beat_ready.val() | !self.is_load.val();
         if self.reset.val() {
             self.since_fetch.d.next = 0.into();
+            self.fetch_turn.d.next = false;
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

@@ -66,6 +66,9 @@ pub struct RowEngine {
     pub scaled: Vec<Signal<In, Bits<32>>>,
     // Results.
     pub activation_valid: Signal<Out, Bit>,
+    /// The bank that the result goes to.
+    pub activation_even: Signal<Out, Bit>,
+    pub activation_odd: Signal<Out, Bit>,
     pub accumulator_valid: Signal<Out, Bit>,
     pub result_address: Signal<Out, Bits<16>>,
     pub activation_enable: Vec<Signal<Out, Bits<4>>>,
@@ -160,6 +163,8 @@ pub struct RowEngine {
     out_words: Vec<DFF<Bits<32>>>,
     out_valid: DFF<Bit>,
     out_activation: DFF<Bit>,
+    out_even: DFF<Bit>,
+    out_odd: DFF<Bit>,
     out_accumulator: DFF<Bit>,
     plain_end: DFF<Bit>,
     place: LanePlace,
@@ -174,7 +179,9 @@ pub struct RowEngine {
     done_written: DelayBit,
     // The scalar is compared; in the next cycle it is written, if it is better.
     decided: DFF<Bit>,
-    decided_better: DFF<Bit>,
+    better_high: DFF<Bit>,
+    same_high: DFF<Bit>,
+    better_low: DFF<Bit>,
     decided_word: DFF<Bits<32>>,
     end_written: DelayBit,
     // The scalar's write, and the index behind it.
@@ -216,9 +223,6 @@ pub struct RowEngine {
     issue: Signal<Local, Bit>,
     issued: Signal<Local, Bits<8>>,
     issued_numbers: Signal<Local, Bits<32>>,
-    value_done: Signal<Local, Bit>,
-    row_done: Signal<Local, Bit>,
-    y_done: Signal<Local, Bit>,
     finishing: Signal<Local, Bit>,
     tap_source: Signal<Local, Bits<16>>,
     tap_operand: Signal<Local, Bits<16>>,
@@ -304,6 +308,8 @@ impl RowEngine {
             post_add: Signal::default(),
             scaled: inputs(lanes),
             activation_valid: Signal::default(),
+            activation_even: Signal::default(),
+            activation_odd: Signal::default(),
             accumulator_valid: Signal::default(),
             result_address: Signal::default(),
             activation_enable: outputs(rows / 4),
@@ -386,6 +392,8 @@ impl RowEngine {
             out_words: (0..TERM_WORDS).map(|_| DFF::default()).collect(),
             out_valid: DFF::default(),
             out_activation: DFF::default(),
+            out_even: DFF::default(),
+            out_odd: DFF::default(),
             out_accumulator: DFF::default(),
             plain_end: DFF::default(),
             place: LanePlace::new(rows, lanes),
@@ -399,7 +407,9 @@ impl RowEngine {
             done_scaled: DelayBit::new(ScaleUnit::LATENCY_CYCLES - 1),
             done_written: DelayBit::new(1),
             decided: DFF::default(),
-            decided_better: DFF::default(),
+            better_high: DFF::default(),
+            same_high: DFF::default(),
+            better_low: DFF::default(),
             decided_word: DFF::default(),
             end_written: DelayBit::new(reduction + ScaleUnit::LATENCY_CYCLES + 1),
             index_word: DFF::default(),
@@ -440,9 +450,6 @@ impl RowEngine {
             issue: Signal::default(),
             issued: Signal::default(),
             issued_numbers: Signal::default(),
-            value_done: Signal::default(),
-            row_done: Signal::default(),
-            y_done: Signal::default(),
             finishing: Signal::default(),
             tap_source: Signal::default(),
             tap_operand: Signal::default(),
@@ -566,7 +573,9 @@ impl Logic for RowEngine {
             left_2,
             right_2,
             decided,
-            decided_better,
+            better_high,
+            same_high,
+            better_low,
             decided_word,
             index_word,
             index_address,
@@ -575,6 +584,8 @@ impl Logic for RowEngine {
             end_signal,
             out_valid,
             out_activation,
+            out_even,
+            out_odd,
             out_accumulator,
             plain_end,
             occupied
@@ -616,9 +627,6 @@ impl Logic for RowEngine {
         self.reads_source.next = !self.uses_operand.val() | self.with_source.q.val();
         self.last_tap.next = !self.two_taps.val() | self.second_tap.q.val();
         self.turn.next = self.walking.q.val() & self.terms.write_ready.val();
-        self.value_done.next = self.turn.val() & self.step_value.q.val();
-        self.row_done.next = self.turn.val() & self.step_row.q.val();
-        self.y_done.next = self.turn.val() & self.step_y.q.val();
         self.walked.next = self.turn.val() & self.step_all.q.val();
         self.one_group.next = self.fields.groups.val() == 0;
         self.one_x.next = self.fields.rows_x.val() == 0;
@@ -657,9 +665,9 @@ impl Logic for RowEngine {
             self.step_y.d.next = self.y_turns.val();
             self.step_all.d.next = self.y_turns.val() & self.next_last_y.val();
         }
-        // All of it from the fields alone: whether the command begins is known late.
+        // Loops that do not walk hold the beginning of the active command: whether it begins is known late.
         self.one_term.next = !self.uses_operand.val() & !self.two_taps.val();
-        if self.load_now.val() {
+        if !self.walking.q.val() {
             self.with_source.d.next = false;
             self.second_tap.d.next = false;
             self.last_group.d.next = self.one_group.val();
@@ -741,49 +749,51 @@ impl Logic for RowEngine {
         if self.searches.val() {
             self.result_step.next = 2.into();
         }
-        if self.value_done.val() {
-            self.group_left.d.next = self.group_left.q.val() - 1;
-            self.first_group.d.next = false;
-            self.source.d.next = self.source.q.val() + 1;
-            self.operand.d.next = self.operand.q.val() + 1;
-            self.lane.d.next = self.next_lane.val();
-            if self.steps_destination.val() {
-                self.destination.d.next = self.destination.q.val() + 1;
+        if self.turn.val() {
+            if self.step_value.q.val() {
+                self.group_left.d.next = self.group_left.q.val() - 1;
+                self.first_group.d.next = false;
+                self.source.d.next = self.source.q.val() + 1;
+                self.operand.d.next = self.operand.q.val() + 1;
+                self.lane.d.next = self.next_lane.val();
+                if self.steps_destination.val() {
+                    self.destination.d.next = self.destination.q.val() + 1;
+                }
+                self.remaining.d.next = self.next_remaining.val();
+                self.base.d.next = self.base.q.val() + self.wide_lanes.val();
             }
-            self.remaining.d.next = self.next_remaining.val();
-            self.base.d.next = self.base.q.val() + self.wide_lanes.val();
-        }
-        if self.row_done.val() {
-            self.group_left.d.next = self.fields.groups.val();
-            self.first_group.d.next = true;
-            self.x_left.d.next = self.x_left.q.val() - 1;
-            self.source.d.next = self.next_source_x.val();
-            self.source_x.d.next = self.next_source_x.val();
-            self.operand.d.next = self.next_operand_x.val();
-            self.operand_x.d.next = self.next_operand_x.val();
-            self.destination.d.next = self.next_destination_x.val();
-            self.destination_x.d.next = self.next_destination_x.val();
-            self.lane.d.next = self.fields.first_lane.val();
-            self.limit.d.next = self.next_limit.val();
-            self.remaining.d.next = self.next_limit.val();
-            self.base.d.next = self.fields.initial.val();
-            self.scalar.d.next = self.scalar.q.val() + 1;
-            self.result.d.next = self.result.q.val() + self.result_step.val();
-        }
-        if self.y_done.val() {
-            self.x_left.d.next = self.fields.rows_x.val();
-            self.y_left.d.next = self.y_left.q.val() - 1;
-            self.source.d.next = self.next_source_y.val();
-            self.source_x.d.next = self.next_source_y.val();
-            self.source_y.d.next = self.next_source_y.val();
-            self.operand.d.next = self.next_operand_y.val();
-            self.operand_x.d.next = self.next_operand_y.val();
-            self.operand_y.d.next = self.next_operand_y.val();
-            self.destination.d.next = self.next_destination_y.val();
-            self.destination_x.d.next = self.next_destination_y.val();
-            self.destination_y.d.next = self.next_destination_y.val();
-            self.limit.d.next = self.length.val();
-            self.remaining.d.next = self.length.val();
+            if self.step_row.q.val() {
+                self.group_left.d.next = self.fields.groups.val();
+                self.first_group.d.next = true;
+                self.x_left.d.next = self.x_left.q.val() - 1;
+                self.source.d.next = self.next_source_x.val();
+                self.source_x.d.next = self.next_source_x.val();
+                self.operand.d.next = self.next_operand_x.val();
+                self.operand_x.d.next = self.next_operand_x.val();
+                self.destination.d.next = self.next_destination_x.val();
+                self.destination_x.d.next = self.next_destination_x.val();
+                self.lane.d.next = self.fields.first_lane.val();
+                self.limit.d.next = self.next_limit.val();
+                self.remaining.d.next = self.next_limit.val();
+                self.base.d.next = self.fields.initial.val();
+                self.scalar.d.next = self.scalar.q.val() + 1;
+                self.result.d.next = self.result.q.val() + self.result_step.val();
+            }
+            if self.step_y.q.val() {
+                self.x_left.d.next = self.fields.rows_x.val();
+                self.y_left.d.next = self.y_left.q.val() - 1;
+                self.source.d.next = self.next_source_y.val();
+                self.source_x.d.next = self.next_source_y.val();
+                self.source_y.d.next = self.next_source_y.val();
+                self.operand.d.next = self.next_operand_y.val();
+                self.operand_x.d.next = self.next_operand_y.val();
+                self.operand_y.d.next = self.next_operand_y.val();
+                self.destination.d.next = self.next_destination_y.val();
+                self.destination_x.d.next = self.next_destination_y.val();
+                self.destination_y.d.next = self.next_destination_y.val();
+                self.limit.d.next = self.length.val();
+                self.remaining.d.next = self.length.val();
+            }
         }
         if self.walked.val() {
             self.walking.d.next = false;
@@ -805,6 +815,8 @@ impl Logic for RowEngine {
         if self.load_now.val() {
             self.walking.d.next = true;
             self.running.d.next = true;
+        }
+        if !self.walking.q.val() {
             self.group_left.d.next = self.fields.groups.val();
             self.first_group.d.next = true;
             self.x_left.d.next = self.fields.rows_x.val();
@@ -956,6 +968,12 @@ impl Logic for RowEngine {
         self.out_valid.d.next = self.leaves.val();
         self.out_accumulator.d.next = self.leaves.val() & self.leaving_flags.val().get_bit(0);
         self.out_activation.d.next = self.leaves.val() & self.leaving_flags.val().get_bit(1);
+        self.out_even.d.next = self.leaves.val()
+            & self.leaving_flags.val().get_bit(1)
+            & !self.words_delay.delayed[0].val().get_bit(0);
+        self.out_odd.d.next = self.leaves.val()
+            & self.leaving_flags.val().get_bit(1)
+            & self.words_delay.delayed[0].val().get_bit(0);
         self.plain_end.d.next = self.leaves.val()
             & self.leaving_flags.val().get_bit(6)
             & !self.words_delay.delayed[1].val().get_bits::<2>(4).any();
@@ -964,6 +982,8 @@ impl Logic for RowEngine {
         self.out_flags.next = self.out_words[0].q.val().get_bits::<8>(24);
         self.accumulator_valid.next = self.out_accumulator.q.val();
         self.activation_valid.next = self.out_activation.q.val();
+        self.activation_even.next = self.out_even.q.val();
+        self.activation_odd.next = self.out_odd.q.val();
         self.result_address.next = self.out_words[0].q.val().get_bits::<16>(0);
         self.place.valid.next = self.out_activation.q.val();
         self.place.lane.next = self.out_words[0].q.val().get_bits::<8>(16);
@@ -1016,15 +1036,19 @@ impl Logic for RowEngine {
         // With the sign inverted, an unsigned comparison orders signed numbers.
         self.best.next = self.scale.word.val() ^ self.sign.val();
         self.best_before.next = self.scalar_read_data.val() ^ self.sign.val();
-        self.better.next = self.best.val() > self.best_before.val();
+        // Half by half; the halves meet after the registers.
+        self.better_high.d.next =
+            self.best.val().get_bits::<16>(16) > self.best_before.val().get_bits::<16>(16);
+        self.same_high.d.next =
+            self.best.val().get_bits::<16>(16) == self.best_before.val().get_bits::<16>(16);
+        self.better_low.d.next = self.best.val().get_bits::<16>(0) > self.best_before.val().get_bits::<16>(0);
+        self.better.next = self.better_high.q.val() | (self.same_high.q.val() & self.better_low.q.val());
         self.decided.d.next = self.done_written.delayed.val();
-        self.decided_better.d.next = self.better.val();
         self.decided_word.d.next = self.scale.word.val();
         self.kind_decided.clock.next = self.clock.val();
         self.kind_decided.value.next = self.kind_written.delayed.val();
         self.decided_continues.next = self.kind_decided.delayed.val().get_bit(11);
-        self.write_now.next =
-            self.decided.q.val() & (self.decided_better.q.val() | !self.decided_continues.val());
+        self.write_now.next = self.decided.q.val() & (self.better.val() | !self.decided_continues.val());
         self.decided_searches.next = self.kind_decided.delayed.val().get_bits::<2>(4) == 3;
         self.scalar_may_write.next = self.decided.q.val() | self.index_write.q.val();
         self.scalar_write_valid.next = self.write_now.val() | self.index_write.q.val();

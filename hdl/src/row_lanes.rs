@@ -200,7 +200,7 @@ impl RowLanes {
              reg first_1, first_2, first_3, first_4;\n\
              reg [2:0] operation_1, operation_2;\n\
              reg [4:0] shift_1, shift_2;\n\
-             reg [7:0] count_1, count_2, count_3, count_4, count_5, count_6, count_7;\n\
+             reg [7:0] count_1, count_2, count_3, count_4, count_5, count_6;\n\
              reg clamped_1, clamped_2, clamped_3, clamped_4, clamped_5, clamped_6, clamped_7;\n\
              reg [15:0] bounds_1, bounds_2, bounds_3, bounds_4, bounds_5, bounds_6, bounds_7;\n\
              wire signed [31:0] lowest = {{24{bounds_7[7]}}, bounds_7[7:0]};\n\
@@ -214,7 +214,7 @@ impl RowLanes {
              \x20   operation_1 <= operation; operation_2 <= operation_1;\n\
              \x20   shift_1 <= shift; shift_2 <= shift_1;\n\
              \x20   count_1 <= count; count_2 <= count_1; count_3 <= count_2; count_4 <= count_3;\n\
-             \x20   count_5 <= count_4; count_6 <= count_5; count_7 <= count_6;\n\
+             \x20   count_5 <= count_4; count_6 <= count_5;\n\
              \x20   clamped_1 <= clamped; clamped_2 <= clamped_1; clamped_3 <= clamped_2; clamped_4 <= clamped_3;\n\
              \x20   clamped_5 <= clamped_4; clamped_6 <= clamped_5; clamped_7 <= clamped_6;\n\
              \x20   bounds_1 <= {maximum, minimum}; bounds_2 <= bounds_1; bounds_3 <= bounds_2; bounds_4 <= bounds_3;\n\
@@ -253,10 +253,11 @@ impl RowLanes {
              \x20   reg [4:0] amount_3, amount_4, amount_5, amount_6;\n\
              \x20   reg signed [31:0] sum_5, shifted_7, bounded_8;\n\
              \x20   reg signed [32:0] biased_6;\n\
+             \x20   reg beyond_7;\n\
              \x20   wire [6:0] power_shift = {2'd0, shift_2} + 7'd6 + {1'b0, whole_2};\n\
              \x20   wire [32:0] half = (33'd1 << amount_5) >> 1;\n\
              \x20   wire signed [32:0] moved = biased_6 >>> amount_6;\n\
-             \x20   wire signed [31:0] counted = l >= {24'd0, count_7} ? 32'd0 : shifted_7;\n\
+             \x20   wire signed [31:0] counted = beyond_7 ? 32'd0 : shifted_7;\n\
              \x20   assign values[32*l +: 32] = bounded_8;\n\
              \x20   always @(*) begin\n\
              \x20       found = segment(index_2);\n\
@@ -309,6 +310,7 @@ impl RowLanes {
              \x20       biased_6 <= {sum_5[31], sum_5} + half;\n\
              \x20       amount_6 <= amount_5;\n\
              \x20       shifted_7 <= moved[31:0];\n\
+             \x20       beyond_7 <= l >= {24'd0, count_6};\n\
              \x20       bounded_8 <= clamped_7 && counted < lowest ? lowest : clamped_7 && counted > highest ? highest : counted;\n\
              \x20   end\n\
              end endgenerate\n";

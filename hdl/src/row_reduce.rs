@@ -192,7 +192,9 @@ impl RowReduce {
              wire signed [47:0] sum_before = first_{top} ? {{{{16{{base_{top}[31]}}}}, base_{top}}} : sum;\n\
              wire signed [31:0] largest_before = first_{top} ? floor_value : largest;\n\
              wire [31:0] index_before = first_{top} ? floor_index : index;\n\
-             wire better = largest_{top}_0 > largest_before;\n\
+             wire above_floor = largest_{top}_0 > floor_value;\n\
+             wire above_largest = largest_{top}_0 > largest;\n\
+             wire better = first_{top} ? above_floor : above_largest;\n\
              assign total = is_sum ? sum : {{{{16{{largest[31]}}}}, largest}};\n\
              always @(posedge clock) begin\n\
              {steps}\

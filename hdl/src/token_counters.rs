@@ -24,6 +24,8 @@ pub struct TokenCounters {
     /// Counters towards engine `to`, eight bits each.
     pub counts: Vec<Signal<Out, Bits<32>>>,
     counter: Vec<DFF<Bits<8>>>,
+    /// The counter is not zero.
+    filled: Vec<DFF<Bit>>,
     sent: Vec<Signal<Local, Bit>>,
     taken: Vec<Signal<Local, Bit>>,
     some: Vec<Signal<Local, Bit>>,
@@ -42,6 +44,7 @@ impl Default for TokenCounters {
             blocked: outputs(4),
             counts: outputs(4),
             counter: (0..16).map(|_| DFF::default()).collect(),
+            filled: (0..16).map(|_| DFF::default()).collect(),
             sent: (0..16).map(|_| Signal::default()).collect(),
             taken: (0..16).map(|_| Signal::default()).collect(),
             some: (0..16).map(|_| Signal::default()).collect(),
@@ -63,16 +66,21 @@ impl Logic for TokenCounters {
         for pair in 0..16 {
             self.counter[pair].clock.next = self.clock.val();
             self.counter[pair].d.next = self.counter[pair].q.val();
+            self.filled[pair].clock.next = self.clock.val();
+            self.filled[pair].d.next = self.filled[pair].q.val();
             if self.sent[pair].val() & !self.taken[pair].val() {
                 self.counter[pair].d.next = self.counter[pair].q.val() + 1;
+                self.filled[pair].d.next = true;
             } else if self.taken[pair].val() & !self.sent[pair].val() {
                 self.counter[pair].d.next = self.counter[pair].q.val() - 1;
+                self.filled[pair].d.next = self.counter[pair].q.val() != 1;
             }
             if self.reset.val() {
                 self.counter[pair].d.next = 0.into();
+                self.filled[pair].d.next = false;
             }
             // A token can be taken in the cycle in which it is sent.
-            self.some[pair].next = self.counter[pair].q.val().any() | self.sent[pair].val();
+            self.some[pair].next = self.filled[pair].q.val() | self.sent[pair].val();
             self.many[pair].next = self.counter[pair].q.val().get_bits::<4>(4) == 15;
             self.pack.counter[pair].next = self.counter[pair].q.val();
             self.pack.some[pair].next = self.some[pair].val();

@@ -62,7 +62,9 @@ pub struct VectorEngine {
     // Moves: writes of the activation scratchpad, see the byte mover.
     pub result_soon: Signal<In, Bit>,
     pub result_odd: Signal<In, Bit>,
-    pub move_valid: Signal<Out, Bit>,
+    /// A write, by its bank.
+    pub move_even: Signal<Out, Bit>,
+    pub move_odd: Signal<Out, Bit>,
     pub move_address: Signal<Out, Bits<16>>,
     pub move_enable: Vec<Signal<Out, Bits<4>>>,
     pub move_data: Vec<Signal<Out, Bits<32>>>,
@@ -175,7 +177,8 @@ impl VectorEngine {
             table: Signal::default(),
             result_soon: Signal::default(),
             result_odd: Signal::default(),
-            move_valid: Signal::default(),
+            move_even: Signal::default(),
+            move_odd: Signal::default(),
             move_address: Signal::default(),
             move_enable: outputs(words),
             move_data: outputs(words),
@@ -486,7 +489,8 @@ impl Logic for VectorEngine {
         self.mover.read_ready.next = self.source_ready.val();
         self.mover.result_soon.next = self.result_soon.val();
         self.mover.result_odd.next = self.result_odd.val();
-        self.move_valid.next = self.mover.write_valid.val();
+        self.move_even.next = self.mover.write_even.val();
+        self.move_odd.next = self.mover.write_odd.val();
         self.move_address.next = self.mover.write_address.val();
         for w in 0..self._words {
             self.mover.read_data[w].next = self.source_data[w].val();

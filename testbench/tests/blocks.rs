@@ -1073,17 +1073,20 @@ fn loop_nest_walks_the_nested_loops() -> Result<(), CompareError> {
                 assert_eq!(step, steps[position], "step {position}, cycle {cycle}, seed {SEED}, {shape:?}");
             }
             let advance = !random.one_in(4);
-            // A new nest when the old one is walked, or in its middle.
-            let start = position == steps.len() || random.one_in(400);
-            if start {
-                whole_walks += u64::from(!steps.is_empty() && position == steps.len());
+            // A new nest when the old one is walked; now and then a reset, which ends it in its middle.
+            let reset = random.one_in(400);
+            let start = position == steps.len() && !reset;
+            if reset {
+                (steps, position) = (Vec::new(), 0);
+            } else if start {
+                whole_walks += u64::from(!steps.is_empty());
                 shape = NestShape::random(random);
                 shape.drive(block);
                 (steps, position) = (shape.steps(), 0);
             } else {
                 position += usize::from(valid && advance);
             }
-            block.reset.next = false;
+            block.reset.next = reset;
             block.start.next = start;
             block.advance.next = advance;
         },
@@ -1170,12 +1173,14 @@ fn activation_scratchpad() -> Result<(), CompareError> {
             let [matrix, vector, store, result_valid, load_valid] = [2, 2, 2, 2, 2].map(|n| random.one_in(n));
             let ((result_enable, result_data), (load_enable, load_data)) =
                 (random_row(random, WORDS), random_row(random, WORDS));
-            block.matrix_even_read.next = matrix && reads[0] % 2 == 0;
-            block.matrix_odd_read.next = matrix && reads[0] % 2 == 1;
+            block.matrix_step.next = matrix;
+            block.matrix_even.next = reads[0] % 2 == 0;
+            block.matrix_odd.next = reads[0] % 2 == 1;
             [block.vector_enable.next, block.store_enable.next] = [vector, store];
             [block.matrix_address.next, block.vector_address.next, block.store_address.next] =
                 reads.map(Bits::from);
-            block.result_valid.next = result_valid;
+            block.result_even.next = result_valid && result % 2 == 0;
+            block.result_odd.next = result_valid && result % 2 == 1;
             block.result_address.next = result.into();
             drive_words(&mut block.result_enable, result_enable.clone());
             drive_words(&mut block.result_data, result_data.iter().map(|word| u64::from(*word)));

@@ -422,7 +422,9 @@ fn output_stages(
                 let result = expected.remove(&cycle);
                 let [to_activation, to_accumulator] = [false, true]
                     .map(|kind| result.as_ref().is_some_and(|result| result.to_accumulator == kind));
-                assert_eq!(block.activation_valid.val(), to_activation, "{context}");
+                let odd = result.as_ref().is_some_and(|result| result.address % 2 == 1);
+                assert_eq!(block.activation_even.val(), to_activation && !odd, "{context}");
+                assert_eq!(block.activation_odd.val(), to_activation && odd, "{context}");
                 assert_eq!(block.accumulator_valid.val(), to_accumulator, "{context}");
                 let result = result.unwrap_or_default();
                 assert_eq!(block.matrix_finished.val(), result.matrix_signal.is_some(), "{context}");
