@@ -602,6 +602,8 @@ impl Logic for LoadEngine {
         }
         if self.begins.val() {
             self.active.d.next = true;
+        }
+        if !self.active.q.val() {
             self.last_split.d.next = self.head_division.val().get_bits::<8>(0);
             self.last_position.d.next = self.head_division.val().get_bits::<8>(8);
             self.splits_done.d.next = self.head_division.val().get_bit(18);

@@ -90,6 +90,8 @@ pub struct OutputStage {
     is_final: Vec<DFF<Bit>>,
     lane_offset: DFF<Bits<8>>,
     // The group in the lane register.
+    post_base: DFF<Bits<32>>,
+    post_row: Vec<DFF<Bits<32>>>,
     matrix_valid: DFF<Bit>,
     raw: DFF<Bit>,
     accumulate: DFF<Bit>,
@@ -140,9 +142,6 @@ pub struct OutputStage {
     handing_out: Signal<Local, Bit>,
     this_group: Signal<Local, Bits<8>>,
     this_lane: Signal<Local, Bits<8>>,
-    row_base: Signal<Local, Bits<32>>,
-    row_operand: Vec<Signal<Local, Bits<32>>>,
-    row_sum: Vec<Signal<Local, Bits<32>>>,
     lanes: Constant<Bits<8>>,
     single_group: Constant<Bit>,
     single_depthwise_group: Constant<Bit>,
@@ -223,6 +222,8 @@ impl OutputStage {
             group: DFF::default(),
             is_final: (0..3).map(|_| DFF::default()).collect(),
             lane_offset: DFF::default(),
+            post_base: DFF::default(),
+            post_row: (0..lanes).map(|_| DFF::default()).collect(),
             matrix_valid: DFF::default(),
             raw: DFF::default(),
             accumulate: DFF::default(),
@@ -272,9 +273,6 @@ impl OutputStage {
             handing_out: Signal::default(),
             this_group: Signal::default(),
             this_lane: Signal::default(),
-            row_base: Signal::default(),
-            row_operand: (0..lanes).map(|_| Signal::default()).collect(),
-            row_sum: (0..lanes).map(|_| Signal::default()).collect(),
             lanes: Constant::new((lanes as u64).into()),
             single_group: single(cols),
             single_depthwise_group: single(rows),
@@ -305,6 +303,7 @@ impl Logic for OutputStage {
             holding,
             group,
             lane_offset,
+            post_base,
             matrix_valid,
             raw,
             accumulate,
@@ -426,22 +425,37 @@ impl Logic for OutputStage {
 
         // The lanes: matrix values when there are any, else vector values.
         self.zero_point.value.next = self.clamp.q.val().get_bits::<8>(0);
-        // An accumulator row that is added after requantising: zero point + row, row, or -row as 1 + inverted row.
-        self.row_base.next = 0.into();
-        if self.vector_subtract_operand.val() {
-            self.row_base.next = 1.into();
-        }
-        for l in 0..self._lanes {
-            self.row_operand[l].next = self.accumulator[l].val();
-            if self.vector_subtract_operand.val() & !self.matrix_valid.q.val() {
-                self.row_operand[l].next = !self.accumulator[l].val();
+        // What is added after requantising, in two parts that are summed a cycle later: the zero point, and a row of the accumulator memory, or
+        // its negative as 1 + inverted row.
+        self.post_base.d.next = self.vector_post_add.val();
+        if self.vector_add_operand.val() {
+            self.post_base.d.next = 0.into();
+            if self.vector_subtract_operand.val() {
+                self.post_base.d.next = 1.into();
             }
         }
         if self.matrix_valid.q.val() {
-            self.row_base.next = self.zero_point.extended.val();
+            self.post_base.d.next = self.zero_point.extended.val();
+            if self.raw.q.val() {
+                self.post_base.d.next = 0.into();
+            }
         }
         for l in 0..self._lanes {
-            self.row_sum[l].next = self.row_base.val() + self.row_operand[l].val();
+            self.post_row[l].clock.next = self.clock.val();
+            self.post_row[l].d.next = 0.into();
+            if self.vector_add_operand.val() {
+                self.post_row[l].d.next = self.accumulator[l].val();
+                if self.vector_subtract_operand.val() {
+                    self.post_row[l].d.next = !self.accumulator[l].val();
+                }
+            }
+            if self.matrix_valid.q.val() {
+                self.post_row[l].d.next = 0.into();
+                if self.add_row.q.val() {
+                    self.post_row[l].d.next = self.accumulator[l].val();
+                }
+            }
+            self.lane[l].post_add.next = self.post_base.q.val() + self.post_row[l].q.val();
         }
         for lanes in self._lanes..(self._lanes + 1) {
             for l in 0..self._lanes {
@@ -452,12 +466,8 @@ impl Logic for OutputStage {
                 self.lane[l].multiplier.next = self.vector_multiplier.val();
                 self.lane[l].right.next = self.vector_right.val();
                 self.lane[l].single_rounding.next = self.vector_single_rounding.val();
-                self.lane[l].post_add.next = self.vector_post_add.val();
                 self.lane[l].min.next = self.vector_minimum.val();
                 self.lane[l].max.next = self.vector_maximum.val();
-                if self.vector_add_operand.val() {
-                    self.lane[l].post_add.next = self.row_sum[l].val();
-                }
                 if self.matrix_valid.q.val() {
                     self.lane[l].value.next = self.value[l].q.val();
                     self.lane[l].pre_add.next = self.parameter[l].val();
@@ -465,10 +475,6 @@ impl Logic for OutputStage {
                     self.lane[l].right.next = self.parameter[lanes * 2 + l].val().get_bits::<5>(0);
                     self.lane[l].left.next = self.parameter[lanes * 2 + l].val().get_bits::<5>(8);
                     self.lane[l].single_rounding.next = self.single_rounding.q.val();
-                    self.lane[l].post_add.next = self.zero_point.extended.val();
-                    if self.add_row.q.val() {
-                        self.lane[l].post_add.next = self.row_sum[l].val();
-                    }
                     self.lane[l].min.next = self.clamp.q.val().get_bits::<8>(8);
                     self.lane[l].max.next = self.clamp.q.val().get_bits::<8>(16);
                     if self.accumulate.q.val() {
@@ -478,7 +484,6 @@ impl Logic for OutputStage {
                         self.lane[l].multiplier.next = self.identity.val();
                         self.lane[l].left.next = 0.into();
                         self.lane[l].right.next = 0.into();
-                        self.lane[l].post_add.next = 0.into();
                     }
                 }
             }

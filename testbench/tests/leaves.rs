@@ -296,9 +296,12 @@ impl Lane {
 #[test]
 fn requantise() -> Result<(), CompareError> {
     let mut expected = VecDeque::new();
+    let mut post_add = 0;
     compare_native_and_verilated(
         Requantise::default,
         |block, random, _| {
+            // A cycle after the rest of its value.
+            block.post_add.next = u64::from(post_add).into();
             if expected.len() == Requantise::LATENCY_CYCLES as usize {
                 let result = (block.result32.val().to_u32(), block.result8.val().to_u8());
                 assert_eq!(Some(result), expected.pop_front(), "seed {SEED}");
@@ -311,7 +314,7 @@ fn requantise() -> Result<(), CompareError> {
             block.multiplier.next = u64::from(lane.multiplier).into();
             block.right.next = u64::from(lane.right).into();
             block.single_rounding.next = lane.single;
-            block.post_add.next = u64::from(lane.post_add).into();
+            post_add = lane.post_add;
             block.min.next = u64::from(lane.min as u8).into();
             block.max.next = u64::from(lane.max as u8).into();
         },

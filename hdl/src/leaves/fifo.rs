@@ -138,15 +138,17 @@ impl Logic for Fifo {
              reg [{pointer_top}:0] write_pointer;\n\
              reg [{pointer_top}:0] read_pointer;\n\
              reg [{count_top}:0] count;\n\
+             reg filled;\n\
              initial begin\n\
+             \x20   filled = 0;\n\
              \x20   write_pointer = 0;\n\
              \x20   read_pointer = 0;\n\
              \x20   count = 0;\n\
              end\n\
              wire put = write_valid && write_ready;\n\
              wire take = read_valid && read_ready;\n\
-             assign write_ready = count != {count_bits}'d{depth};\n\
-             assign read_valid = count != {count_bits}'d0;\n\
+             assign write_ready = {has_room};\n\
+             assign read_valid = filled;\n\
              assign level = {level};\n\
              {head}assign {read_data} = {read};\n\
              always @(posedge clock) begin\n\
@@ -156,7 +158,9 @@ impl Logic for Fifo {
              \x20   end\n\
              \x20   if (take) read_pointer <= {read_step};\n\
              \x20   count <= count + {{{count_top}'d0, put}} - {{{count_top}'d0, take}};\n\
+             \x20   if (put != take) filled <= put || count != {count_bits}'d1;\n\
              \x20   if (reset) begin\n\
+             \x20       filled <= 1'b0;\n\
              \x20       write_pointer <= {pointer_bits}'d0;\n\
              \x20       read_pointer <= {pointer_bits}'d0;\n\
              \x20       count <= {count_bits}'d0;\n\
@@ -168,7 +172,11 @@ impl Logic for Fifo {
                 0 => "count".to_owned(),
                 unused => format!("{{{unused}'d0, count}}"),
             },
-            depth = self._depth,
+            has_room = if self._depth.is_power_of_two() {
+                format!("!count[{}]", count_bits - 1)
+            } else {
+                format!("count != {count_bits}'d{}", self._depth)
+            },
             read_data = concatenation("read_data"),
             read_step = step("read_pointer"),
             write_step = step("write_pointer"),

@@ -290,6 +290,7 @@ pub struct Requantise {
     pub multiplier: Signal<In, Bits<32>>,
     pub right: Signal<In, Bits<5>>,
     pub single_rounding: Signal<In, Bit>,
+    /// A cycle after the others.
     pub post_add: Signal<In, Bits<32>>,
     pub min: Signal<In, Bits<8>>,
     pub max: Signal<In, Bits<8>>,
@@ -337,7 +338,7 @@ impl Default for Requantise {
             delay_multiplier: DelayLine::new(Self::MULTIPLY_AT as usize),
             delay_right: DelayLine::new(Self::ROUND_AT as usize),
             delay_single: DelayLine::new(Self::ROUND_AT as usize),
-            delay_post_add: DelayLine::new(Self::CLAMP_AT as usize),
+            delay_post_add: DelayLine::new(Self::CLAMP_AT as usize - 1),
             delay_min: DelayLine::new(Self::CLAMP_AT as usize),
             delay_max: DelayLine::new(Self::CLAMP_AT as usize),
         }
