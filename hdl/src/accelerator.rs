@@ -111,6 +111,7 @@ pub struct Accelerator<const N: usize, const S: usize> {
     status: PackBytes,
     states: PackBytes,
     levels: PackBytes,
+    debug_states: DFF<Bits<32>>,
     state_pairs: Vec<PackNibbles>,
     observed: DFF<Bits<32>>,
     observed_word: PackBytes,
@@ -273,6 +274,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             status: PackBytes::default(),
             states: PackBytes::default(),
             levels: PackBytes::default(),
+            debug_states: DFF::default(),
             state_pairs: (0..3).map(|_| PackNibbles::default()).collect(),
             observed: DFF::default(),
             observed_word: PackBytes::default(),
@@ -478,7 +480,9 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.states.bytes[1].next = self.state_pairs[1].both.val();
         self.states.bytes[2].next = self.state_pairs[2].both.val();
         self.states.bytes[3].next = 0.into();
-        self.registers.debug[0].next = self.states.word.val();
+        self.debug_states.clock.next = self.clock.val();
+        self.debug_states.d.next = self.states.word.val();
+        self.registers.debug[0].next = self.debug_states.q.val();
         for e in 0..4 {
             self.levels.bytes[e].next = self.queue[e].level.val();
             self.registers.debug[e + 2].next = self.tokens.counts[e].val();
@@ -799,7 +803,9 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.output_stage.parameter[w].next = self.parameters.read_data[w].val();
         }
         self.accumulators.partial_enable.next = self.output_stage.partial_enable.val();
-        self.accumulators.slot_reserved.next = self.matrix.partial_slot_reserved.val();
+        self.accumulators.others_may_read.next = self.matrix.partial_slot_reserved.val()
+            | self.vector.accumulator_may_read.val()
+            | self.row_reads.val();
         self.accumulators.partial_address.next = self.output_stage.partial_address.val();
         self.activations.result_even.next = self.output_stage.activation_even.val() | self.row_to_even.val();
         self.activations.result_odd.next = self.output_stage.activation_odd.val() | self.row_to_odd.val();

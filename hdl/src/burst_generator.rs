@@ -46,6 +46,7 @@ pub struct BurstGenerator {
     beats: DFF<Bits<24>>,
     /// The burst offered is the last one of its row.
     row_ends: DFF<Bit>,
+    last_row_left: DFF<Bit>,
     current: Signal<Local, Bits<32>>,
     page_beats: Signal<Local, Bits<24>>,
     page_offset: Signal<Local, Bits<24>>,
@@ -60,7 +61,6 @@ pub struct BurstGenerator {
     burst_bytes: Signal<Local, Bits<32>>,
     wide_beats: Signal<Local, Bits<32>>,
     last_of_row: Signal<Local, Bit>,
-    ends: Signal<Local, Bit>,
     beats_in_page: Constant<Bits<24>>,
     max_beats: Constant<Bits<24>>,
     beat_shift: Constant<Bits<5>>,
@@ -95,6 +95,7 @@ impl BurstGenerator {
             beats_left: DFF::default(),
             beats: DFF::default(),
             row_ends: DFF::default(),
+            last_row_left: DFF::default(),
             current: Signal::default(),
             page_beats: Signal::default(),
             page_offset: Signal::default(),
@@ -109,7 +110,6 @@ impl BurstGenerator {
             burst_bytes: Signal::default(),
             wide_beats: Signal::default(),
             last_of_row: Signal::default(),
-            ends: Signal::default(),
             beats_in_page: Constant::new((4096 / bus_bytes as u64).into()),
             max_beats: Constant::new(MAX_BURST_BEATS.into()),
             beat_shift: Constant::new(u64::from(bus_bytes.ilog2()).into()),
@@ -133,7 +133,8 @@ impl Logic for BurstGenerator {
             rows_left,
             beats_left,
             beats,
-            row_ends
+            row_ends,
+            last_row_left
         );
         // The next burst: what is left of the row, of the 4 KiB page, and of the longest burst.
         self.current.next = self.next_address.q.val();
@@ -160,7 +161,6 @@ impl Logic for BurstGenerator {
         self.wide_beats.next = bit_cast::<32, 24>(self.beats.q.val());
         self.burst_bytes.next = self.wide_beats.val() << self.beat_shift.val();
         self.row_sum.next = self.row_address.q.val() + self.row_stride.val();
-        self.ends.next = self.rows_left.q.val() == 0;
         self.address.d.next = self.base.val() + self.offset.val();
         self.fresh.d.next = self.start.val();
         self.refused.d.next = self.start.val() & self.refuse.val();
@@ -182,7 +182,8 @@ impl Logic for BurstGenerator {
                 self.next_address.d.next = self.row_sum.val();
                 self.beats_left.d.next = self.row_beats.val();
                 self.rows_left.d.next = self.rows_left.q.val() - 1;
-                if self.ends.val() {
+                self.last_row_left.d.next = self.rows_left.q.val() == 1;
+                if self.last_row_left.q.val() {
                     self.running.d.next = false;
                 }
             }
@@ -195,6 +196,7 @@ impl Logic for BurstGenerator {
             self.running.d.next = true;
             self.offering.d.next = false;
             self.rows_left.d.next = self.last_row.val();
+            self.last_row_left.d.next = self.last_row.val() == 0;
             self.beats_left.d.next = self.row_beats.val();
         }
         self.burst_valid.next = self.offering.q.val();

@@ -566,30 +566,33 @@ impl Logic for LoadEngine {
                 self.address.d.next = self.address.q.val() + self.address_step.val();
             }
         }
-        if self.beat_taken.val() {
-            self.split.d.next = 0.into();
-            self.splits_done.d.next = self.last_split.q.val() == 0;
-            self.row_beats_left.d.next = self.row_beats_left.q.val() - 1;
-            self.last_beat.d.next = self.row_beats_left.q.val() == 2;
-        }
-        if self.row_ends.val() {
-            self.row_beats_left.d.next = self.data_row_beats.q.val();
-            self.last_beat.d.next = self.data_row_beats.q.val() == 1;
-            self.rows_left.d.next = self.rows_left.q.val() - 1;
-            self.last_row.d.next = self.rows_left.q.val() == 1;
-            self.position.d.next = 0.into();
-            self.address.d.next = self.base_next.val();
-            self.base_address.d.next = self.base_next.val();
-            if self.by_column.q.val() {
-                self.column.d.next = self.column.q.val() + 1;
-                if self.column_wraps.val() {
-                    self.column.d.next = 0.into();
-                }
-            }
-            if self.transposed.q.val() {
-                self.row.d.next = self.row.q.val() + 1;
-                if self.lane_wraps.val() {
-                    self.row.d.next = 0.into();
+        // What is chosen depends on registers; the move, which is known late, only enables.
+        if self.beat_moves.val() {
+            if self.splits_done.q.val() {
+                self.split.d.next = 0.into();
+                self.splits_done.d.next = self.last_split.q.val() == 0;
+                self.row_beats_left.d.next = self.row_beats_left.q.val() - 1;
+                self.last_beat.d.next = self.row_beats_left.q.val() == 2;
+                if self.last_beat.q.val() {
+                    self.row_beats_left.d.next = self.data_row_beats.q.val();
+                    self.last_beat.d.next = self.data_row_beats.q.val() == 1;
+                    self.rows_left.d.next = self.rows_left.q.val() - 1;
+                    self.last_row.d.next = self.rows_left.q.val() == 1;
+                    self.position.d.next = 0.into();
+                    self.address.d.next = self.base_next.val();
+                    self.base_address.d.next = self.base_next.val();
+                    if self.by_column.q.val() {
+                        self.column.d.next = self.column.q.val() + 1;
+                        if self.column_wraps.val() {
+                            self.column.d.next = 0.into();
+                        }
+                    }
+                    if self.transposed.q.val() {
+                        self.row.d.next = self.row.q.val() + 1;
+                        if self.lane_wraps.val() {
+                            self.row.d.next = 0.into();
+                        }
+                    }
                 }
             }
         }

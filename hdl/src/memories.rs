@@ -95,13 +95,13 @@ pub struct AccumulatorMemory {
     pub clock: Signal<In, Clock>,
     // Partial sums for the output stage.
     pub partial_enable: Signal<In, Bit>,
-    /// There may be such a read, which is known late.
-    pub slot_reserved: Signal<In, Bit>,
     pub partial_address: Signal<In, Bits<16>>,
     // Sources and operands of the vector engine.
     pub vector_enable: Signal<In, Bit>,
     pub vector_address: Signal<In, Bits<16>>,
     // Store read.
+    /// The others may read in this cycle: whether they do is known late.
+    pub others_may_read: Signal<In, Bit>,
     pub store_enable: Signal<In, Bit>,
     pub store_address: Signal<In, Bits<16>>,
     pub store_ready: Signal<Out, Bit>,
@@ -128,7 +128,7 @@ impl AccumulatorMemory {
         Self {
             clock: Signal::default(),
             partial_enable: Signal::default(),
-            slot_reserved: Signal::default(),
+            others_may_read: Signal::default(),
             partial_address: Signal::default(),
             vector_enable: Signal::default(),
             vector_address: Signal::default(),
@@ -155,7 +155,7 @@ impl Logic for AccumulatorMemory {
     #[hdl_gen]
     fn update(&mut self) {
         self.ram.clock.next = self.clock.val();
-        self.store_ready.next = !self.slot_reserved.val() & !self.vector_enable.val();
+        self.store_ready.next = !self.others_may_read.val();
         self.ram.read_enable.next =
             self.partial_enable.val() | self.vector_enable.val() | self.store_enable.val();
         self.ram.read_address.next = self.store_address.val() & self.address_mask.val();

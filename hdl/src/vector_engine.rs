@@ -39,6 +39,8 @@ pub struct VectorEngine {
     pub source_data: Vec<Signal<In, Bits<32>>>,
     // Accumulator memory.
     pub accumulator_enable: Signal<Out, Bit>,
+    /// Known earlier.
+    pub accumulator_may_read: Signal<Out, Bit>,
     pub accumulator_address: Signal<Out, Bits<16>>,
     pub accumulator_data: Vec<Signal<In, Bits<32>>>,
     // Output stage.
@@ -156,6 +158,7 @@ impl VectorEngine {
             source_ready: Signal::default(),
             source_data: inputs(words),
             accumulator_enable: Signal::default(),
+            accumulator_may_read: Signal::default(),
             accumulator_address: Signal::default(),
             accumulator_data: inputs(lanes),
             slot_reserved: Signal::default(),
@@ -410,6 +413,7 @@ impl Logic for VectorEngine {
         if self.from_accumulator.val() {
             self.accumulator_delay.value.next = self.accumulator.q.val();
         }
+        self.accumulator_may_read.next = self.last_delay_2.delayed.val();
         self.accumulator_enable.next = self.last_delay_2.delayed.val()
             & (self.from_accumulator.val() | self.use_operand.val() | self.multiply.val());
         self.accumulator_address.next = self.accumulator_delay.delayed.val();

@@ -34,7 +34,7 @@ module harness (
     wire [31:0] \in.dut.next_address , \in.dut.row_address ;
     wire [23:0] \in.dut.beats_left , \in.dut.beats ;
     wire [15:0] \in.dut.rows_left ;
-    wire \in.dut.row_ends , \in.dut.fresh , \in.dut.refused ;
+    wire \in.dut.last_row_left , \in.dut.row_ends , \in.dut.fresh , \in.dut.refused ;
     wire [31:0] \in.dut.address ;
 
     // The transfer, and how much of it is done.
@@ -89,6 +89,7 @@ module harness (
         if (refused) assert (fresh);
         if (!done && !refused) begin
             assert (\in.dut.beats_left  == beats - sent && sent < beats);
+            assert (\in.dut.last_row_left  == (\in.dut.rows_left  == 0));
             assert (\in.dut.rows_left  == rows - whole - 1 && whole < rows && rows <= 65536);
             assert (fresh || (\in.dut.next_address  == row_start + sent * `BUS_BYTES && \in.dut.row_address  == row_start));
             assert (row_start % `BUS_BYTES == 0 && stride % `BUS_BYTES == 0);

@@ -70,7 +70,9 @@ module harness (
     wire [4:0] to_go = \in.dut.complete ? 7 : \in.dut.part >= 6 ? 15 - \in.dut.part : 6 - \in.dut.part ;
     // Beats that have left the queue.
     wire [15:0] moved = beats - \in.dut.queue_0.count ;
+    wire \in.dut.queue_0.filled ;
     always @(*) begin
+        assert (\in.dut.queue_0.filled  == (\in.dut.queue_0.count != 0));
         assert (\in.dut.queue_0.count <= 16 && \in.dut.queue_0.count <= beats);
         assert (\in.dut.part < 8 && \in.dut.part == moved[2:0]);
         if (\in.dut.complete ) assert (\in.dut.part == 0 && moved != 0);

@@ -119,7 +119,9 @@ module harness (
     wire [127:0] \in.dut.units.head , \in.dut.units.spare ;
     wire ends_in_head = \in.dut.units.head_full && \in.dut.units.head [112];
     wire ends_in_spare = \in.dut.units.spare_full && \in.dut.units.spare [112];
+    wire \in.dut.descriptors.filled ;
     always @(*) begin
+        assert (\in.dut.descriptors.filled  == (\in.dut.descriptors.count != 0));
         assert (\in.dut.setup == was_start);
         assert (\in.dut.descriptors.count <= 4);
         if (\in.dut.units.spare_full ) assert (\in.dut.units.head_full );

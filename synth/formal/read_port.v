@@ -116,7 +116,12 @@ module harness (
     wire [95:0] kept = place == 0 ? \in.dut.data.entries[0] : place == 1 ? \in.dut.data.entries[1] :
         place == 2 ? \in.dut.data.entries[2] : \in.dut.data.entries[3] ;
     wire [1:0] apart = \in.dut.data.write_pointer - \in.dut.data.read_pointer ;
+    wire \in.dut.data.filled , \in.dut.requests.filled ;
+    wire \in.dut.fetch_turn ;
     always @(*) begin
+        assert (\in.dut.data.filled  == (\in.dut.data.count != 0));
+        assert (\in.dut.requests.filled  == (\in.dut.requests.count != 0));
+        assert (\in.dut.fetch_turn  == (\in.dut.since_fetch >= 32));
         assert (\in.dut.data.count == held && apart == held[1:0]);
         if (followed) assert (kept[65:0] == {is_error, is_load, data});
         assert (\in.dut.since_fetch <= 31 + 256);

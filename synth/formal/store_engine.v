@@ -166,7 +166,11 @@ module harness (
         place == 2 ? \in.dut.lengths.entries[2] : place == 3 ? \in.dut.lengths.entries[3] : place == 4 ? \in.dut.lengths.entries[4] :
         place == 5 ? \in.dut.lengths.entries[5] : place == 6 ? \in.dut.lengths.entries[6] : \in.dut.lengths.entries[7] ;
     wire [2:0] apart = \in.dut.lengths.write_pointer - \in.dut.lengths.read_pointer ;
+    wire \in.dut.vectors.filled , \in.dut.lengths.filled , \in.dut.completions.filled ;
     always @(*) begin
+        assert (\in.dut.vectors.filled  == (\in.dut.vectors.count != 0));
+        assert (\in.dut.lengths.filled  == (\in.dut.lengths.count != 0));
+        assert (\in.dut.completions.filled  == (\in.dut.completions.count != 0));
         assert (\in.dut.setup == was_start);
         assert (\in.dut.vectors.count + \in.dut.arrived <= 7);
         assert (\in.dut.completions.count <= 4 && \in.dut.lengths.count <= 8);

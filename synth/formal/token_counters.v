@@ -48,6 +48,17 @@ module harness (
         started <= reset ? 0 : started + start - sent;
     end
 
+`ifdef INDUCTION
+    wire \in.dut.filled_0 , \in.dut.filled_1 , \in.dut.filled_2 , \in.dut.filled_3 ,
+        \in.dut.filled_4 , \in.dut.filled_5 , \in.dut.filled_6 , \in.dut.filled_7 ,
+        \in.dut.filled_8 , \in.dut.filled_9 , \in.dut.filled_10 , \in.dut.filled_11 ,
+        \in.dut.filled_12 , \in.dut.filled_13 , \in.dut.filled_14 , \in.dut.filled_15 ;
+    wire [15:0] filled = {
+        \in.dut.filled_15 , \in.dut.filled_14 , \in.dut.filled_13 , \in.dut.filled_12 ,
+        \in.dut.filled_11 , \in.dut.filled_10 , \in.dut.filled_9 , \in.dut.filled_8 ,
+        \in.dut.filled_7 , \in.dut.filled_6 , \in.dut.filled_5 , \in.dut.filled_4 ,
+        \in.dut.filled_3 , \in.dut.filled_2 , \in.dut.filled_1 , \in.dut.filled_0 };
+`endif
     always @(*) begin
         if (taken) assume (available);
         if (start) assume (!blocked && started < 16);
@@ -59,6 +70,7 @@ module harness (
 `ifdef INDUCTION
         // What makes the induction close.
         assert (tokens + started <= 255);
+        assert (filled[4 * from + to] == (tokens != 0));
 `endif
         cover (tokens == 3 && started == 16);
         cover (tokens == 0 && sent && taken);

@@ -11,6 +11,8 @@ pub enum LinkState {
     Header,
     Address,
     Argument,
+    /// What the request asks for is checked.
+    Check,
     Decode,
     RegisterRead,
     RegisterReadAnswer,
@@ -119,17 +121,19 @@ pub struct LinkExecutor {
     /// What the answer's payload is.
     from_ram: DFF<Bit>,
     from_identity: DFF<Bit>,
+    // What is known of a request when it is decoded.
+    length_fits: DFF<Bit>,
+    repeated: DFF<Bit>,
+    aligned: DFF<Bit>,
+    one_word: DFF<Bit>,
+    read_fits: DFF<Bit>,
+    write_fits: DFF<Bit>,
+    no_payload: DFF<Bit>,
     sequence: Signal<Local, Bits<8>>,
     operation: Signal<Local, Bits<8>>,
     payload: Signal<Local, Bits<16>>,
     wanted: Signal<Local, Bits<16>>,
-    length_fits: Signal<Local, Bit>,
-    repeated: Signal<Local, Bit>,
-    aligned: Signal<Local, Bit>,
     read_bytes: Signal<Local, Bits<16>>,
-    read_fits: Signal<Local, Bit>,
-    write_fits: Signal<Local, Bit>,
-    one_word: Signal<Local, Bit>,
     last_beat: Signal<Local, Bits<16>>,
     in_answer: Signal<Local, Bit>,
     identity_word: Signal<Local, Bits<32>>,
@@ -214,17 +218,18 @@ impl LinkExecutor {
             answer_bytes: DFF::default(),
             from_ram: DFF::default(),
             from_identity: DFF::default(),
+            length_fits: DFF::default(),
+            repeated: DFF::default(),
+            aligned: DFF::default(),
+            one_word: DFF::default(),
+            read_fits: DFF::default(),
+            write_fits: DFF::default(),
+            no_payload: DFF::default(),
             sequence: Signal::default(),
             operation: Signal::default(),
             payload: Signal::default(),
             wanted: Signal::default(),
-            length_fits: Signal::default(),
-            repeated: Signal::default(),
-            aligned: Signal::default(),
             read_bytes: Signal::default(),
-            read_fits: Signal::default(),
-            write_fits: Signal::default(),
-            one_word: Signal::default(),
             last_beat: Signal::default(),
             in_answer: Signal::default(),
             identity_word: Signal::default(),
@@ -261,23 +266,32 @@ impl Logic for LinkExecutor {
             done_valid,
             answer_bytes,
             from_ram,
-            from_identity
+            from_identity,
+            length_fits,
+            repeated,
+            aligned,
+            one_word,
+            read_fits,
+            write_fits,
+            no_payload
         );
         self.sequence.next = self.header.q.val().get_bits::<8>(0);
         self.operation.next = self.header.q.val().get_bits::<8>(8);
         self.payload.next = self.header.q.val().get_bits::<16>(16);
         self.wanted.next = self.payload.val() + 12;
-        self.length_fits.next = self.wanted.val() == self.bytes.val();
-        self.repeated.next = self.done_valid.q.val() & (self.done.q.val() == self.sequence.val());
-        self.aligned.next = !self.target.q.val().get_bits::<3>(0).any();
-        self.one_word.next = self.payload.val() == 4;
+        self.length_fits.d.next = self.wanted.val() == self.bytes.val();
+        // Checks of a request, a cycle before it is decoded.
+        self.no_payload.d.next = !self.payload.val().any();
+        self.repeated.d.next = self.done_valid.q.val() & (self.done.q.val() == self.sequence.val());
+        self.aligned.d.next = !self.target.q.val().get_bits::<3>(0).any();
+        self.one_word.d.next = self.payload.val() == 4;
         self.read_bytes.next = self.argument.q.val().get_bits::<16>(0);
-        self.read_fits.next = self.one_word.val()
+        self.read_fits.d.next = (self.payload.val() == 4)
             & !self.argument.q.val().get_bits::<3>(0).any()
             & self.argument.q.val().any()
             & !self.argument.q.val().get_bits::<16>(16).any()
             & (self.read_bytes.val() <= self.most.val());
-        self.write_fits.next = !self.payload.val().get_bits::<3>(0).any()
+        self.write_fits.d.next = !self.payload.val().get_bits::<3>(0).any()
             & self.payload.val().any()
             & (self.payload.val() <= self.most.val());
         self.taken.next = false;
@@ -359,6 +373,9 @@ impl Logic for LinkExecutor {
             }
             LinkState::Argument => {
                 self.argument.d.next = self.ram_data.val();
+                self.state.d.next = LinkState::Check;
+            }
+            LinkState::Check => {
                 self.state.d.next = LinkState::Decode;
             }
             LinkState::Decode => {
@@ -366,14 +383,14 @@ impl Logic for LinkExecutor {
                 self.burst.d.next = self.last_beat.val().get_bits::<8>(0) - 1;
                 self.beats_left.d.next = self.last_beat.val().get_bits::<8>(0) - 1;
                 // A new request: the host has the answer to the one before.
-                if !self.repeated.val() {
+                if !self.repeated.q.val() {
                     self.done_valid.d.next = false;
                 }
                 // Until one of the cases below takes it.
                 self.status.d.next = 2.into();
                 match self.operation.val().index() {
                     1 => {
-                        if self.length_fits.val() & !self.payload.val().any() {
+                        if self.length_fits.q.val() & self.no_payload.q.val() {
                             self.status.d.next = 0.into();
                             self.session.d.next = self.target.q.val().get_bits::<8>(0);
                             self.done_valid.d.next = false;
@@ -382,49 +399,49 @@ impl Logic for LinkExecutor {
                         }
                     }
                     2 => {
-                        if self.length_fits.val() & !self.payload.val().any() {
+                        if self.length_fits.q.val() & self.no_payload.q.val() {
                             self.status.d.next = 0.into();
                             self.state.d.next = LinkState::RegisterRead;
                         }
                     }
                     3 => {
-                        if self.length_fits.val() & self.one_word.val() {
+                        if self.length_fits.q.val() & self.one_word.q.val() {
                             self.status.d.next = 0.into();
-                            if !self.repeated.val() {
+                            if !self.repeated.q.val() {
                                 self.state.d.next = LinkState::RegisterWrite;
                             }
                         }
                     }
                     4 => {
-                        if self.length_fits.val() & self.read_fits.val() {
+                        if self.length_fits.q.val() & self.read_fits.q.val() {
                             self.status.d.next = 3.into();
-                            if self.aligned.val() {
+                            if self.aligned.q.val() {
                                 self.status.d.next = 0.into();
                                 self.state.d.next = LinkState::MemoryRead;
                             }
                         }
                     }
                     5 => {
-                        if self.length_fits.val() & self.write_fits.val() {
+                        if self.length_fits.q.val() & self.write_fits.q.val() {
                             self.status.d.next = 3.into();
-                            if self.aligned.val() {
+                            if self.aligned.q.val() {
                                 self.status.d.next = 0.into();
                                 self.state.d.next = LinkState::MemoryWrite;
                             }
                         }
                     }
                     6 => {
-                        if self.length_fits.val() & self.one_word.val() {
+                        if self.length_fits.q.val() & self.one_word.q.val() {
                             self.status.d.next = 0.into();
                             self.state.d.next = LinkState::Waiting;
                         }
                     }
                     7 => {
-                        if self.length_fits.val() & !self.payload.val().any() {
+                        if self.length_fits.q.val() & self.no_payload.q.val() {
                             self.status.d.next = 0.into();
                             self.target.d.next = self.control.val();
                             self.argument.d.next = 1.into();
-                            if !self.repeated.val() {
+                            if !self.repeated.q.val() {
                                 self.state.d.next = LinkState::RegisterWrite;
                             }
                         }

@@ -66,7 +66,7 @@ const FIFO: Proof = Proof {
     faults: &[
         Fault {
             module: "fifo",
-            text: "write_ready = count != 3'd4",
+            text: "write_ready = !count[2]",
             replacement: "write_ready = 1'b1",
             depth: 8,
         },
@@ -105,7 +105,7 @@ const BURSTS: Proof = Proof {
         },
         Fault {
             module: "burst_generator",
-            text: "if (ends) running_d = 1'b0;",
+            text: "if (last_row_left) running_d = 1'b0;",
             replacement: "running_d = 1'b0;",
             depth: 8,
         },
@@ -212,7 +212,7 @@ pub const PROOFS: &[Proof] = &[
             },
             Fault {
                 module: "token_counters",
-                text: "some_9 = (|counter_9) | sent_9",
+                text: "some_9 = filled_9 | sent_9",
                 replacement: "some_9 = (|counter_9)",
                 depth: 8,
             },
