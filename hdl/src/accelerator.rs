@@ -753,6 +753,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
 
         // Vector engine.
         self.activations.vector_enable.next = self.vector.source_enable.val();
+        self.activations.vector_may_read.next = self.vector.source_may_read.val();
         self.activations.vector_address.next = self.vector.source_address.val();
         self.vector.source_ready.next = self.activations.vector_ready.val();
         self.accumulators.vector_enable.next = self.vector.accumulator_enable.val() | self.row_reads.val();

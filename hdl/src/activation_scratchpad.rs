@@ -31,6 +31,8 @@ pub struct ActivationScratchpad {
     pub matrix_data: Vec<Signal<Out, Bits<32>>>,
     // Vector read.
     pub vector_enable: Signal<In, Bit>,
+    /// It may read in this cycle, for which stores wait: whether it does is known late.
+    pub vector_may_read: Signal<In, Bit>,
     pub vector_address: Signal<In, Bits<16>>,
     pub vector_ready: Signal<Out, Bit>,
     pub vector_data: Vec<Signal<Out, Bits<32>>>,
@@ -109,6 +111,7 @@ impl ActivationScratchpad {
             matrix_address: Signal::default(),
             matrix_data: outputs(words),
             vector_enable: Signal::default(),
+            vector_may_read: Signal::default(),
             vector_address: Signal::default(),
             vector_ready: Signal::default(),
             vector_data: outputs(words),
@@ -194,8 +197,7 @@ impl Logic for ActivationScratchpad {
         if self.store_odd.val() {
             self.store_conflict.next = self.matrix_odd.val();
         }
-        // A vector read of the same bank that is not granted meets a matrix read, as the store does.
-        self.store_waits.next = self.vector_enable.val() & (self.vector_odd.val() == self.store_odd.val());
+        self.store_waits.next = self.vector_may_read.val() & (self.vector_odd.val() == self.store_odd.val());
         self.store_granted.next =
             !(self.matrix_step.val() & self.store_conflict.val()) & !self.store_waits.val();
         self.store_ready.next = self.store_granted.val();

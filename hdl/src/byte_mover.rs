@@ -46,6 +46,8 @@ pub struct ByteMover {
     pub busy: Signal<Out, Bit>,
     // Activation scratchpad.
     pub read_enable: Signal<Out, Bit>,
+    /// Known earlier.
+    pub may_read: Signal<Out, Bit>,
     pub read_address: Signal<Out, Bits<16>>,
     pub read_ready: Signal<In, Bit>,
     pub read_data: Vec<Signal<In, Bits<32>>>,
@@ -157,6 +159,7 @@ impl ByteMover {
             advance: Signal::default(),
             busy: Signal::default(),
             read_enable: Signal::default(),
+            may_read: Signal::default(),
             read_address: Signal::default(),
             read_ready: Signal::default(),
             read_data: inputs(words),
@@ -333,6 +336,7 @@ impl Logic for ByteMover {
         self.may_go.next = self.present.val() & (self.prime.val() | !self.blocked.val());
         self.head_reads.next = self.head_flags.val().get_bit(2);
         self.read_enable.next = self.may_go.val() & self.head_reads.val();
+        self.may_read.next = self.present.val() & self.head_reads.val();
         self.fire.next = self.may_go.val() & (self.read_ready.val() | !self.head_reads.val());
         self.issue.next = self.fire.val() & !self.prime.val();
         self.segments.read_ready.next = self.issue.val();

@@ -110,6 +110,8 @@ pub struct MatrixEngine {
     inside_1: DFF<Bit>,
     pad_1: DFF<Bits<8>>,
     step_2: DFF<Bit>,
+    described: Vec<DFF<Bits<32>>>,
+    delivered: DFF<Bit>,
     first_delay: DelayBit,
     last_delay: DelayBit,
     activation: Vec<DFF<Bits<32>>>,
@@ -252,6 +254,8 @@ impl MatrixEngine {
             inside_1: DFF::default(),
             pad_1: DFF::default(),
             step_2: DFF::default(),
+            described: (0..3).map(|_| DFF::default()).collect(),
+            delivered: DFF::default(),
             first_delay: DelayBit::new(2),
             last_delay: DelayBit::new(2),
             activation: (0..words).map(|_| DFF::default()).collect(),
@@ -355,7 +359,8 @@ impl Logic for MatrixEngine {
             depthwise_1,
             depthwise_2,
             four_bit_1,
-            four_bit_2
+            four_bit_2,
+            delivered
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
@@ -645,10 +650,16 @@ impl Logic for MatrixEngine {
         self.mode_bits.bits[2].next = self.rescale.val();
         self.mode_bits.bits[3].next = self.add_row.val();
         self.clamp.bytes[3].next = self.mode_bits.flags.val();
-        self.descriptor[0].next = self.route.word.val();
-        self.descriptor[1].next = self.rows.word.val();
-        self.descriptor[2].next = self.clamp.word.val();
-        self.descriptor_valid.next = self.deliver.val();
+        // The result is far behind: its descriptor has a cycle of its own.
+        self.described[0].d.next = self.route.word.val();
+        self.described[1].d.next = self.rows.word.val();
+        self.described[2].d.next = self.clamp.word.val();
+        for w in 0..3 {
+            self.described[w].clock.next = self.clock.val();
+            self.descriptor[w].next = self.described[w].q.val();
+        }
+        self.delivered.d.next = self.deliver.val();
+        self.descriptor_valid.next = self.delivered.q.val();
 
         // Commands begun and not yet finished; one that is refused gives no results to wait for.
         self.begins.next = self.loading.q.val() & !self.illegal.val();
@@ -669,6 +680,7 @@ impl Logic for MatrixEngine {
         if self.reset.val() {
             self.loading.d.next = false;
             self.running.d.next = false;
+            self.delivered.d.next = false;
             self.in_flight.d.next = 0.into();
         }
     }

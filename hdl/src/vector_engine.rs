@@ -34,6 +34,8 @@ pub struct VectorEngine {
     pub hold: Signal<In, Bit>,
     // Activation scratchpad.
     pub source_enable: Signal<Out, Bit>,
+    /// It reads as soon as its result has a slot: known earlier.
+    pub source_may_read: Signal<Out, Bit>,
     pub source_address: Signal<Out, Bits<16>>,
     pub source_ready: Signal<In, Bit>,
     pub source_data: Vec<Signal<In, Bits<32>>>,
@@ -154,6 +156,7 @@ impl VectorEngine {
             take: Signal::default(),
             hold: Signal::default(),
             source_enable: Signal::default(),
+            source_may_read: Signal::default(),
             source_address: Signal::default(),
             source_ready: Signal::default(),
             source_data: inputs(words),
@@ -338,6 +341,7 @@ impl Logic for VectorEngine {
             | !(self.slot_reserved.val() | (self.multiply.val() & self.late_slot_reserved.val()));
         self.reads.next = !self.from_accumulator.val() & self.nest.in_bounds.val();
         self.request.next = self.computes.val() & self.slot_ok.val();
+        self.source_may_read.next = (self.computes.val() & self.reads.val()) | self.mover.may_read.val();
         self.source_enable.next = (self.request.val() & self.reads.val()) | self.mover.read_enable.val();
         self.source_address.next = self.nest.address.val();
         if self.is_move.val() {

@@ -703,6 +703,7 @@ fn matrix_engine() -> Result<(), CompareError> {
         let slot_cycles = MatrixEngine::slot_cycles(&config) as u64;
         let mut scales_expected: VecDeque<(u64, u64)> = VecDeque::new();
         let mut scale_asked = None;
+        let mut described: Option<Vec<u32>> = None;
         let mut next_command: Option<Matrix> = None;
         let mut steps: VecDeque<MatrixStep> = VecDeque::new();
         let mut results: Vec<EngineResult> = Vec::new();
@@ -760,10 +761,14 @@ fn matrix_engine() -> Result<(), CompareError> {
                     scales_expected.push_back((cycle + 1 + MacArray::scale_cycles(rows) as u64, scale));
                 }
                 let result = step.and_then(|step| step.result);
-                assert_eq!(block.descriptor_valid.val(), result.is_some(), "{context}");
+                // The descriptor comes a cycle later.
+                assert_eq!(block.descriptor_valid.val(), described.is_some(), "{context}");
+                if let Some(words) = described.take() {
+                    assert_eq!(words_of(&block.descriptor), words, "{context}");
+                }
                 if let Some(number) = result {
                     let result = &results[number];
-                    assert_eq!(words_of(&block.descriptor), result.words, "{context}, result {number}");
+                    described = Some(result.words.clone());
                     let ends = number + 1 == results.len();
                     totals.push_back((cycle + 2 + latency, result.values.clone(), ends));
                     issued.push((cycle, groups));

@@ -138,6 +138,8 @@ pub struct LinkExecutor {
     in_answer: Signal<Local, Bit>,
     identity_word: Signal<Local, Bits<32>>,
     answer_end: Signal<Local, Bits<16>>,
+    steps: Signal<Local, Bit>,
+    next_pointer: Signal<Local, Bits<16>>,
     position: Signal<Local, Bits<16>>,
     wide_session: Signal<Local, Bits<32>>,
     identity: Vec<Constant<Bits<32>>>,
@@ -234,6 +236,8 @@ impl LinkExecutor {
             in_answer: Signal::default(),
             identity_word: Signal::default(),
             answer_end: Signal::default(),
+            steps: Signal::default(),
+            next_pointer: Signal::default(),
             position: Signal::default(),
             wide_session: Signal::default(),
             identity: identity.iter().map(|word| Constant::new(u64::from(*word).into())).collect(),
@@ -347,6 +351,8 @@ impl Logic for LinkExecutor {
             self.word.next = self.identity_word.val();
         }
 
+        self.steps.next = false;
+        self.next_pointer.next = self.pointer.q.val() + 1;
         match self.state.q.val() {
             LinkState::Idle => {
                 self.pointer.d.next = 0.into();
@@ -496,13 +502,13 @@ impl Logic for LinkExecutor {
             }
             LinkState::MemoryReadLow => {
                 self.ram_write.next = true;
-                self.pointer.d.next = self.pointer.q.val() + 1;
+                self.steps.next = true;
                 self.state.d.next = LinkState::MemoryReadHigh;
             }
             LinkState::MemoryReadHigh => {
                 self.ram_write.next = true;
                 self.ram_write_data.next = self.high.q.val();
-                self.pointer.d.next = self.pointer.q.val() + 1;
+                self.steps.next = true;
                 self.state.d.next = LinkState::MemoryReadBeat;
                 if self.last.q.val() {
                     self.state.d.next = LinkState::AnswerHeader;
@@ -511,14 +517,14 @@ impl Logic for LinkExecutor {
             LinkState::MemoryWrite => {
                 if self.aw_ready.val() {
                     self.ram_read.next = true;
-                    self.pointer.d.next = self.pointer.q.val() + 1;
+                    self.steps.next = true;
                     self.state.d.next = LinkState::MemoryWriteLow;
                 }
             }
             LinkState::MemoryWriteLow => {
                 self.low.d.next = self.ram_data.val();
                 self.ram_read.next = true;
-                self.pointer.d.next = self.pointer.q.val() + 1;
+                self.steps.next = true;
                 self.state.d.next = LinkState::MemoryWriteHigh;
             }
             LinkState::MemoryWriteHigh => {
@@ -529,7 +535,7 @@ impl Logic for LinkExecutor {
                 if self.w_ready.val() {
                     self.beats_left.d.next = self.beats_left.q.val() - 1;
                     self.ram_read.next = true;
-                    self.pointer.d.next = self.pointer.q.val() + 1;
+                    self.steps.next = true;
                     self.state.d.next = LinkState::MemoryWriteLow;
                     if self.beats_left.q.val() == 0 {
                         self.state.d.next = LinkState::MemoryWriteAnswer;
@@ -591,9 +597,9 @@ impl Logic for LinkExecutor {
             LinkState::AnswerWord => {
                 self.word_valid.next = true;
                 if self.word_ready.val() {
-                    self.pointer.d.next = self.pointer.q.val() + 1;
+                    self.steps.next = true;
                     self.ram_read.next = true;
-                    self.ram_address.next = self.pointer.q.val() + 1;
+                    self.ram_address.next = self.next_pointer.val();
                     self.state.d.next = LinkState::AnswerFetch;
                     if !self.in_answer.val() {
                         self.taken.next = true;
@@ -604,6 +610,9 @@ impl Logic for LinkExecutor {
             _ => {
                 self.state.d.next = LinkState::Idle;
             }
+        }
+        if self.steps.val() {
+            self.pointer.d.next = self.next_pointer.val();
         }
         if self.reset.val() {
             self.state.d.next = LinkState::Idle;
