@@ -126,7 +126,7 @@ impl Family {
         match self {
             Family::Ecp5 => &[frugal_hdl::leaves::ecp5::MACRO],
             Family::Gowin => &[frugal_hdl::leaves::gowin::MACRO],
-            Family::Ice40 => &[],
+            Family::Ice40 => &[frugal_hdl::leaves::ice40::MACRO],
         }
     }
 
