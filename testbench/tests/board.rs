@@ -42,6 +42,12 @@ fn link_options() -> LinkOptions {
     LinkOptions { wait_cycles: 100_000, ..LinkOptions::default() }
 }
 
+/// A board with a sequential core, and with memory that has one port.
+fn sequential() -> BoardOptions {
+    let config = Config::preset("femto").unwrap();
+    BoardOptions { config, clock_khz: 12_000, bit_cycles: 6, memory: BoardMemory::OnChip(RAM_BYTES) }
+}
+
 fn open() -> Link<SimulatedBoard> {
     open_board(&options())
 }
@@ -57,7 +63,11 @@ fn product(repeat: usize) -> (Program, Vec<Vec<u8>>) {
 
 /// A product, and random operands.
 fn product_of(options: &GemmOptions) -> (Program, Vec<Vec<u8>>) {
-    let program = gemm::build(options, &Config::preset("nano").unwrap()).unwrap().program;
+    product_on(options, &Config::preset("nano").unwrap())
+}
+
+fn product_on(options: &GemmOptions, config: &Config) -> (Program, Vec<Vec<u8>>) {
+    let program = gemm::build(options, config).unwrap().program;
     let mut random = Random::new(SEED);
     let inputs = program
         .inputs
@@ -86,7 +96,13 @@ fn a_session_tells_what_the_board_is() {
 
 #[test]
 fn memory_holds_what_is_written() {
-    let mut link = open();
+    for options in [options(), sequential()] {
+        memory_holds(&options);
+    }
+}
+
+fn memory_holds(options: &BoardOptions) {
+    let mut link = open_board(options);
     let mut random = Random::new(SEED);
     let mut expected = vec![0; RAM_BYTES];
     for _ in 0..120 {
@@ -443,4 +459,22 @@ fn another_board_is_not_taken_for_the_right_one() {
     let mut device = BoardDevice::new(open(), &program.config, None).unwrap();
     let error = device.run(&program, &inputs, &RunOptions::default()).unwrap_err();
     assert!(error.to_string().contains("the board has 65536"), "{error}");
+}
+
+/// Two products on the machine that does one thing at a time, with its memory's end seen by loads, stores and the host.
+#[test]
+fn a_sequential_board_computes_what_the_functional_simulator_does() {
+    let options = sequential();
+    let product = GemmOptions { m: 12, k: 32, n: 8, repeat: 1, resident: false };
+    let (program, inputs) = product_on(&product, &options.config);
+    let wanted = golden(&program, &inputs);
+    let mut link = open_board(&options);
+    let mut beyond = [0; 16];
+    assert!(link.read_memory(RAM_BYTES as u32 - 8, &mut beyond).is_err());
+    assert!(link.write_memory(RAM_BYTES as u32 - 8, &beyond).is_err());
+    assert!(link.write_memory(1 << 20, &beyond).is_err());
+    let mut device = BoardDevice::new(link, &options.config, None).unwrap();
+    for _ in 0..2 {
+        assert_eq!(device.run(&program, &inputs, &RunOptions::default()).unwrap().outputs, wanted);
+    }
 }

@@ -117,6 +117,11 @@ fn digits_on_every_preset() {
 }
 
 #[test]
+fn digits_on_a_sequential_core() {
+    check(&own("digits"), &preset("femto"), None);
+}
+
+#[test]
 fn digits_with_random_stalls() {
     check(&own("digits"), &preset("base"), Some(1));
     check(&own("digits"), &preset("large").with_bus_bits(128), Some(2));
