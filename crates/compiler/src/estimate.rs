@@ -236,13 +236,13 @@ struct SequentialModel {
 }
 
 const SEQUENTIAL: SequentialModel = SequentialModel {
-    bus_access: 30.0,
-    result_x: 80.0,
-    tap: 74.0,
+    bus_access: 24.0,
+    result_x: 60.0,
+    tap: 63.0,
     depthwise_step: 900.0,
-    channel: 260.0,
-    lane: 260.0,
-    element: 66.0,
+    channel: 218.0,
+    lane: 235.0,
+    element: 60.0,
     moved_byte: 70.0,
 };
 

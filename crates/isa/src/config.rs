@@ -56,7 +56,7 @@ pub struct Config {
 pub enum ConfigError {
     #[error("configuration '{config}': {field} is {value}; it must be a power of two from {low} to {high}")]
     OutOfRange { config: String, field: &'static str, value: usize, low: usize, high: usize },
-    #[error("no preset '{0}'; presets are nano, base, large and huge, of small boards femto, pico and micro, or name a .json file with the fields of a Config")]
+    #[error("no preset '{0}'; presets are nano, base, large and huge, of small boards atto, femto, pico and micro, or name a .json file with the fields of a Config")]
     UnknownPreset(String),
     #[error(
         "configuration '{config}': its memories have {bytes} bytes; a sequential core has room for {room}"
@@ -95,7 +95,7 @@ impl Config {
     pub const PRESETS: [&'static str; 4] = ["nano", "base", "large", "huge"];
 
     /// Names of the presets of small boards, smallest first: what they leave out, programs must do without.
-    pub const SMALL_PRESETS: [&'static str; 3] = ["femto", "pico", "micro"];
+    pub const SMALL_PRESETS: [&'static str; 4] = ["atto", "femto", "pico", "micro"];
 
     /// The preset with this name.
     pub fn preset(name: &str) -> Result<Config, ConfigError> {
@@ -109,6 +109,10 @@ impl Config {
                 sequential: true,
                 ..Config::preset("pico")?
             });
+        }
+        // The same core with the memories of `pico`.
+        if name == "atto" {
+            return Ok(Config { name: name.to_owned(), sequential: true, ..Config::preset("pico")? });
         }
         if name == "pico" {
             return Ok(Config {
@@ -318,10 +322,9 @@ mod tests {
     fn presets_are_valid_on_both_buses() {
         for name in Config::PRESETS.into_iter().chain(Config::SMALL_PRESETS) {
             for bus in [64, 128] {
-                if name == "femto" && bus == 128 {
-                    continue;
-                }
-                Config::preset(name).unwrap().with_bus_bits(bus).validate().unwrap();
+                let config = Config::preset(name).unwrap().with_bus_bits(bus);
+                // A sequential core has 64 bits.
+                assert!(config.validate().is_ok() != (config.sequential && bus == 128), "{name}");
             }
         }
     }
@@ -346,6 +349,17 @@ mod tests {
         assert_eq!(text, "configuration 'huge': lanes is 2; it must be a power of two from 4 to 64");
         config.four_bit = false;
         config.validate().unwrap();
+    }
+
+    #[test]
+    fn what_a_sequential_core_cannot_have_is_named() {
+        let femto = Config::preset("femto").unwrap();
+        let error = |config: Config| config.validate().unwrap_err().to_string();
+        let wanted = "configuration 'femto': cols is 8; a sequential core has 4";
+        assert_eq!(error(Config { cols: 8, ..femto.clone() }), wanted);
+        let wanted =
+            "configuration 'femto': its memories have 75776 bytes; a sequential core has room for 64512";
+        assert_eq!(error(Config { weight_depth: 1024, ..femto }), wanted);
     }
 
     #[test]
