@@ -12,6 +12,7 @@ use frugal_language::quantise::{quantise, Calibration};
 use frugal_language::{Checkpoint, Precision, Reference};
 use frugal_testbench::board::SimulatedBoard;
 use frugal_testbench::compare::Family;
+use frugal_testbench::netlist;
 use frugal_testbench::random::Random;
 use std::io;
 use std::path::Path;
@@ -461,20 +462,26 @@ fn another_board_is_not_taken_for_the_right_one() {
     assert!(error.to_string().contains("the board has 65536"), "{error}");
 }
 
-/// Two products on the machine that does one thing at a time, with its memory's end seen by loads, stores and the host.
+/// Two products on the machine that does one thing at a time, with its memory's end seen by the host: as it is, and with Yosys' models of the cells of an
+/// iCE40 UltraPlus.
 #[test]
 fn a_sequential_board_computes_what_the_functional_simulator_does() {
     let options = sequential();
     let product = GemmOptions { m: 12, k: 32, n: 8, repeat: 1, resident: false };
     let (program, inputs) = product_on(&product, &options.config);
     let wanted = golden(&program, &inputs);
-    let mut link = open_board(&options);
-    let mut beyond = [0; 16];
-    assert!(link.read_memory(RAM_BYTES as u32 - 8, &mut beyond).is_err());
-    assert!(link.write_memory(RAM_BYTES as u32 - 8, &beyond).is_err());
-    assert!(link.write_memory(1 << 20, &beyond).is_err());
-    let mut device = BoardDevice::new(link, &options.config, None).unwrap();
-    for _ in 0..2 {
-        assert_eq!(device.run(&program, &inputs, &RunOptions::default()).unwrap().outputs, wanted);
+    let cells = netlist::available().then_some(Some(Family::Ice40));
+    for family in [None].into_iter().chain(cells) {
+        let board = SimulatedBoard::of_family(&options, family).unwrap();
+        let mut link = Link::open(board, link_options()).unwrap();
+        let mut beyond = [0; 16];
+        assert!(link.read_memory(RAM_BYTES as u32 - 8, &mut beyond).is_err());
+        assert!(link.write_memory(RAM_BYTES as u32 - 8, &beyond).is_err());
+        assert!(link.write_memory(1 << 20, &beyond).is_err());
+        let mut device = BoardDevice::new(link, &options.config, None).unwrap();
+        for _ in 0..2 {
+            let found = device.run(&program, &inputs, &RunOptions::default()).unwrap().outputs;
+            assert_eq!(found, wanted, "{family:?}");
+        }
     }
 }

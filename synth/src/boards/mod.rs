@@ -128,14 +128,14 @@ impl BoardFacts {
             title: "Sipeed Tang Nano 9K with GW1NR-9",
             device: "gw1nr-9",
             oscillator_khz: 27_000,
-            clocks: &[("atto", 24_000)],
+            clocks: &[("atto", 36_000)],
             pins: pins::TANG_NANO_9K,
             leds: 6,
             leds_inverted: true,
             reset_inverted: true,
             memory: BoardMemory::OnChip(24 << 10),
             config: "atto",
-            fits: &[],
+            fits: &["atto"],
         },
     ];
 
