@@ -2,6 +2,7 @@
 pub mod accelerator;
 pub mod activation_scratchpad;
 pub mod axi_ram;
+pub mod axi_single_port_ram;
 pub mod board;
 pub mod burst_generator;
 pub mod byte_mover;
@@ -27,6 +28,7 @@ pub mod row_lanes;
 pub mod row_reduce;
 pub mod scalar_memory;
 pub mod sdram;
+pub mod sequential;
 pub mod store_engine;
 pub mod table_lookup;
 pub mod token_counters;
@@ -34,6 +36,7 @@ pub mod vector_engine;
 
 use accelerator::Accelerator;
 use frugal_isa::{Config, ConfigError};
+use sequential::SequentialAccelerator;
 
 /// Why no Verilog came out.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +64,9 @@ pub fn verilog(config: &Config) -> Result<emit::VerilogFile, VerilogError> {
         config.parameter_depth,
         config.accumulator_depth
     );
-    let file = if config.bus_bits == 128 {
+    let file = if config.sequential {
+        emit::emit(&SequentialAccelerator::new(config), "accelerator", &header)?
+    } else if config.bus_bits == 128 {
         emit::emit(&Accelerator::<128, 16>::new(config), "accelerator", &header)?
     } else {
         emit::emit(&Accelerator::<64, 8>::new(config), "accelerator", &header)?

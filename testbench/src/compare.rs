@@ -70,17 +70,34 @@ pub fn compare_native_and_description<B: Block>(
 pub enum Family {
     Ecp5,
     Gowin,
+    /// With the models that come with Yosys.
+    Ice40,
 }
+
+/// What Yosys' models are not careful about.
+const ICE40_LINT: &str = "/* verilator lint_off WIDTHTRUNC */ /* verilator lint_off WIDTHEXPAND */ /* verilator lint_off UNUSEDSIGNAL */\n\
+    /* verilator lint_off UNUSEDPARAM */ /* verilator lint_off SYNCASYNCNET */ /* verilator lint_off INITIALDLY */ /* verilator lint_off BLKSEQ */\n\
+    /* verilator lint_off MULTIDRIVEN */ /* verilator lint_off UNOPTFLAT */ /* verilator lint_off DECLFILENAME */\n";
 
 impl Family {
     /// `file` with the texts that its leaves have for the family, and models of the cells behind it.
+    ///
+    /// # Panics
+    /// If there is no Yosys to take the models of iCE40 cells from: ask [`netlist::available`] first.
     pub fn of(self, file: VerilogFile) -> VerilogFile {
+        let yosys;
         let (family, models) = match self {
             Family::Ecp5 => (
                 frugal_hdl::leaves::ecp5::MACRO,
                 concat!(include_str!("../models/ecp5_multiplier.v"), include_str!("../models/ecp5_carry.v")),
             ),
             Family::Gowin => (frugal_hdl::leaves::gowin::MACRO, include_str!("../models/gowin.v")),
+            Family::Ice40 => {
+                let cells = frugal_synth::netlist::ice40_cells().unwrap_or_else(|error| panic!("{error}"));
+                // What is unknown is zero here, as it is in the leaves' own models.
+                yosys = format!("{ICE40_LINT}{}", cells.replace("16'bx", "16'd0"));
+                (frugal_hdl::leaves::ice40::MACRO, yosys.as_str())
+            }
         };
         // Outputs to neighbours lead nowhere. The top module comes first.
         let text =

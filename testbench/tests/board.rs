@@ -12,6 +12,7 @@ use frugal_language::quantise::{quantise, Calibration};
 use frugal_language::{Checkpoint, Precision, Reference};
 use frugal_testbench::board::SimulatedBoard;
 use frugal_testbench::compare::Family;
+use frugal_testbench::netlist;
 use frugal_testbench::random::Random;
 use std::io;
 use std::path::Path;
@@ -42,6 +43,12 @@ fn link_options() -> LinkOptions {
     LinkOptions { wait_cycles: 100_000, ..LinkOptions::default() }
 }
 
+/// A board with a sequential core, and with memory that has one port.
+fn sequential() -> BoardOptions {
+    let config = Config::preset("femto").unwrap();
+    BoardOptions { config, clock_khz: 12_000, bit_cycles: 6, memory: BoardMemory::OnChip(RAM_BYTES) }
+}
+
 fn open() -> Link<SimulatedBoard> {
     open_board(&options())
 }
@@ -57,7 +64,11 @@ fn product(repeat: usize) -> (Program, Vec<Vec<u8>>) {
 
 /// A product, and random operands.
 fn product_of(options: &GemmOptions) -> (Program, Vec<Vec<u8>>) {
-    let program = gemm::build(options, &Config::preset("nano").unwrap()).unwrap().program;
+    product_on(options, &Config::preset("nano").unwrap())
+}
+
+fn product_on(options: &GemmOptions, config: &Config) -> (Program, Vec<Vec<u8>>) {
+    let program = gemm::build(options, config).unwrap().program;
     let mut random = Random::new(SEED);
     let inputs = program
         .inputs
@@ -86,7 +97,13 @@ fn a_session_tells_what_the_board_is() {
 
 #[test]
 fn memory_holds_what_is_written() {
-    let mut link = open();
+    for options in [options(), sequential()] {
+        memory_holds(&options);
+    }
+}
+
+fn memory_holds(options: &BoardOptions) {
+    let mut link = open_board(options);
     let mut random = Random::new(SEED);
     let mut expected = vec![0; RAM_BYTES];
     for _ in 0..120 {
@@ -443,4 +460,28 @@ fn another_board_is_not_taken_for_the_right_one() {
     let mut device = BoardDevice::new(open(), &program.config, None).unwrap();
     let error = device.run(&program, &inputs, &RunOptions::default()).unwrap_err();
     assert!(error.to_string().contains("the board has 65536"), "{error}");
+}
+
+/// Two products on the machine that does one thing at a time, with its memory's end seen by the host: as it is, and with Yosys' models of the cells of an
+/// iCE40 UltraPlus.
+#[test]
+fn a_sequential_board_computes_what_the_functional_simulator_does() {
+    let options = sequential();
+    let product = GemmOptions { m: 12, k: 32, n: 8, repeat: 1, resident: false };
+    let (program, inputs) = product_on(&product, &options.config);
+    let wanted = golden(&program, &inputs);
+    let cells = netlist::available().then_some(Some(Family::Ice40));
+    for family in [None].into_iter().chain(cells) {
+        let board = SimulatedBoard::of_family(&options, family).unwrap();
+        let mut link = Link::open(board, link_options()).unwrap();
+        let mut beyond = [0; 16];
+        assert!(link.read_memory(RAM_BYTES as u32 - 8, &mut beyond).is_err());
+        assert!(link.write_memory(RAM_BYTES as u32 - 8, &beyond).is_err());
+        assert!(link.write_memory(1 << 20, &beyond).is_err());
+        let mut device = BoardDevice::new(link, &options.config, None).unwrap();
+        for _ in 0..2 {
+            let found = device.run(&program, &inputs, &RunOptions::default()).unwrap().outputs;
+            assert_eq!(found, wanted, "{family:?}");
+        }
+    }
 }

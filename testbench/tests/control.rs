@@ -564,6 +564,7 @@ fn small(rows: usize, cols: usize, lanes: usize, bus_bits: usize) -> Config {
         row_engine: true,
         counters: true,
         base_registers: 8,
+        sequential: false,
         queue_depth: 4,
         bus_bits,
     }

@@ -137,6 +137,7 @@ fn small(rows: usize, cols: usize, lanes: usize, taps: usize, four_bit: bool) ->
         row_engine: true,
         counters: true,
         base_registers: 8,
+        sequential: false,
         queue_depth: 2,
         bus_bits: 64,
     }
@@ -1146,6 +1147,7 @@ fn transfer_configs() -> [Config; 2] {
         counters: true,
         base_registers: 8,
         depthwise_taps: cols.min(4),
+        sequential: false,
         queue_depth: 2,
         bus_bits,
     };

@@ -1,8 +1,11 @@
 //! The leaves' texts for families of chips, with models of their cells: the same as the native models in every cycle.
-use frugal_hdl::leaves::{Accumulate, AccumulateEither, DelayLine, SignedProduct, WideMultiply};
+use frugal_hdl::leaves::{
+    Accumulate, AccumulateEither, DelayLine, DotProduct, SignedProduct, SinglePortRam, WideMultiply,
+};
 use frugal_hdl::mac_array::PipelinedMultiplier;
 use frugal_hdl::packed_column::{PackedMultiplier, PackedSums};
 use frugal_testbench::compare::{compare_native_and_ecp5, compare_native_and_family, CompareError, Family};
+use frugal_testbench::netlist;
 use rust_hdl_core::prelude::*;
 
 const CYCLES: u64 = 5_000;
@@ -170,5 +173,51 @@ fn delay_line() -> Result<(), CompareError> {
             SEED,
         )?;
     }
+    Ok(())
+}
+
+/// Every pair of bytes, first alone and then among random ones.
+#[test]
+fn dot_product() -> Result<(), CompareError> {
+    if !netlist::available() {
+        return Ok(());
+    }
+    compare_native_and_family(
+        Family::Ice40,
+        DotProduct::default,
+        |block, random, cycle| {
+            let (a, b, pass) = (cycle & 255, cycle >> 8 & 255, cycle >> 16);
+            let shift = 8 * ((a ^ b >> 2 ^ pass) & 3);
+            let others = if pass == 0 { 0 } else { !(0xff << shift) & 0xffff_ffff };
+            block.a.next = (a << shift | random.bits(32) & others).into();
+            block.b.next = (b << shift | random.bits(32) & others).into();
+        },
+        |_, _| {},
+        1 << 17,
+        SEED,
+    )?;
+    Ok(())
+}
+
+/// As many rows as the chip's cells have, a few of which are used often.
+#[test]
+fn single_port_ram() -> Result<(), CompareError> {
+    if !netlist::available() {
+        return Ok(());
+    }
+    compare_native_and_family(
+        Family::Ice40,
+        || SinglePortRam::new(SinglePortRam::MAXIMUM_DEPTH),
+        |block, random, _| {
+            block.enable.next = !random.one_in(4);
+            block.write.next = if random.one_in(2) { random.bits(4) } else { 0 }.into();
+            let row = if random.one_in(4) { random.bits(14) } else { random.bits(3) << 11 | random.bits(1) };
+            block.address.next = row.into();
+            block.write_data.next = random.bits(32).into();
+        },
+        clock!(),
+        4 * CYCLES,
+        SEED,
+    )?;
     Ok(())
 }

@@ -392,3 +392,48 @@ fn delay_rows() -> Result<(), CompareError> {
     }
     Ok(())
 }
+
+#[test]
+fn dot_product() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        DotProduct::default,
+        |block, random, _| {
+            // Extremes come often.
+            let mut bytes = || {
+                (0..4).fold(0, |word, _| {
+                    let byte = match random.below(4) {
+                        0 => 0x80,
+                        1 => 0x7f,
+                        _ => random.bits(8),
+                    };
+                    word << 8 | byte
+                })
+            };
+            block.a.next = bytes().into();
+            block.b.next = bytes().into();
+        },
+        |_, _| {},
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn single_port_ram() -> Result<(), CompareError> {
+    for depth in [1, 24, 1024] {
+        compare_native_and_verilated(
+            || SinglePortRam::new(depth),
+            |block, random, _| {
+                block.enable.next = !random.one_in(4);
+                block.write.next = if random.one_in(2) { random.bits(4) } else { 0 }.into();
+                block.address.next = random.below((depth as u64).min(24)).into();
+                block.write_data.next = random.bits(32).into();
+            },
+            clock!(),
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! Whole networks on the Verilated accelerator and on the functional simulator: every layer's output against what TensorFlow
 //! Lite Micro computed.
 
-use frugal_compiler::{compile, CompileOptions};
+use frugal_compiler::{compile, estimate_cycles, CompileOptions, CostModel};
 use frugal_device::{Device, GoldenDevice, RunOptions};
 use frugal_isa::Config;
 use frugal_testbench::accelerator::verilated_device;
@@ -114,6 +114,18 @@ fn digits_on_every_preset() {
     for name in ["nano", "base", "large"] {
         check(&own("digits"), &preset(name), None);
     }
+}
+
+#[test]
+fn digits_on_a_sequential_core() {
+    let config = preset("femto");
+    let cycles = check(&own("digits"), &config, None) as f64;
+    // The cycle model is of what the microprogram does.
+    let model = std::fs::read(own("digits").join("digits.tflite")).expect("the model is there");
+    let graph = frugal_graph::tflite::read(&model).expect("the model is valid");
+    let program = compile(&graph, &config, &CompileOptions::default()).expect("compiles").program;
+    let estimate = estimate_cycles(&program, &CostModel::default()) as f64;
+    assert!((estimate / cycles - 1.0).abs() < 0.05, "{estimate} cycles are estimated, {cycles} were taken");
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn configs() -> Vec<Config> {
         counters: true,
         base_registers: 8,
         depthwise_taps: cols.min(4),
+        sequential: false,
         queue_depth: 4,
         bus_bits,
     };

@@ -62,7 +62,7 @@ pub enum Command {
 #[derive(Args)]
 pub struct ConfigOptions {
     /// The accelerator: nano (8x8), base (16x8), large (16x16), huge (32x32), micro (8x4), pico (8x4 without what small
-    /// boards have no room for), or a .json file with the fields of a Config
+    /// boards have no room for), femto and atto (the same on one small core that does one thing at a time), or a .json file with the fields of a Config
     #[arg(long, value_name = "NAME|FILE.json", default_value = "base")]
     pub config: String,
     /// Data bits of the memory bus [default: those of the configuration; 64 in every preset]

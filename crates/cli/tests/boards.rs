@@ -98,6 +98,8 @@ fn boards_are_built_with_their_own_configurations() {
         ("ulx3s-85f", ["nextpnr-ecp5", "ecppack"], "out/ulx3s-85f-nano.bit"),
         ("colorlight-i9", ["nextpnr-ecp5", "ecppack"], "out/colorlight-i9-micro.bit"),
         ("tang-nano-20k", ["nextpnr-himbaechel-gowin", "gowin_pack"], "out/tang-nano-20k-pico.fs"),
+        ("icebreaker", ["nextpnr-ice40", "icepack"], "out/icebreaker-femto.bin"),
+        ("tang-nano-9k", ["nextpnr-himbaechel-gowin", "gowin_pack"], "out/tang-nano-9k-atto.fs"),
     ] {
         let sandbox = Sandbox::new();
         tools(&sandbox, family, &place);

@@ -128,6 +128,7 @@ fn any_config() -> impl Strategy<Value = Config> {
             counters: true,
             base_registers: 8,
             depthwise_taps: cols.min(4),
+            sequential: false,
             queue_depth: 1 << queue,
             bus_bits: if wide { 128 } else { 64 },
         },

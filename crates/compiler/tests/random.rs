@@ -100,6 +100,7 @@ fn random_config(random: &mut Random) -> Config {
         counters: true,
         base_registers: 8,
         depthwise_taps: depth(1, 3).min(cols),
+        sequential: false,
         queue_depth: depth(1, 4),
         bus_bits: 64 << depth(0, 1).ilog2(),
     }

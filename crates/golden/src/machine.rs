@@ -335,6 +335,10 @@ impl<'a> Schedule<'a> {
 
     fn can_dispatch(&self) -> bool {
         let command = &self.commands[self.next];
+        if self.execution.config.sequential {
+            // Nothing is dispatched before the command before has finished: a token from a later one never comes.
+            return self.queues.iter().all(|queue| queue.is_empty());
+        }
         match command.engine() {
             Engine::Control => {
                 let mask = Self::waits_for(command);

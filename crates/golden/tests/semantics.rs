@@ -526,6 +526,7 @@ prop_compose! {
             counters: true,
             base_registers: 8,
             depthwise_taps: taps,
+            sequential: false,
             queue_depth: 2,
             bus_bits: 64,
         }

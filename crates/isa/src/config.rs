@@ -41,6 +41,10 @@ pub struct Config {
     /// Base registers that loads and stores choose from: 2, which is what networks need, to 8.
     #[serde(default = "default_base_registers")]
     pub base_registers: usize,
+    /// Whether one small core carries out the commands one after another, instead of engines side by side: for the smallest chips. Its sizes but for the
+    /// depths are fixed.
+    #[serde(default)]
+    pub sequential: bool,
     /// Commands that each engine's queue holds; with 1 there is none, and dispatch waits until an engine can take its next command.
     pub queue_depth: usize,
     /// Data bits of the memory bus: 64 or 128.
@@ -52,8 +56,14 @@ pub struct Config {
 pub enum ConfigError {
     #[error("configuration '{config}': {field} is {value}; it must be a power of two from {low} to {high}")]
     OutOfRange { config: String, field: &'static str, value: usize, low: usize, high: usize },
-    #[error("no preset '{0}'; presets are nano, base, large and huge, of small boards pico and micro, or name a .json file with the fields of a Config")]
+    #[error("no preset '{0}'; presets are nano, base, large and huge, of small boards atto, femto, pico and micro, or name a .json file with the fields of a Config")]
     UnknownPreset(String),
+    #[error(
+        "configuration '{config}': its memories have {bytes} bytes; a sequential core has room for {room}"
+    )]
+    Scratch { config: String, bytes: usize, room: usize },
+    #[error("configuration '{config}': {field} is {value}; a sequential core has {only}")]
+    Sequential { config: String, field: &'static str, value: usize, only: usize },
 }
 
 fn default_depthwise_taps() -> usize {
@@ -85,10 +95,25 @@ impl Config {
     pub const PRESETS: [&'static str; 4] = ["nano", "base", "large", "huge"];
 
     /// Names of the presets of small boards, smallest first: what they leave out, programs must do without.
-    pub const SMALL_PRESETS: [&'static str; 2] = ["pico", "micro"];
+    pub const SMALL_PRESETS: [&'static str; 4] = ["atto", "femto", "pico", "micro"];
 
     /// The preset with this name.
     pub fn preset(name: &str) -> Result<Config, ConfigError> {
+        if name == "femto" {
+            return Ok(Config {
+                name: name.to_owned(),
+                activation_depth: 4096,
+                weight_depth: 512,
+                parameter_depth: 256,
+                accumulator_depth: 512,
+                sequential: true,
+                ..Config::preset("pico")?
+            });
+        }
+        // The same core with the memories of `pico`.
+        if name == "atto" {
+            return Ok(Config { name: name.to_owned(), sequential: true, ..Config::preset("pico")? });
+        }
         if name == "pico" {
             return Ok(Config {
                 name: name.to_owned(),
@@ -131,6 +156,7 @@ impl Config {
             row_engine: default_row_engine(),
             counters: default_counters(),
             base_registers: default_base_registers(),
+            sequential: false,
             queue_depth: 8,
             bus_bits: 64,
         })
@@ -165,14 +191,55 @@ impl Config {
         check("depthwise_taps", self.depthwise_taps, 2, self.cols)?;
         check("tables", self.tables, 1, 8)?;
         check("base_registers", self.base_registers, 2, crate::register::BASE_REGISTERS)?;
-        check("queue_depth", self.queue_depth, 1, 64)
+        check("queue_depth", self.queue_depth, 1, 64)?;
+        if self.sequential {
+            return self.validate_sequential();
+        }
+        Ok(())
     }
+
+    /// What the microprogram of a sequential core is written for.
+    fn validate_sequential(&self) -> Result<(), ConfigError> {
+        for (field, value, only) in [
+            ("rows", self.rows, 8),
+            ("cols", self.cols, 4),
+            ("lanes", self.lanes, 2),
+            ("depthwise_taps", self.depthwise_taps, 2),
+            ("tables", self.tables, 1),
+            ("base_registers", self.base_registers, 2),
+            ("queue_depth", self.queue_depth, 1),
+            ("bus_bits", self.bus_bits, 64),
+            ("four_bit", self.four_bit.into(), 0),
+            ("row_engine", self.row_engine.into(), 0),
+            ("counters", self.counters.into(), 0),
+        ] {
+            if value != only {
+                return Err(ConfigError::Sequential { config: self.name.clone(), field, value, only });
+            }
+        }
+        let bytes = self.activation_bytes()
+            + self.weight_bytes()
+            + self.parameter_depth * self.parameter_group_bytes()
+            + self.accumulator_depth * 4 * self.lanes;
+        if bytes > Self::SEQUENTIAL_BYTES {
+            return Err(ConfigError::Scratch {
+                config: self.name.clone(),
+                bytes,
+                room: Self::SEQUENTIAL_BYTES,
+            });
+        }
+        Ok(())
+    }
+
+    /// Bytes of the memories of a sequential core, of which tables, history and what the core needs for itself are not counted.
+    pub const SEQUENTIAL_BYTES: usize = (64 << 10) - 1024;
 
     /// Value of the `FEATURES` register.
     pub fn features(&self) -> u32 {
         u32::from(self.four_bit)
             | u32::from(self.row_engine) << 1
             | u32::from(self.counters) << 2
+            | u32::from(self.sequential) << 3
             | (self.tables as u32) << 8
             | (self.depthwise_taps as u32) << 16
             | (self.base_registers as u32) << 24
@@ -255,7 +322,9 @@ mod tests {
     fn presets_are_valid_on_both_buses() {
         for name in Config::PRESETS.into_iter().chain(Config::SMALL_PRESETS) {
             for bus in [64, 128] {
-                Config::preset(name).unwrap().with_bus_bits(bus).validate().unwrap();
+                let config = Config::preset(name).unwrap().with_bus_bits(bus);
+                // A sequential core has 64 bits.
+                assert!(config.validate().is_ok() != (config.sequential && bus == 128), "{name}");
             }
         }
     }
@@ -280,6 +349,17 @@ mod tests {
         assert_eq!(text, "configuration 'huge': lanes is 2; it must be a power of two from 4 to 64");
         config.four_bit = false;
         config.validate().unwrap();
+    }
+
+    #[test]
+    fn what_a_sequential_core_cannot_have_is_named() {
+        let femto = Config::preset("femto").unwrap();
+        let error = |config: Config| config.validate().unwrap_err().to_string();
+        let wanted = "configuration 'femto': cols is 8; a sequential core has 4";
+        assert_eq!(error(Config { cols: 8, ..femto.clone() }), wanted);
+        let wanted =
+            "configuration 'femto': its memories have 75776 bytes; a sequential core has room for 64512";
+        assert_eq!(error(Config { weight_depth: 1024, ..femto }), wanted);
     }
 
     #[test]

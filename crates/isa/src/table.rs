@@ -465,7 +465,7 @@ macro_rules! register_table {
             WEIGHT_DEPTH = 0x10, read_only, "Tiles of the weight scratchpad.";
             PARAMETER_DEPTH = 0x14, read_only, "Groups of the parameter memory.";
             ACCUMULATOR_DEPTH = 0x18, read_only, "Rows of the accumulator memory.";
-            FEATURES = 0x1c, read_only, "What the configuration has: bit 0 4-bit weights, bit 1 the row engine and scalars (`row`, `set`, `branch`, `adjust`), bit 2 the performance counters from `MATRIX_BUSY` on and the debug registers; bits 8..16 tables, bits 16..24 depthwise taps, bits 24..32 base registers.";
+            FEATURES = 0x1c, read_only, "What the configuration has: bit 0 4-bit weights, bit 1 the row engine and scalars (`row`, `set`, `branch`, `adjust`), bit 2 the performance counters from `MATRIX_BUSY` on and the debug registers, bit 3 a core that executes one command after another; bits 8..16 tables, bits 16..24 depthwise taps, bits 24..32 base registers.";
             CONTROL = 0x20, write_only, "Bit 0 starts the program; bit 1 resets the machine after an error. Start is ignored while busy.";
             STATUS = 0x24, read_only, "Bit 0 busy, bit 1 done, bit 2 error; bits 8..16 status code, bits 16..20 engine.";
             COMMAND_INDEX = 0x28, read_only, "Index in the program of the command that is dispatched next; at an illegal command, its own.";

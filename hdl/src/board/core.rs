@@ -1,6 +1,6 @@
 //! What all boards hold: the accelerator, the host link, the memory port that both share, reset and lights.
 
-use crate::accelerator::Accelerator;
+use super::accelerator::BoardAccelerator;
 use crate::emit::describe;
 use crate::link::HostLink;
 use crate::memory_switch::MemorySwitch;
@@ -46,7 +46,7 @@ pub struct BoardCore {
     pub b_valid: Signal<In, Bit>,
     pub b_ready: Signal<Out, Bit>,
     pub b_response: Signal<In, Bits<2>>,
-    accelerator: Accelerator<64, 8>,
+    accelerator: BoardAccelerator,
     host: HostLink,
     switch: MemorySwitch,
     /// Cycles since the chip woke up, up to the highest bit.
@@ -96,7 +96,7 @@ impl BoardCore {
             b_valid: Signal::default(),
             b_ready: Signal::default(),
             b_response: Signal::default(),
-            accelerator: Accelerator::new(config),
+            accelerator: BoardAccelerator::new(config),
             host: HostLink::new(bit_cycles, identity),
             switch: MemorySwitch::default(),
             awake: DFF::default(),

@@ -9,16 +9,19 @@
 //! ```
 //! Clock, pins and what differs from board to board are in the board's top (`frugal-synth`).
 
+mod accelerator;
 mod core;
 mod on_chip;
+mod ram;
 mod sdram;
 
 pub use self::core::BoardCore;
 pub use on_chip::OnChipBoard;
 pub use sdram::SdramBoard;
 
-use crate::axi_ram::AxiRam;
+use self::ram::BoardRam;
 use crate::emit::{emit, VerilogFile};
+use crate::leaves::SinglePortRam;
 use crate::sdram::{SdramChip, SdramController, SdramError};
 use crate::VerilogError;
 use frugal_isa::{link, Config};
@@ -51,6 +54,9 @@ impl BoardMemory {
     }
 }
 
+/// Bytes of the largest memory beside a sequential core.
+const SINGLE_PORT_BYTES: usize = 4 * SinglePortRam::MAXIMUM_DEPTH;
+
 /// Why there is no board.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
@@ -62,6 +68,8 @@ pub enum BoardError {
     BusWidth { config: String, bits: usize },
     #[error("{bytes} bytes of on-chip memory are wanted; 4096 to 524288 are possible, in multiples of 8")]
     Memory { bytes: usize },
+    #[error("{bytes} bytes of on-chip memory are wanted; beside a sequential core {SINGLE_PORT_BYTES} are possible")]
+    SinglePortMemory { bytes: usize },
     #[error("a bit of the link is to take {cycles} cycles; 4 to 65535 are possible")]
     BitCycles { cycles: usize },
 }
@@ -81,6 +89,9 @@ impl BoardOptions {
             return Err(BoardError::BusWidth { config, bits });
         }
         match self.memory {
+            BoardMemory::OnChip(bytes) if self.config.sequential && bytes > SINGLE_PORT_BYTES => {
+                return Err(BoardError::SinglePortMemory { bytes });
+            }
             BoardMemory::OnChip(bytes) if !(4096..=1 << 19).contains(&bytes) || bytes % 8 != 0 => {
                 return Err(BoardError::Memory { bytes });
             }
@@ -102,7 +113,8 @@ impl BoardOptions {
         let core = BoardCore::new(&self.config, self.bit_cycles, identity);
         Ok(match &self.memory {
             BoardMemory::OnChip(bytes) => {
-                Board::OnChip(Box::new(OnChipBoard::new(core, AxiRam::new(bytes / 8))))
+                let memory = BoardRam::new(bytes / 8, self.config.sequential);
+                Board::OnChip(Box::new(OnChipBoard::new(core, memory)))
             }
             BoardMemory::Sdram(chip) => {
                 let controller = SdramController::new(chip, self.clock_khz, SDRAM_PIN_CYCLES)?;

@@ -1,7 +1,7 @@
 //! A board with memory on the chip only.
 
+use super::ram::BoardRam;
 use super::BoardCore;
-use crate::axi_ram::AxiRam;
 use crate::emit::describe;
 use rust_hdl_core::prelude::*;
 
@@ -13,11 +13,11 @@ pub struct OnChipBoard {
     pub transmit: Signal<Out, Bit>,
     pub leds: Signal<Out, Bits<8>>,
     core: BoardCore,
-    memory: AxiRam,
+    memory: BoardRam,
 }
 
 impl OnChipBoard {
-    pub fn new(core: BoardCore, memory: AxiRam) -> Self {
+    pub fn new(core: BoardCore, memory: BoardRam) -> Self {
         Self {
             clock: Signal::default(),
             reset: Signal::default(),

@@ -11,7 +11,9 @@
 //! | [`PairSum`] | 1 | one node of an adder tree |
 //! | [`Accumulate`], [`AccumulateEither`] | 1 | running int32 total |
 //! | [`SignExtend8`], [`SignExtend16to32`] | 0 | sign extension |
+//! | [`DotProduct`] | 0 | sum of four int8 products |
 //! | [`SimpleRam`] | 1 | dual-port RAM with byte enables |
+//! | [`SinglePortRam`] | 1 | RAM with one port and byte enables |
 //! | [`Fifo`] | 1 | first-word fall-through queue |
 //! | [`SkidBuffer`] | 1 | a handshake cut by registers |
 //! | [`DelayLine`] | any | a signal some cycles later |
@@ -25,23 +27,28 @@
 mod arithmetic;
 mod delay_line;
 mod delay_rows;
+mod dot_product;
 pub mod ecp5;
 mod fifo;
 pub mod gowin;
+pub mod ice40;
 mod pack;
 mod patch;
 mod requantise;
 mod simple_ram;
+mod single_port_ram;
 mod skid_buffer;
 
 pub use arithmetic::{Accumulate, AccumulateEither, PairSum, SignExtend16to32, SignExtend8, SignedProduct};
 pub use delay_line::DelayLine;
 pub use delay_rows::DelayRows;
+pub use dot_product::DotProduct;
 pub use fifo::Fifo;
 pub use pack::{Pack, Pack128, Pack64, PackBytes, PackHalves, Unpack, Unpack128, Unpack64};
 pub use patch::{PatchAmount, PatchWord};
 pub use requantise::{ClampPack, Requantise, RoundingShift, ShiftLeft, WideMultiply};
 pub use simple_ram::SimpleRam;
+pub use single_port_ram::SinglePortRam;
 pub use skid_buffer::SkidBuffer;
 
 use rust_hdl_core::prelude::{Bits, In, Out, Signal};

@@ -1,6 +1,6 @@
 //! Where a board's clock comes from: the oscillator itself, or a clock generator of the chip's family.
 
-use super::{EcpPll, GowinPll};
+use super::{EcpPll, GowinPll, IcePll};
 use crate::flow::device::{Device, Family};
 use frugal_hdl::emit::describe;
 use rust_hdl_core::prelude::*;
@@ -22,6 +22,7 @@ enum Maker {
     Oscillator,
     Ecp(EcpPll),
     Gowin(GowinPll),
+    Ice(IcePll),
 }
 
 /// The clock of a board.
@@ -47,7 +48,7 @@ impl BoardClock {
             Family::Ecp5 => Maker::Ecp(EcpPll::new(input_khz, output_khz)?),
             _ if input_khz == output_khz => Maker::Oscillator,
             Family::Gowin => Maker::Gowin(GowinPll::new(device.name, input_khz, output_khz)?),
-            Family::Ice40 => return Err(PllError { chip: "iCE40", input_khz, output_khz }),
+            Family::Ice40 => Maker::Ice(IcePll::new(input_khz, output_khz)?),
         };
         Ok(BoardClock {
             oscillator: Signal::default(),
@@ -62,10 +63,10 @@ impl BoardClock {
     /// With a delayed clock, 1 to 7 eighths of a period later.
     ///
     /// # Errors
-    /// If the clock is an oscillator's.
+    /// If the clock is an oscillator's, or an iCE40's.
     pub fn with_delayed(mut self, eighths: u32) -> Result<BoardClock, PllError> {
         self._maker = match self._maker {
-            Maker::Oscillator => {
+            Maker::Oscillator | Maker::Ice(_) => {
                 return Err(PllError { chip: "none", input_khz: self._khz, output_khz: self._khz })
             }
             Maker::Ecp(pll) => Maker::Ecp(pll.with_delayed(eighths)),
@@ -99,12 +100,14 @@ impl Logic for BoardClock {
             )),
             Maker::Ecp(pll) => Verilog::Custom(pll.text()),
             Maker::Gowin(pll) => Verilog::Custom(pll.text()),
+            Maker::Ice(pll) => Verilog::Custom(pll.text()),
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {
         let (name, what) = match &self._maker {
             Maker::Oscillator => ("oscillator_clock", "The oscillator's clock"),
             Maker::Ecp(_) => ("ecp5_pll", "A clock of the chip's generator"),
+            Maker::Ice(_) => ("ice40_pll", "A clock of the chip's generator"),
             Maker::Gowin(_) => ("gowin_pll", "A clock of the chip's generator"),
         };
         describe(name, &format!("{what}: {} kHz.", self._khz))

@@ -9,6 +9,7 @@
 mod clock;
 mod ecp5_pll;
 mod gowin_pll;
+mod ice40_pll;
 mod pins;
 mod sdram_top;
 mod top;
@@ -16,6 +17,7 @@ mod top;
 pub use clock::{BoardClock, PllError};
 pub use ecp5_pll::EcpPll;
 pub use gowin_pll::GowinPll;
+pub use ice40_pll::IcePll;
 pub use sdram_top::{SdramPads, SdramTop};
 pub use top::BoardTop;
 
@@ -105,6 +107,35 @@ impl BoardFacts {
             memory: BoardMemory::OnChip(32 << 10),
             config: "pico",
             fits: &["pico"],
+        },
+        BoardFacts {
+            name: "icebreaker",
+            title: "1BitSquared iCEBreaker with iCE40UP5K",
+            device: "ice40-up5k",
+            oscillator_khz: 12_000,
+            clocks: &[("femto", 18_000)],
+            pins: pins::ICEBREAKER,
+            leds: 2,
+            leds_inverted: true,
+            reset_inverted: true,
+            // Two of the four single-port RAMs; the core has the others.
+            memory: BoardMemory::OnChip(64 << 10),
+            config: "femto",
+            fits: &["atto", "femto"],
+        },
+        BoardFacts {
+            name: "tang-nano-9k",
+            title: "Sipeed Tang Nano 9K with GW1NR-9",
+            device: "gw1nr-9",
+            oscillator_khz: 27_000,
+            clocks: &[("atto", 36_000)],
+            pins: pins::TANG_NANO_9K,
+            leds: 6,
+            leds_inverted: true,
+            reset_inverted: true,
+            memory: BoardMemory::OnChip(24 << 10),
+            config: "atto",
+            fits: &["atto"],
         },
     ];
 

@@ -119,7 +119,19 @@ pub(super) const COLORLIGHT_I9: &[Pin] = &[
     Pin { port: "sdram_data[31]", location: "C15", attributes: SDRAM },
 ];
 
+/// The button is the one on the board itself; the serial line is the second channel of the USB converter.
+pub(super) const ICEBREAKER: &[Pin] = &[
+    Pin { port: "oscillator", location: "35", attributes: "" },
+    Pin { port: "reset_button", location: "10", attributes: "-pullup yes" },
+    Pin { port: "receive", location: "6", attributes: "-pullup yes" },
+    Pin { port: "transmit", location: "9", attributes: "" },
+    // Green, then red.
+    Pin { port: "led_0", location: "37", attributes: "" },
+    Pin { port: "led_1", location: "11", attributes: "" },
+];
+
 const GOWIN_INPUT: &str = "IO_TYPE=LVCMOS33 PULL_MODE=UP";
+const GOWIN_OUTPUT_18: &str = "IO_TYPE=LVCMOS18 DRIVE=8";
 const GOWIN_OUTPUT: &str = "IO_TYPE=LVCMOS33 DRIVE=8";
 const GOWIN_SDRAM: &str = "IO_TYPE=LVCMOS33 PULL_MODE=NONE DRIVE=8";
 pub(super) const TANG_NANO_20K: &[Pin] = &[
@@ -190,4 +202,19 @@ pub(super) const TANG_NANO_20K: &[Pin] = &[
     Pin { port: "sdram_data[29]", location: "IOR18B", attributes: GOWIN_SDRAM },
     Pin { port: "sdram_data[30]", location: "IOR44A", attributes: GOWIN_SDRAM },
     Pin { port: "sdram_data[31]", location: "IOR44B", attributes: GOWIN_SDRAM },
+];
+
+/// The bank of the buttons and lights has 1.8 V.
+pub(super) const TANG_NANO_9K: &[Pin] = &[
+    Pin { port: "oscillator", location: "52", attributes: "IO_TYPE=LVCMOS33 PULL_MODE=NONE" },
+    // The button called S1, which connects to ground.
+    Pin { port: "reset_button", location: "4", attributes: "IO_TYPE=LVCMOS18 PULL_MODE=UP" },
+    Pin { port: "receive", location: "18", attributes: GOWIN_INPUT },
+    Pin { port: "transmit", location: "17", attributes: GOWIN_OUTPUT },
+    Pin { port: "led_0", location: "10", attributes: GOWIN_OUTPUT_18 },
+    Pin { port: "led_1", location: "11", attributes: GOWIN_OUTPUT_18 },
+    Pin { port: "led_2", location: "13", attributes: GOWIN_OUTPUT_18 },
+    Pin { port: "led_3", location: "14", attributes: GOWIN_OUTPUT_18 },
+    Pin { port: "led_4", location: "15", attributes: GOWIN_OUTPUT_18 },
+    Pin { port: "led_5", location: "16", attributes: GOWIN_OUTPUT_18 },
 ];

@@ -73,10 +73,13 @@ pub enum Resource {
     FlipFlop,
     Dsp,
     BlockRam,
+    /// Large memories with one port, of iCE40 UltraPlus.
+    SinglePortRam,
 }
 
 impl Resource {
-    pub const ALL: [Resource; 4] = [Resource::Lut, Resource::FlipFlop, Resource::Dsp, Resource::BlockRam];
+    pub const ALL: [Resource; 5] =
+        [Resource::Lut, Resource::FlipFlop, Resource::Dsp, Resource::BlockRam, Resource::SinglePortRam];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -84,6 +87,7 @@ impl Resource {
             Resource::FlipFlop => "FF",
             Resource::Dsp => "DSP",
             Resource::BlockRam => "block RAM",
+            Resource::SinglePortRam => "SPRAM",
         }
     }
 }
@@ -126,7 +130,7 @@ impl Family {
         match self {
             Family::Ecp5 => &[frugal_hdl::leaves::ecp5::MACRO],
             Family::Gowin => &[frugal_hdl::leaves::gowin::MACRO],
-            Family::Ice40 => &[],
+            Family::Ice40 => &[frugal_hdl::leaves::ice40::MACRO],
         }
     }
 
@@ -156,6 +160,8 @@ impl Family {
             (Family::Ice40, Resource::Lut | Resource::FlipFlop) => &["ICESTORM_LC"],
             (Family::Ice40, Resource::Dsp) => &["ICESTORM_DSP"],
             (Family::Ice40, Resource::BlockRam) => &["ICESTORM_RAM"],
+            (Family::Ice40, Resource::SinglePortRam) => &["ICESTORM_SPRAM"],
+            (Family::Ecp5 | Family::Gowin, Resource::SinglePortRam) => &[],
             (Family::Gowin, Resource::Lut) => &["LUT4"],
             (Family::Gowin, Resource::FlipFlop) => &["DFF"],
             (Family::Gowin, Resource::Dsp) => &["MULT9X9", "MULT18X18"],

@@ -56,7 +56,8 @@ fn uses(family: Family, cells: &BTreeMap<String, Use>) -> Vec<(Resource, Use)> {
             available: sum.available.max(cell.available),
         })
     };
-    Resource::ALL.into_iter().map(|resource| (resource, count(resource))).collect()
+    let there = |resource: &Resource| !family.cells(*resource).is_empty();
+    Resource::ALL.into_iter().filter(there).map(|resource| (resource, count(resource))).collect()
 }
 
 /// What a log says was wanted of a resource that there is too little of.

@@ -113,7 +113,8 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
         let mut device = SimulatedDevice {
             config: config.clone(),
             system,
-            quiet_cycles: options.quiet_cycles,
+            // A sequential core shows nothing while it is at a vector command.
+            quiet_cycles: options.quiet_cycles * if config.sequential { 32 } else { 1 },
             record: false,
             recording: None,
         };
@@ -269,7 +270,7 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
         Ok((CommandText::new(program, &state), state))
     }
 
-    /// Twenty times what the program would take if engines did not overlap, and a million. How often branches are taken
+    /// Twenty times what the program would take if engines did not overlap (2000 times on a sequential core), and a million. How often branches are taken
     /// nobody knows: a program that has some runs as long as anything moves.
     fn default_max_cycles(&self, program: &Program) -> u64 {
         if has_branches(program) {
@@ -305,7 +306,9 @@ impl<M: AcceleratorModel> SimulatedDevice<M> {
                 | Command::Branch(_) => 0,
             })
         });
-        estimate.saturating_mul(20).saturating_add(1_000_000)
+        // A sequential core takes hundreds of cycles for what engines do in one.
+        let most = if self.config.sequential { 2000 } else { 20 };
+        estimate.saturating_mul(most).saturating_add(1_000_000)
     }
 }
 

@@ -89,6 +89,7 @@ fn to_json(outcome: &Outcome, seed: u32) -> serde_json::Value {
         "ff": used(Resource::FlipFlop),
         "dsp": used(Resource::Dsp),
         "bram": used(Resource::BlockRam),
+        "spram": used(Resource::SinglePortRam),
         "seed": seed,
         "bitstream": outcome.bitstream,
     })

@@ -11,6 +11,9 @@ use frugal_isa::{Config, Engine, Program};
 use std::ops::Range;
 use std::time::Instant;
 
+/// Waits without progress after which a program on a sequential core counts as stuck.
+const SEQUENTIAL_PATIENCE: u32 = 16;
+
 /// Why a board does not run a program, or is not the one that was wanted.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
@@ -136,6 +139,9 @@ impl<T: Transport> BoardDevice<T> {
         self.link.write_register(register::PROGRAM_COMMANDS, program.commands.len() as u32)?;
         self.link.start()?;
         let mut last = [0; 4];
+        // Waits in which nothing has moved. A sequential core counts nothing while it is at a vector command, and takes its time.
+        let mut still = 0;
+        let patience = if self.config.sequential { SEQUENTIAL_PATIENCE } else { 1 };
         loop {
             if self.link.wait()? {
                 break;
@@ -154,8 +160,8 @@ impl<T: Transport> BoardDevice<T> {
                     cycles: Some(cycles),
                 });
             }
-            // Nothing has moved while the board waited.
-            if last == now || options.max_cycles.is_some_and(|most| cycles > most) {
+            still = if last == now { still + 1 } else { 0 };
+            if still >= patience || options.max_cycles.is_some_and(|most| cycles > most) {
                 let states = self.link.read_register(register::DEBUG_STATES)?;
                 let queues = self.link.read_register(register::DEBUG_QUEUES)?;
                 return Err(BoardError::Stuck { cycles, states, queues });
