@@ -239,7 +239,7 @@ const SEQUENTIAL: SequentialModel = SequentialModel {
     bus_access: 24.0,
     result_x: 60.0,
     tap: 63.0,
-    depthwise_step: 900.0,
+    depthwise_step: 1060.0,
     channel: 218.0,
     lane: 235.0,
     element: 60.0,

@@ -131,6 +131,23 @@ fn a_full_queue_holds_back_everything_behind_it() {
     assert!(error.to_string().contains("its queue is full"), "{error}");
 }
 
+/// It does one thing at a time: a token of a later command never comes.
+#[test]
+fn a_sequential_core_takes_tokens_of_earlier_commands_only() {
+    use Engine::{Load, Store};
+    let waiting = load(0, 0, tokens(&[Store], &[]));
+    let sending = store(100, 1024, tokens(&[], &[Load]));
+    let on = |preset: &str, commands: [&Command; 2]| {
+        let mut machine = Machine::new(&Config::preset(preset).unwrap()).unwrap();
+        let commands = [commands[0].clone(), commands[1].clone(), end()];
+        machine.run(&commands, &mut Memory::from(vec![0; 4096]), [0; 8])
+    };
+    assert!(on("pico", [&waiting, &sending]).is_ok());
+    assert!(on("femto", [&sending, &waiting]).is_ok());
+    let error = on("femto", [&waiting, &sending]).unwrap_err();
+    assert!(matches!(error, GoldenError::Deadlock(_)), "{error}");
+}
+
 #[test]
 fn a_command_whose_token_might_not_fit_does_not_start() {
     use Engine::{Load, Store};
