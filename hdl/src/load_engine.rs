@@ -565,9 +565,7 @@ impl Logic for LoadEngine {
                 self.position.d.next = 0.into();
                 self.address.d.next = self.address.q.val() + self.address_step.val();
             }
-        }
-        // What is chosen depends on registers; the move, which is known late, only enables.
-        if self.beat_moves.val() {
+            // What is chosen depends on registers; the move, which is known late, only enables.
             if self.splits_done.q.val() {
                 self.split.d.next = 0.into();
                 self.splits_done.d.next = self.last_split.q.val() == 0;
