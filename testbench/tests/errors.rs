@@ -4,7 +4,7 @@ use frugal_device::{Device, DeviceError, RunOptions};
 use frugal_isa::command::{Adjust, Barrier, Branch, End, Load, Matrix, Row, Set, Store, Tokens, Vector};
 use frugal_isa::program::Layer;
 use frugal_isa::register::{self, StatusCode};
-use frugal_isa::{Command, Config, Engine, Program, COMMAND_BYTES};
+use frugal_isa::{Command, Config, Engine, Program};
 use frugal_testbench::accelerator::{verilated_device, VerilatedDevice};
 use frugal_testbench::axi::{Access, ErrorRange, Response};
 use frugal_testbench::device::{SimulationError, SimulationOptions};
@@ -65,24 +65,12 @@ fn good() -> Program {
     program(vec![load().into(), Barrier::default().into(), store().into(), End::default().into()])
 }
 
-/// Places raw command words at the head of memory and starts them, as a driver with a damaged program would.
-fn run_raw(device: &mut VerilatedDevice, words: &[[u32; 16]], commands: u32) -> (u32, u64) {
+/// The status with which raw command words end.
+fn run_raw(device: &mut VerilatedDevice, words: &[[u32; 16]], commands: u32) -> u32 {
     let system = device.system_mut();
-    let address = 0x2000usize;
-    system.memory_mut().grow(0x4000);
-    for (index, words) in words.iter().enumerate() {
-        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-        let at = address + index * COMMAND_BYTES;
-        system.memory_mut().bytes_mut()[at..at + COMMAND_BYTES].copy_from_slice(&bytes);
-    }
-    system.write_register(register::PROGRAM_ADDRESS, address as u32).expect("answers");
-    system.write_register(register::PROGRAM_COMMANDS, commands).expect("answers");
-    system.arm();
-    system.write_register(register::CONTROL, register::CONTROL_START).expect("answers");
+    system.start_raw(0x2000, words, commands).expect("answers");
     assert!(system.run_until_interrupt(20_000), "the machine hangs");
-    let status = system.read_register(register::STATUS).expect("answers");
-    let cycles = system.read_register(register::CYCLES_LOW).expect("answers");
-    (status, u64::from(cycles))
+    system.read_register(register::STATUS).expect("answers")
 }
 
 fn reset(device: &mut VerilatedDevice) {
@@ -98,7 +86,7 @@ fn illegal_opcodes_stop_the_machine_and_a_reset_revives_it() {
     let mut device = device(&SimulationOptions::default());
     device.run(&good(), &[], &RunOptions::default()).expect("a good program");
     for opcode in [0u32, 12, 0x80, 0xff] {
-        let (status, _) = run_raw(&mut device, &[[opcode; 16]], 1);
+        let status = run_raw(&mut device, &[[opcode; 16]], 1);
         assert_eq!(code(status), Some(StatusCode::IllegalOpcode), "opcode {opcode}: status {status:#x}");
         assert_eq!(status & 7, register::STATUS_DONE | register::STATUS_ERROR);
         reset(&mut device);
@@ -134,7 +122,7 @@ fn contradicting_fields_stop_the_machine() {
     for (command, engine) in bad {
         assert!(command.check_fields().is_err(), "the decoder accepts {command}");
         let words = command.encode().expect("encodes");
-        let (status, _) = run_raw(&mut device, &[words, end], 2);
+        let status = run_raw(&mut device, &[words, end], 2);
         assert_eq!(code(status), Some(StatusCode::IllegalField), "{command}: status {status:#x}");
         assert_eq!(status >> 16 & 15, engine as u32, "{command}");
         reset(&mut device);
@@ -198,7 +186,7 @@ fn a_program_without_end_stops() {
     let error = error_of(&mut device, &program(vec![load().into()]), &RunOptions::default());
     assert_stops(&error, StatusCode::MissingEnd, None);
     reset(&mut device);
-    let (status, _) = run_raw(&mut device, &[], 0);
+    let status = run_raw(&mut device, &[], 0);
     assert_eq!(code(status), Some(StatusCode::MissingEnd));
     reset(&mut device);
     device.run(&good(), &[], &RunOptions::default()).expect("runs again");

@@ -9,7 +9,7 @@ use frugal_isa::command::{
 };
 use frugal_isa::program::Layer;
 use frugal_isa::register::{self, StatusCode};
-use frugal_isa::{Command, Config, Engine, Program, TensorLayout, COMMAND_BYTES};
+use frugal_isa::{Command, Config, Engine, Program, TensorLayout};
 use frugal_testbench::accelerator::{verilated_device, VerilatedDevice};
 use frugal_testbench::axi::{Access, ErrorRange, Response, Stalls};
 use frugal_testbench::compare::{compare_native_and_verilated, CompareError};
@@ -181,20 +181,10 @@ fn loads_leave_weights_where_they_belong() {
     }
 }
 
-/// Places raw command words at the head of memory and starts them, as a driver with a damaged program would.
+/// The status with which raw command words end, and the index of the command that is next.
 fn run_raw(device: &mut VerilatedDevice, words: &[[u32; 16]], commands: u32) -> (u32, u32) {
     let system = device.system_mut();
-    let address = 0x4000usize;
-    system.memory_mut().grow(0x8000);
-    for (index, words) in words.iter().enumerate() {
-        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-        let at = address + index * COMMAND_BYTES;
-        system.memory_mut().bytes_mut()[at..at + COMMAND_BYTES].copy_from_slice(&bytes);
-    }
-    system.write_register(register::PROGRAM_ADDRESS, address as u32).expect("answers");
-    system.write_register(register::PROGRAM_COMMANDS, commands).expect("answers");
-    system.arm();
-    system.write_register(register::CONTROL, register::CONTROL_START).expect("answers");
+    system.start_raw(0x4000, words, commands).expect("answers");
     assert!(system.run_until_interrupt(50_000), "the machine hangs");
     let index = system.read_register(register::COMMAND_INDEX).expect("answers");
     (system.read_register(register::STATUS).expect("answers"), index)
@@ -362,15 +352,7 @@ fn a_reset_in_the_middle_of_a_run_leaves_a_machine_that_works() {
     for round in 0..40 {
         let words: Vec<[u32; 16]> = long.commands.iter().map(|c| c.encode().expect("encodes")).collect();
         let system = device.system_mut();
-        system.memory_mut().grow(0x8000);
-        for (index, words) in words.iter().enumerate() {
-            let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-            let at = 0x4000 + index * COMMAND_BYTES;
-            system.memory_mut().bytes_mut()[at..at + COMMAND_BYTES].copy_from_slice(&bytes);
-        }
-        system.write_register(register::PROGRAM_ADDRESS, 0x4000).expect("answers");
-        system.write_register(register::PROGRAM_COMMANDS, words.len() as u32).expect("answers");
-        system.write_register(register::CONTROL, register::CONTROL_START).expect("answers");
+        system.start_raw(0x4000, &words, words.len() as u32).expect("answers");
         for _ in 0..random.below(6000) {
             system.cycle();
         }

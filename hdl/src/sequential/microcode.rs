@@ -383,11 +383,27 @@ impl Names<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::leaves::SinglePortRam;
 
     #[test]
     fn the_microprogram_fits_every_sequential_configuration() {
-        let words = microprogram(&Config::preset("femto").expect("a preset")).expect("a microprogram");
-        assert!(words.len() <= ROM_WORDS, "{}", words.len());
+        let femto = Config::preset("femto").expect("a preset");
+        let depths = |from: u32| (from..=16).map(|bits| 1usize << bits);
+        let mut largest = 0;
+        for activation_depth in depths(4) {
+            for (weight_depth, parameter_depth) in depths(2).flat_map(|w| depths(3).map(move |p| (w, p))) {
+                for accumulator_depth in depths(2) {
+                    let sizes = Config { activation_depth, weight_depth, parameter_depth, ..femto.clone() };
+                    let config = Config { accumulator_depth, ..sizes };
+                    if config.validate().is_err() {
+                        break;
+                    }
+                    microprogram(&config).unwrap_or_else(|error| panic!("{config:?}: {error}"));
+                    largest = largest.max(ScratchMap::new(&config).bytes);
+                }
+            }
+        }
+        assert!((60 << 10..=4 * SinglePortRam::MAXIMUM_DEPTH).contains(&largest), "{largest} bytes");
     }
 
     #[test]

@@ -124,7 +124,8 @@ pub fn build(
             },
             error => error,
         })?;
-    let report = Report::parse(family, &placement.read("report.json")?)
+    let log = placement.read(step::LOG)?;
+    let report = Report::parse(family, &placement.read("report.json")?, &String::from_utf8_lossy(&log))
         .map_err(|reason| FlowError::Report { tool: family.nextpnr(), reason })?;
     step::write(&path(".report.json"), &placement.read("report.json")?)?;
     let mut outcome = Outcome { report, target_mhz: design.target_mhz, bitstream: None };

@@ -36,16 +36,32 @@ impl Report {
         found.map_or(Use { used: 0, available: 0 }, |(_, count)| *count)
     }
 
-    /// Reads `nextpnr --report`.
-    pub(super) fn parse(family: Family, json: &[u8]) -> Result<Report, String> {
+    /// Reads `nextpnr --report`, and from the log what that does not say.
+    pub(super) fn parse(family: Family, json: &[u8], log: &str) -> Result<Report, String> {
         let raw: Raw = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let slowest = raw.fmax.values().min_by(|a, b| a.achieved.total_cmp(&b.achieved));
         let fmax_mhz = slowest.ok_or("no clock is constrained by a register")?.achieved;
         let clocked = |path: &&RawPath| path.from.starts_with("posedge") && path.from == path.to;
         let path = raw.critical_paths.iter().filter(clocked).max_by(|a, b| a.total().total_cmp(&b.total()));
         let hops = path.map(|path| path.path.iter().map(Hop::from).collect()).unwrap_or_default();
-        Ok(Report { fmax_mhz, uses: uses(family, &raw.utilization), critical_path: hops })
+        let mut uses = uses(family, &raw.utilization);
+        if family == Family::Ice40 {
+            let used = ice40_flip_flops(log).ok_or("the log does not say how many flip-flops there are")?;
+            let count = uses.iter_mut().find(|(resource, _)| *resource == Resource::FlipFlop);
+            count.into_iter().for_each(|(_, count)| count.used = used);
+        }
+        Ok(Report { fmax_mhz, uses, critical_path: hops })
     }
+}
+
+/// The report counts cells, whether they hold a LUT, a flip-flop or both; while it packs them, nextpnr says which:
+/// `Info:      142 LCs used as DFF only`.
+fn ice40_flip_flops(log: &str) -> Option<u64> {
+    let counts = log.lines().filter_map(|line| {
+        let (count, kind) = line.trim_start_matches("Info:").trim().split_once(" LCs used as ")?;
+        kind.contains("DFF").then(|| count.parse::<u64>().ok())?
+    });
+    counts.reduce(|sum, count| sum + count)
 }
 
 fn uses(family: Family, cells: &BTreeMap<String, Use>) -> Vec<(Resource, Use)> {
@@ -141,16 +157,27 @@ mod tests {
 
     #[test]
     fn figures_and_path_of_a_report() {
-        let report = Report::parse(Family::Ecp5, REPORT.as_bytes()).unwrap();
+        let report = Report::parse(Family::Ecp5, REPORT.as_bytes(), "").unwrap();
         assert_eq!(report.fmax_mhz, 103.5);
         assert_eq!(report.of(Resource::Lut), Use { used: 4384, available: 83640 });
         assert_eq!(report.of(Resource::Dsp), Use { used: 80, available: 156 });
         let places: Vec<&str> = report.critical_path.iter().map(|hop| hop.at.as_str()).collect();
         assert_eq!(places, ["array.packed_0.sums.high", "array.packed_0.accumulator_1.slice_3"]);
-        assert!(Report::parse(Family::Ecp5, b"{}").is_err());
-        assert!(
-            Report::parse(Family::Ecp5, br#"{"fmax": {}, "utilization": {}, "critical_paths": []}"#).is_err()
-        );
+        assert!(Report::parse(Family::Ecp5, b"{}", "").is_err());
+        assert!(Report::parse(Family::Ecp5, br#"{"fmax": {}, "utilization": {}, "critical_paths": []}"#, "")
+            .is_err());
+    }
+
+    #[test]
+    fn flip_flops_of_ice40_cells() {
+        let json = br#"{"fmax": {"clock": {"achieved": 25, "constraint": 18}}, "critical_paths": [],
+            "utilization": {"ICESTORM_LC": {"used": 30, "available": 5280}}}"#;
+        let log = "Info: Packing LUT-FFs..\nInfo:       11 LCs used as LUT4 only\nInfo:       12 LCs used as LUT4 and DFF\nInfo: Packing non-LUT FFs..\n\
+            Info:        7 LCs used as DFF only\n";
+        let report = Report::parse(Family::Ice40, json, log).unwrap();
+        assert_eq!(report.of(Resource::Lut), Use { used: 30, available: 5280 });
+        assert_eq!(report.of(Resource::FlipFlop), Use { used: 19, available: 5280 });
+        assert!(Report::parse(Family::Ice40, json, "").is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::axi::{
     ErrorRange, LiteMaster, LiteMasterPins, LiteSlavePins, MasterPins, MemoryModel, MemoryOptions,
     ProtocolChecker, SlavePins, Stalls, Violation,
 };
-use frugal_isa::Config;
+use frugal_isa::{register, Config, COMMAND_BYTES, COMMAND_WORDS};
 
 /// What drives the accelerator in one cycle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -198,6 +198,26 @@ impl<M: AcceleratorModel> System<M> {
 
     pub(super) fn stop_recording(&mut self) -> Option<Recorder> {
         self.recorder.take()
+    }
+
+    /// Puts command words into memory and starts them, as a driver with a damaged program would.
+    ///
+    /// # Errors
+    /// If the registers do not answer.
+    pub fn start_raw(
+        &mut self,
+        address: u32,
+        words: &[[u32; COMMAND_WORDS]],
+        commands: u32,
+    ) -> Result<(), SimulationError> {
+        let bytes: Vec<u8> = words.iter().flatten().flat_map(|word| word.to_le_bytes()).collect();
+        let begin = address as usize;
+        self.memory.grow(begin + bytes.len().max(COMMAND_BYTES));
+        self.memory.bytes_mut()[begin..begin + bytes.len()].copy_from_slice(&bytes);
+        self.write_register(register::PROGRAM_ADDRESS, address)?;
+        self.write_register(register::PROGRAM_COMMANDS, commands)?;
+        self.arm();
+        self.write_register(register::CONTROL, register::CONTROL_START)
     }
 
     /// Clocks until the interrupt, at most `cycles`; true when it came.
