@@ -19,6 +19,9 @@
 //!    - Otherwise it is the layer of N. After the last such command it is the layer of the command that finishes last.
 //!
 //! A load behind N in the program cannot be what N waits for: it only uses the time to fetch ahead.
+//!
+//! On a sequential core nothing waits for anything else: a command's cycles, from the end of the one before it, are its layer's. Those before its start are `fill`,
+//! the others what its engine says, and of a matrix command those are `compute` in which it issued steps.
 
 use crate::run::{CommandSpan, Engine, Run, RunError};
 use serde::Serialize;
@@ -163,6 +166,10 @@ pub(crate) fn attribute_valid(run: &Run) -> Attribution {
         result.outside = run.cycles;
         return result;
     }
+    if run.config.sequential {
+        in_sequence(run, &mut result);
+        return result;
+    }
     let mut gaps = Gaps::new(run);
     let mut now = 0;
     for owned in owned(run) {
@@ -179,6 +186,42 @@ pub(crate) fn attribute_valid(run: &Run) -> Attribution {
     }
     gaps.charge(now, run.cycles, &mut result);
     result
+}
+
+/// One command after the other.
+fn in_sequence(run: &Run, result: &mut Attribution) {
+    let mut commands: Vec<&CommandSpan> = run.commands.iter().collect();
+    commands.sort_by_key(|command| command.start);
+    let mut now = 0;
+    let mut last = 0;
+    for command in commands {
+        let layer = &mut result.layers[command.layer];
+        let (start, finish) = (command.start.max(now), command.finish.max(now));
+        layer.add(Reason::Fill, start - now);
+        result.between[command.layer] += start - now;
+        let length = finish - start;
+        match command.engine {
+            Engine::Load => layer.add(Reason::Memory, length),
+            Engine::Vector => layer.add(Reason::Vector, length),
+            Engine::Store => layer.add(Reason::Store, length),
+            Engine::Matrix => {
+                let compute = command.issued.min(length);
+                layer.add(Reason::Compute, compute);
+                layer.add(Reason::Fill, length - compute);
+            }
+        }
+        if finish > now {
+            result.segment(command.layer, now, finish);
+        }
+        (now, last) = (finish, command.layer);
+    }
+    // The end of the program.
+    let rest = run.cycles.saturating_sub(now);
+    result.layers[last].add(Reason::Fill, rest);
+    result.between[last] += rest;
+    if rest > 0 {
+        result.segment(last, now, run.cycles);
+    }
 }
 
 /// The cycles that each matrix command owns, in order and without overlap.

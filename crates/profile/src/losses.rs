@@ -93,6 +93,10 @@ const USUAL_FILL: u64 = 64;
 /// Share of the time from which on the load engine is taken to have no time left.
 const ALWAYS_LOADING: f64 = 0.9;
 
+/// The remedy for all losses of a sequential core.
+const IN_SEQUENCE: &str =
+    "A sequential core does one thing at a time: longer sums and fewer results cost less, and a configuration with engines side by side hides most of it.";
+
 struct Words<'a> {
     run: &'a Run,
     attribution: &'a Attribution,
@@ -104,13 +108,16 @@ impl Words<'_> {
     fn loss(&self, kind: LossKind, layers: &[(usize, u64)], layer: Option<usize>, cycles: u64) -> Loss {
         let of_run =
             format!("{} cycles, {} of the run", thousands(cycles), percent(share(cycles, self.run.cycles)));
-        let (mut what, remedy) = match kind {
+        let (mut what, mut remedy) = match kind {
             LossKind::Multipliers => self.multipliers(layers, &of_run),
             LossKind::Memory => self.memory(layers, &of_run),
             LossKind::Vector => self.vector(layers, &of_run),
             LossKind::Store => self.store(layers, &of_run),
             LossKind::Fill => self.fill(layers, cycles, &of_run),
         };
+        if self.run.config.sequential {
+            remedy = IN_SEQUENCE.to_owned();
+        }
         if layers.len() > 1 {
             let most: Vec<String> = layers
                 .iter()
@@ -265,7 +272,10 @@ impl Words<'_> {
         let between = layers.iter().map(|(layer, _)| self.attribution.between[*layer]).sum::<u64>();
         let within = cycles.saturating_sub(between);
         let each = share(within, commands).round() as u64;
-        let mut what = format!("{who} {of_run}, on filling and draining pipelines and on handling commands");
+        let mut what = match self.run.config.sequential {
+            true => format!("{who} {of_run}, on instructions around the steps: loops, sums that are requantised, and handling commands"),
+            false => format!("{who} {of_run}, on filling and draining pipelines and on handling commands"),
+        };
         if commands > 0 {
             what += &format!(
                 ": {} while {} at work ({} each), {} between them",

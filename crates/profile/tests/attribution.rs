@@ -57,6 +57,28 @@ fn fetching_ahead_is_no_reason_to_wait() {
 }
 
 #[test]
+fn on_a_sequential_core_every_command_has_its_own_cycles() {
+    let mut run = run(&[("conv", 0), ("pool", 0)]);
+    run.config = frugal_isa::Config::preset("femto").unwrap();
+    run.commands = vec![
+        command(0, Engine::Load, 0, 10, 100),
+        matrix(1, 0, 120, 500, 30),
+        command(2, Engine::Vector, 1, 510, 900),
+        command(3, Engine::Store, 1, 905, 980),
+    ];
+    let conv = Breakdown { compute: 30, memory: 90, fill: 10 + 20 + 350, ..Breakdown::default() };
+    let pool = Breakdown { vector: 390, store: 75, fill: 10 + 5 + 20, ..Breakdown::default() };
+    assert_eq!(layers(&run), [conv, pool]);
+    let attribution = attribute(&run).unwrap();
+    assert_eq!(attribution.between, [30, 35]);
+    let segments = [(0, 0, 500), (1, 500, 1000)].map(|(layer, from, to)| Segment { layer, from, to });
+    assert_eq!(attribution.segments, segments);
+    let told = losses(&run).unwrap();
+    assert!(told.iter().all(|loss| loss.remedy.contains("sequential core")), "{told:?}");
+    assert_eq!(told.iter().map(|loss| loss.cycles).sum::<u64>(), 1000);
+}
+
+#[test]
 fn a_command_that_is_not_in_its_queue_waits_for_no_data() {
     let mut run = run(&[("conv", 0)]);
     run.config.queue_depth = 2;
