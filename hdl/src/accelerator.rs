@@ -135,7 +135,6 @@ pub struct Accelerator<const N: usize, const S: usize> {
     row_signal: Signal<Local, Bits<4>>,
     row_state: Signal<Local, Bits<4>>,
     row_reads: Signal<Local, Bit>,
-    row_to_activation: Signal<Local, Bit>,
     row_to_even: Signal<Local, Bit>,
     row_to_odd: Signal<Local, Bit>,
     row_to_accumulator: Signal<Local, Bit>,
@@ -297,7 +296,6 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             row_signal: Signal::default(),
             row_state: Signal::default(),
             row_reads: Signal::default(),
-            row_to_activation: Signal::default(),
             row_to_even: Signal::default(),
             row_to_odd: Signal::default(),
             row_to_accumulator: Signal::default(),
@@ -368,7 +366,6 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.row_signal.next = 0.into();
         self.row_state.next = 0.into();
         self.row_reads.next = false;
-        self.row_to_activation.next = false;
         self.row_to_even.next = false;
         self.row_to_odd.next = false;
         self.row_to_accumulator.next = false;
@@ -380,7 +377,6 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.row_signal.next = self.row[r].signal.val();
             self.row_state.next = self.row[r].state.val();
             self.row_reads.next = self.row[r].accumulator_enable.val();
-            self.row_to_activation.next = self.row[r].activation_valid.val();
             self.row_to_even.next = self.row[r].activation_even.val();
             self.row_to_odd.next = self.row[r].activation_odd.val();
             self.row_to_accumulator.next = self.row[r].accumulator_valid.val();
@@ -853,7 +849,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.scalars[r].row_write_address.next = self.row[r].scalar_write_address.val();
             self.scalars[r].row_write_data.next = self.row[r].scalar_write_data.val();
         }
-        self.row_result.next = self.row_to_activation.val() | self.row_to_accumulator.val();
+        self.row_result.next = self.row_to_even.val() | self.row_to_odd.val() | self.row_to_accumulator.val();
         for r in 0..self._row_engines {
             if self.row_result.val() {
                 self.activations.result_address.next = self.row[r].result_address.val();

@@ -54,8 +54,7 @@ pub struct ByteMover {
     /// The output stage writes a vector three cycles from now, and whether that is an odd one.
     pub result_soon: Signal<In, Bit>,
     pub result_odd: Signal<In, Bit>,
-    pub write_valid: Signal<Out, Bit>,
-    /// The bank that is written.
+    /// A write, by its bank.
     pub write_even: Signal<Out, Bit>,
     pub write_odd: Signal<Out, Bit>,
     pub write_address: Signal<Out, Bits<16>>,
@@ -165,7 +164,6 @@ impl ByteMover {
             read_data: inputs(words),
             result_soon: Signal::default(),
             result_odd: Signal::default(),
-            write_valid: Signal::default(),
             write_even: Signal::default(),
             write_odd: Signal::default(),
             write_address: Signal::default(),
@@ -404,7 +402,6 @@ impl Logic for ByteMover {
         self.funnel.to.next = self.to_2.q.val();
         self.funnel.pad.next = self.pad_value.val();
         self.segment_3.d.next = self.segment_2.q.val();
-        self.write_valid.next = self.segment_3.q.val();
         self.odd_delay.clock.next = self.clock.val();
         self.odd_delay.value.next = self.head_destination.val().get_bit(0);
         self.even_3.d.next = self.segment_2.q.val() & !self.odd_delay.delayed.val();

@@ -136,7 +136,13 @@ pub struct OutputStage {
     flags: Signal<Local, Bits<8>>,
     final_flags: Signal<Local, Bits<8>>,
     zero_point: crate::leaves::SignExtend8,
-    coming_out: Signal<Local, Bit>,
+    // What is written in the next cycle.
+    kind_coming: Signal<Local, Bits<8>>,
+    route_coming: Signal<Local, Bits<32>>,
+    comes: Signal<Local, Bit>,
+    to_activation: Signal<Local, Bit>,
+    ends_matrix: Signal<Local, Bit>,
+    ends_vector: Signal<Local, Bit>,
     end_mask: Constant<Bits<8>>,
     mode: Signal<Local, Bits<8>>,
     handing_out: Signal<Local, Bit>,
@@ -155,6 +161,9 @@ pub struct OutputStage {
     _held: usize,
     _row_words: usize,
 }
+
+// Bank, memory and tokens of a write are made from what the lanes give, a cycle before it.
+const _: () = assert!(TableLookup::LATENCY_CYCLES == 1);
 
 impl OutputStage {
     /// The stage of a machine that `config` describes.
@@ -267,7 +276,12 @@ impl OutputStage {
             flags: Signal::default(),
             final_flags: Signal::default(),
             zero_point: Default::default(),
-            coming_out: Signal::default(),
+            kind_coming: Signal::default(),
+            route_coming: Signal::default(),
+            comes: Signal::default(),
+            to_activation: Signal::default(),
+            ends_matrix: Signal::default(),
+            ends_vector: Signal::default(),
             end_mask: Constant::new(0b0000_0111u64.into()),
             mode: Signal::default(),
             handing_out: Signal::default(),
@@ -532,15 +546,13 @@ impl Logic for OutputStage {
         }
         self.route_out.next = self.route_late.delayed.val();
         // Which memory and bank is written is known a cycle before.
-        self.coming_out.next =
-            self.kind_middle.delayed.val().get_bit(0) | self.kind_middle.delayed.val().get_bit(1);
-        self.out_accumulator.d.next = self.coming_out.val() & self.route_middle.delayed.val().get_bit(24);
-        self.out_even.d.next = self.coming_out.val()
-            & !self.route_middle.delayed.val().get_bit(24)
-            & !self.route_middle.delayed.val().get_bit(0);
-        self.out_odd.d.next = self.coming_out.val()
-            & !self.route_middle.delayed.val().get_bit(24)
-            & self.route_middle.delayed.val().get_bit(0);
+        self.kind_coming.next = self.kind_middle.delayed.val();
+        self.route_coming.next = self.route_middle.delayed.val();
+        self.comes.next = self.kind_coming.val().get_bit(0) | self.kind_coming.val().get_bit(1);
+        self.out_accumulator.d.next = self.comes.val() & self.route_coming.val().get_bit(24);
+        self.to_activation.next = self.comes.val() & !self.route_coming.val().get_bit(24);
+        self.out_even.d.next = self.to_activation.val() & !self.route_coming.val().get_bit(0);
+        self.out_odd.d.next = self.to_activation.val() & self.route_coming.val().get_bit(0);
         self.activation_even.next = self.out_even.q.val();
         self.activation_odd.next = self.out_odd.q.val();
         self.accumulator_valid.next = self.out_accumulator.q.val();
@@ -556,17 +568,17 @@ impl Logic for OutputStage {
             self.activation_data[w].next = self.place.words[w].val();
         }
         // The end is known a cycle before the write: engines that wait for the token start in its cycle.
-        self.matrix_ends.d.next =
-            self.kind_middle.delayed.val().get_bit(0) & self.route_middle.delayed.val().get_bit(27);
-        self.vector_ends.d.next =
-            self.kind_middle.delayed.val().get_bit(1) & self.route_middle.delayed.val().get_bit(27);
+        self.ends_matrix.next = self.kind_coming.val().get_bit(0) & self.route_coming.val().get_bit(27);
+        self.ends_vector.next = self.kind_coming.val().get_bit(1) & self.route_coming.val().get_bit(27);
+        self.matrix_ends.d.next = self.ends_matrix.val();
+        self.vector_ends.d.next = self.ends_vector.val();
         self.matrix_tokens.d.next = 0.into();
         self.vector_tokens.d.next = 0.into();
-        if self.kind_middle.delayed.val().get_bit(0) & self.route_middle.delayed.val().get_bit(27) {
-            self.matrix_tokens.d.next = self.route_middle.delayed.val().get_bits::<4>(28);
+        if self.ends_matrix.val() {
+            self.matrix_tokens.d.next = self.route_coming.val().get_bits::<4>(28);
         }
-        if self.kind_middle.delayed.val().get_bit(1) & self.route_middle.delayed.val().get_bit(27) {
-            self.vector_tokens.d.next = self.route_middle.delayed.val().get_bits::<4>(28);
+        if self.ends_vector.val() {
+            self.vector_tokens.d.next = self.route_coming.val().get_bits::<4>(28);
         }
         self.matrix_finished.next = self.matrix_ends.q.val();
         self.vector_finished.next = self.vector_ends.q.val();

@@ -65,8 +65,7 @@ pub struct RowEngine {
     /// What comes out of the lanes.
     pub scaled: Vec<Signal<In, Bits<32>>>,
     // Results.
-    pub activation_valid: Signal<Out, Bit>,
-    /// The bank that the result goes to.
+    /// A result for the activation scratchpad, by its bank.
     pub activation_even: Signal<Out, Bit>,
     pub activation_odd: Signal<Out, Bit>,
     pub accumulator_valid: Signal<Out, Bit>,
@@ -162,7 +161,6 @@ pub struct RowEngine {
     // What belongs to the value that leaves the row lanes.
     out_words: Vec<DFF<Bits<32>>>,
     out_valid: DFF<Bit>,
-    out_activation: DFF<Bit>,
     out_even: DFF<Bit>,
     out_odd: DFF<Bit>,
     out_accumulator: DFF<Bit>,
@@ -258,6 +256,7 @@ pub struct RowEngine {
     out_flags: Signal<Local, Bits<8>>,
     leaving_flags: Signal<Local, Bits<8>>,
     leaves: Signal<Local, Bit>,
+    leaves_for_activation: Signal<Local, Bit>,
     out_reduces: Signal<Local, Bit>,
     compare_now: Signal<Local, Bit>,
     decided_searches: Signal<Local, Bit>,
@@ -307,7 +306,6 @@ impl RowEngine {
             right: Signal::default(),
             post_add: Signal::default(),
             scaled: inputs(lanes),
-            activation_valid: Signal::default(),
             activation_even: Signal::default(),
             activation_odd: Signal::default(),
             accumulator_valid: Signal::default(),
@@ -391,7 +389,6 @@ impl RowEngine {
             words_delay: DelayRows::new(TERM_WORDS, RowLanes::LATENCY_CYCLES - 1),
             out_words: (0..TERM_WORDS).map(|_| DFF::default()).collect(),
             out_valid: DFF::default(),
-            out_activation: DFF::default(),
             out_even: DFF::default(),
             out_odd: DFF::default(),
             out_accumulator: DFF::default(),
@@ -485,6 +482,7 @@ impl RowEngine {
             out_flags: Signal::default(),
             leaving_flags: Signal::default(),
             leaves: Signal::default(),
+            leaves_for_activation: Signal::default(),
             out_reduces: Signal::default(),
             compare_now: Signal::default(),
             decided_searches: Signal::default(),
@@ -583,7 +581,6 @@ impl Logic for RowEngine {
             end_next,
             end_signal,
             out_valid,
-            out_activation,
             out_even,
             out_odd,
             out_accumulator,
@@ -967,13 +964,10 @@ impl Logic for RowEngine {
         self.leaves.next = self.leaving_flags.val().get_bit(7) & self.leaving_flags.val().get_bit(3);
         self.out_valid.d.next = self.leaves.val();
         self.out_accumulator.d.next = self.leaves.val() & self.leaving_flags.val().get_bit(0);
-        self.out_activation.d.next = self.leaves.val() & self.leaving_flags.val().get_bit(1);
-        self.out_even.d.next = self.leaves.val()
-            & self.leaving_flags.val().get_bit(1)
-            & !self.words_delay.delayed[0].val().get_bit(0);
-        self.out_odd.d.next = self.leaves.val()
-            & self.leaving_flags.val().get_bit(1)
-            & self.words_delay.delayed[0].val().get_bit(0);
+        self.leaves_for_activation.next = self.leaves.val() & self.leaving_flags.val().get_bit(1);
+        self.out_even.d.next =
+            self.leaves_for_activation.val() & !self.words_delay.delayed[0].val().get_bit(0);
+        self.out_odd.d.next = self.leaves_for_activation.val() & self.words_delay.delayed[0].val().get_bit(0);
         self.plain_end.d.next = self.leaves.val()
             & self.leaving_flags.val().get_bit(6)
             & !self.words_delay.delayed[1].val().get_bits::<2>(4).any();
@@ -981,11 +975,10 @@ impl Logic for RowEngine {
         // The result.
         self.out_flags.next = self.out_words[0].q.val().get_bits::<8>(24);
         self.accumulator_valid.next = self.out_accumulator.q.val();
-        self.activation_valid.next = self.out_activation.q.val();
         self.activation_even.next = self.out_even.q.val();
         self.activation_odd.next = self.out_odd.q.val();
         self.result_address.next = self.out_words[0].q.val().get_bits::<16>(0);
-        self.place.valid.next = self.out_activation.q.val();
+        self.place.valid.next = self.out_even.q.val() | self.out_odd.q.val();
         self.place.lane.next = self.out_words[0].q.val().get_bits::<8>(16);
         for l in 0..self._lanes {
             self.place.bytes[l].next = self.row_lanes.value[l].val().get_bits::<8>(0);
