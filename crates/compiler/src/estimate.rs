@@ -180,10 +180,27 @@ pub(crate) struct Needs {
     pub started: Vec<u32>,
 }
 
+/// Cycles of parts of the microprogram, see [`sequential_cycles`].
+mod sequential {
+    /// An access of the bus.
+    pub const BUS: f64 = 24.0;
+    /// A result, before its first tap.
+    pub const RESULT: f64 = 60.0;
+    pub const TAP: f64 = 63.0;
+    pub const STEP: f64 = 10.0;
+    pub const DEPTHWISE_STEP: f64 = 1060.0;
+    /// A channel of a result: requantised and written.
+    pub const CHANNEL: f64 = 218.0;
+    /// A lane of a vector command's result, and an element of its window.
+    pub const LANE: f64 = 235.0;
+    pub const ELEMENT: f64 = 60.0;
+    pub const MOVED_BYTE: f64 = 70.0;
+}
+
 /// Cycles that a sequential core takes from one command to the next: its instructions are counted in the microprogram
 /// (`hdl/src/sequential/microprogram.txt`), two cycles each, and the constants are rounded to what whole networks were measured to take.
-fn sequential_cycles(command: &Command, model: &SequentialModel) -> f64 {
-    let bus = model.bus_access;
+fn sequential_cycles(command: &Command) -> f64 {
+    use sequential::*;
     let work = match command {
         Command::Load(load) => {
             let words = f64::from(load.rows) * f64::from(load.row_bytes / 4);
@@ -192,59 +209,36 @@ fn sequential_cycles(command: &Command, model: &SequentialModel) -> f64 {
                 (space::WEIGHT, layout::COLUMN) => 24.0,
                 _ => 18.0,
             };
-            100.0 + f64::from(load.rows) * 70.0 + words * (word + bus)
+            100.0 + f64::from(load.rows) * 70.0 + words * (word + BUS)
         }
         Command::Store(store) => {
             let words = f64::from(store.rows) * f64::from(store.row_bytes / 4);
-            100.0 + f64::from(store.rows) * 70.0 + words * (18.0 + bus)
+            100.0 + f64::from(store.rows) * 70.0 + words * (18.0 + BUS)
         }
         Command::Matrix(m) => {
             let (rows, taps) = (f64::from(m.kernel_y), f64::from(m.kernel_y) * f64::from(m.kernel_x));
-            let step = if m.depthwise { model.depthwise_step } else { 10.0 };
-            let sums = model.result_x + rows * 40.0 + taps * (model.tap + step * f64::from(m.channels));
+            let step = if m.depthwise { DEPTHWISE_STEP } else { STEP };
+            let sums = RESULT + rows * 40.0 + taps * (TAP + step * f64::from(m.channels));
             let channels = if m.depthwise { 8.0 } else { 4.0 };
-            let channel = if m.to_accumulator && !m.rescale { 90.0 } else { model.channel };
+            let channel = if m.to_accumulator && !m.rescale { 90.0 } else { CHANNEL };
             let kept = f64::from(m.outputs_x - m.skip) * (60.0 + channels * channel);
             f64::from(m.tiles) * f64::from(m.outputs_y) * (60.0 + f64::from(m.outputs_x) * sums + kept)
         }
         Command::Vector(v) => {
             let results = f64::from(v.groups) * f64::from(v.outputs_y) * f64::from(v.outputs_x);
-            let window = f64::from(v.kernel_y) * (30.0 + f64::from(v.kernel_x) * model.element);
+            let window = f64::from(v.kernel_y) * (30.0 + f64::from(v.kernel_x) * ELEMENT);
             let source = if v.source == 1 { 12.0 } else { window };
-            160.0 + results * 2.0 * (model.lane + source)
+            160.0 + results * 2.0 * (LANE + source)
         }
         Command::Move(m) => {
             let segments = f64::from(m.outputs_y) * f64::from(m.outputs_x);
-            100.0 + segments * (60.0 + f64::from(m.bytes) * model.moved_byte)
+            100.0 + segments * (60.0 + f64::from(m.bytes) * MOVED_BYTE)
         }
         _ => 0.0,
     };
     // Each of the sixteen words of a command is an access of its own.
-    16.0 * (12.0 + bus) + 40.0 + work
+    16.0 * (12.0 + BUS) + 40.0 + work
 }
-
-/// Constants of [`sequential_cycles`].
-struct SequentialModel {
-    bus_access: f64,
-    result_x: f64,
-    tap: f64,
-    depthwise_step: f64,
-    channel: f64,
-    lane: f64,
-    element: f64,
-    moved_byte: f64,
-}
-
-const SEQUENTIAL: SequentialModel = SequentialModel {
-    bus_access: 24.0,
-    result_x: 60.0,
-    tap: 63.0,
-    depthwise_step: 1060.0,
-    channel: 218.0,
-    lane: 235.0,
-    element: 60.0,
-    moved_byte: 70.0,
-};
 
 /// Commands one after another, on a core that knows no other way.
 fn in_sequence(commands: &[&Command]) -> Estimate {
@@ -252,7 +246,7 @@ fn in_sequence(commands: &[&Command]) -> Estimate {
     let mut now = 0.0;
     for command in commands {
         estimate.starts.push(now);
-        let cycles = sequential_cycles(command, &SEQUENTIAL);
+        let cycles = sequential_cycles(command);
         now += cycles;
         estimate.ends.push(now);
         if let Some(busy) = estimate.busy.get_mut(command.engine() as usize) {
