@@ -1,0 +1,276 @@
+//! Lanes, places and tables.
+
+use super::*;
+
+#[test]
+fn split_bytes() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        || SplitBytes::new(16),
+        |block, random, _| randomise(&mut block.words, random),
+        no_clock,
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn lane_select() -> Result<(), CompareError> {
+    for (rows, lanes) in [(16, 4), (8, 8)] {
+        compare_native_and_verilated(
+            || LaneSelect::new(rows, lanes),
+            |block, random, _| {
+                randomise(&mut block.words, random);
+                block.lane.next = (random.below((rows / lanes) as u64) * lanes as u64).into();
+            },
+            no_clock,
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn lane_place() -> Result<(), CompareError> {
+    for (rows, lanes) in [(16, 4), (8, 8)] {
+        compare_native_and_verilated(
+            || LanePlace::new(rows, lanes),
+            |block, random, _| {
+                randomise(&mut block.bytes, random);
+                block.valid.next = !random.one_in(4);
+                block.lane.next = (random.below((rows / lanes) as u64) * lanes as u64).into();
+            },
+            no_clock,
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn word_place() -> Result<(), CompareError> {
+    for (words, unit_words, bus_words) in [(12, 4, 4), (2, 2, 4)] {
+        compare_native_and_verilated(
+            || WordPlace::new(words, unit_words, bus_words),
+            |block, random, _| {
+                randomise(&mut block.unit, random);
+                block.valid.next = !random.one_in(4);
+                block.position.next = random.below((words / unit_words) as u64 + 1).into();
+            },
+            no_clock,
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn weight_place() -> Result<(), CompareError> {
+    for (rows, cols, bus_words) in [(16, 8, 2), (8, 4, 4)] {
+        compare_native_and_verilated(
+            || WeightPlace::new(rows, cols, bus_words),
+            |block, random, _| {
+                randomise(&mut block.unit, random);
+                block.valid.next = !random.one_in(8);
+                block.layout.next = random.below(3).into();
+                block.position.next = random.below((rows * cols / 4 / bus_words) as u64).into();
+                block.column.next = random.below(cols as u64).into();
+                block.row.next = random.below(rows as u64).into();
+            },
+            no_clock,
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn window_reduce() -> Result<(), CompareError> {
+    let mut expected = 0i32;
+    compare_native_and_verilated(
+        WindowReduce::default,
+        |block, random, cycle| {
+            let reduced = block.reduced.val().to_u32() as i32;
+            assert_eq!(reduced, expected, "cycle {cycle}, seed {SEED}");
+            let element = random.bits(32) as u32 as i32;
+            let (enable, first, operation) = (!random.one_in(3), random.one_in(6), random.below(3));
+            expected = match (enable, first, operation) {
+                (false, ..) => expected,
+                (_, true, _) => element,
+                (_, _, 0) => expected.wrapping_add(element),
+                (_, _, 1) => expected.max(element),
+                _ => expected.min(element),
+            };
+            block.enable.next = enable;
+            block.first.next = first;
+            block.operation.next = operation.into();
+            block.element.next = u64::from(element as u32).into();
+        },
+        clocked!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn delay_bit() -> Result<(), CompareError> {
+    for cycles in [1, 5] {
+        let mut sent = Vec::new();
+        compare_native_and_verilated(
+            || DelayBit::new(cycles),
+            |block, random, cycle| {
+                let expected = sent.len().checked_sub(cycles).is_some_and(|first| sent[first]);
+                assert_eq!(block.delayed.val(), expected, "cycle {cycle}, seed {SEED}");
+                sent.push(random.one_in(2));
+                block.value.next = sent[sent.len() - 1];
+            },
+            clocked!(),
+            CYCLES / 4,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn pack_counters() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        PackCounters::default,
+        |block, random, _| {
+            randomise(&mut block.counter, random);
+            randomise_bits(&mut block.some, random);
+            randomise_bits(&mut block.many, random);
+        },
+        no_clock,
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn pack_flags_and_nibbles() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        PackFlags::default,
+        |block, random, _| randomise_bits(&mut block.bits, random),
+        no_clock,
+        CYCLES,
+        SEED,
+    )?;
+    compare_native_and_verilated(
+        PackNibbles::default,
+        |block, random, _| {
+            block.low.next = random.bits(4).into();
+            block.high.next = random.bits(4).into();
+        },
+        no_clock,
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn unit_select() -> Result<(), CompareError> {
+    for bus_bytes in [8, 16] {
+        compare_native_and_verilated(
+            || UnitSelect::new(bus_bytes),
+            |block, random, _| {
+                randomise(&mut block.beat, random);
+                // Units of at least two bytes: the fewest columns.
+                let parts = 1u64 << random.below(u64::from(bus_bytes.ilog2()));
+                block.last_split.next = (parts - 1).into();
+                block.split.next = random.below(parts).into();
+            },
+            no_clock,
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn vector_part() -> Result<(), CompareError> {
+    for (words, bus_words) in [(8, 2), (2, 4)] {
+        compare_native_and_verilated(
+            || VectorPart::new(words, bus_words),
+            |block, random, _| {
+                randomise(&mut block.vector, random);
+                block.position.next = random.below(words.div_ceil(bus_words) as u64).into();
+            },
+            no_clock,
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn byte_funnel() -> Result<(), CompareError> {
+    for rows in [8u64, 32] {
+        compare_native_and_verilated(
+            || ByteFunnel::new(rows as usize),
+            |block, random, _| {
+                for port in block.earlier.iter_mut().chain(&mut block.latest) {
+                    port.next = random.bits(32).into();
+                }
+                block.both.next = random.one_in(2);
+                block.offset.next = random.below(rows).into();
+                block.rotation.next = random.below(rows).into();
+                block.first_lane.next = random.below(rows).into();
+                block.last_lane.next = random.below(rows).into();
+                block.from.next = random.below(rows + 1).into();
+                block.to.next = random.below(rows + 1).into();
+                block.pad.next = random.bits(8).into();
+            },
+            no_clock,
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn table_lookup() -> Result<(), CompareError> {
+    let mut table = vec![0u8; 512];
+    let (mut written, mut expected) = (None, None);
+    compare_native_and_verilated(
+        || TableLookup::new(2),
+        |block, random, cycle| {
+            if let Some(expected) = expected {
+                assert_eq!(block.result.val().to_u8(), expected, "cycle {cycle}, seed {SEED}");
+            }
+            if let Some((row, word)) = written.take() {
+                let word: u32 = word;
+                table[4 * row..4 * row + 4].copy_from_slice(&word.to_le_bytes());
+            }
+            // All entries first, then lookups only: a row is not read while it is written.
+            let fills = cycle < 128;
+            let word = random.bits(32) as u32;
+            block.write_valid.next = fills;
+            block.write_address.next = cycle.into();
+            block.write_data.next = u64::from(word).into();
+            if fills {
+                written = Some((cycle as usize, word));
+            }
+            let enable = !fills && cycle > 128 && random.one_in(2);
+            let (number, value) = (random.below(2) as usize, random.bits(8) as usize);
+            block.enable.next = enable;
+            block.table.next = (number as u64).into();
+            block.value.next = (value as u64).into();
+            expected = Some(if enable { table[256 * number + value] } else { value as u8 });
+        },
+        clocked!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
