@@ -12,7 +12,7 @@
 //! Scalars: `set` and `branch` read theirs while their beats pass, and write or jump with their last one. An `adjust` passes two words (a patch) a cycle;
 //! the amounts come out of a pipeline behind. In `patch`, the next command goes to its queue by way of a register that holds a beat until all patches of
 //! its words are added: one is chosen each cycle, and added in the next. So a command with n patches, which lie in b beats, takes n + b + 1 cycles more
-//! than another, and up to three if its `adjust` has just passed.
+//! than another, and up to two if its `adjust` has just passed.
 //! `jump` takes one cycle: what was fetched is forgotten, and what was asked for is dropped when it comes.
 //! On an error nothing is dispatched or started any more (`halt`); the run ends when every engine has finished what it runs.
 
@@ -99,8 +99,11 @@ pub struct Dispatch {
     coming_kind: DFF<Bits<4>>,
     state: DFF<DispatchState>,
     // What the state is, known without a decoder: everything that moves waits for one of these.
+    started: DFF<Bit>,
     running: DFF<Bit>,
     patching: DFF<Bit>,
+    /// What is patched is offered to the queues, not what is at the head.
+    offers_work: DFF<Bit>,
     jumping: DFF<Bit>,
     stopping: DFF<Bit>,
     /// What was fetched beyond the end of the program is thrown away.
@@ -139,6 +142,8 @@ pub struct Dispatch {
     /// A cycle late: commands take several.
     none_left: DFF<Bit>,
     in_program: DFF<Bit>,
+    /// A command has passed in the cycle before.
+    moved: DFF<Bit>,
     // Patches: taken in a pair of words a cycle.
     pair: DFF<Bits<3>>,
     patch_word: Vec<DFF<Bits<4>>>,
@@ -153,13 +158,13 @@ pub struct Dispatch {
     // The beat that is patched.
     work: Vec<DFF<Bits<32>>>,
     work_full: DFF<Bit>,
-    work_part: DFF<Bits<4>>,
     work_complete: DFF<Bit>,
     // The patch that is added to it.
     adding: DFF<Bit>,
     /// No patch of it is due.
     clean: DFF<Bit>,
-    amounts_known: DFF<Bit>,
+    /// Beats may be loaded to be patched: there are more, and the amounts will be known when they are chosen.
+    may_load: DFF<Bit>,
     read_failed: DFF<Bit>,
     added_amount: DFF<Bits<32>>,
     added_part: DFF<Bits<2>>,
@@ -225,10 +230,12 @@ pub struct Dispatch {
     chosen_lane: Signal<Local, Bits<4>>,
     arrives_clean: Signal<Local, Bit>,
     comes: Vec<Signal<Local, Bit>>,
+    adjust_moves: Signal<Local, Bit>,
+    work_completes: Signal<Local, Bit>,
+    work_free: Signal<Local, Bit>,
     work_ready: Signal<Local, Bit>,
     work_leaves: Signal<Local, Bit>,
     work_loads: Signal<Local, Bit>,
-    work_last: Signal<Local, Bit>,
     done_patching: Signal<Local, Bit>,
     number: Signal<Local, Bits<4>>,
     row_engine: Constant<Bit>,
@@ -301,8 +308,10 @@ impl Dispatch {
             coming_first: DFF::default(),
             coming_kind: DFF::default(),
             state: DFF::default(),
+            started: DFF::default(),
             running: DFF::default(),
             patching: DFF::default(),
+            offers_work: DFF::default(),
             jumping: DFF::default(),
             stopping: DFF::default(),
             flush: DFF::default(),
@@ -334,6 +343,7 @@ impl Dispatch {
             below: DFF::default(),
             none_left: DFF::default(),
             in_program: DFF::default(),
+            moved: DFF::default(),
             pair: DFF::default(),
             patch_word: (0..PATCHES).map(|_| DFF::default()).collect(),
             patch_part: (0..PATCHES).map(|_| DFF::default()).collect(),
@@ -344,11 +354,10 @@ impl Dispatch {
             amounts: PatchAmount::default(),
             work: (0..bus_words).map(|_| DFF::default()).collect(),
             work_full: DFF::default(),
-            work_part: DFF::default(),
             work_complete: DFF::default(),
             adding: DFF::default(),
             clean: DFF::default(),
-            amounts_known: DFF::default(),
+            may_load: DFF::default(),
             read_failed: DFF::default(),
             added_amount: DFF::default(),
             added_part: DFF::default(),
@@ -413,10 +422,12 @@ impl Dispatch {
             chosen_lane: Signal::default(),
             arrives_clean: Signal::default(),
             comes: (0..PATCHES).map(|_| Signal::default()).collect(),
+            adjust_moves: Signal::default(),
+            work_completes: Signal::default(),
+            work_free: Signal::default(),
             work_ready: Signal::default(),
             work_leaves: Signal::default(),
             work_loads: Signal::default(),
-            work_last: Signal::default(),
             done_patching: Signal::default(),
             number: Signal::default(),
             row_engine: Constant::new(row_engine),
@@ -446,8 +457,10 @@ impl Logic for Dispatch {
             coming_first,
             coming_kind,
             state,
+            started,
             running,
             patching,
+            offers_work,
             jumping,
             stopping,
             flush,
@@ -478,13 +491,13 @@ impl Logic for Dispatch {
             below,
             none_left,
             in_program,
+            moved,
             pair,
             work_full,
-            work_part,
             work_complete,
             adding,
             clean,
-            amounts_known,
+            may_load,
             read_failed,
             added_amount,
             added_part,
@@ -518,7 +531,7 @@ impl Logic for Dispatch {
             self.work[w].d.next = self.work[w].q.val();
             self.commands.write_data[w].next = self.beat[w].val();
             self.queue_beat[w].next = self.head[w].val();
-            if self.patching.q.val() {
+            if self.offers_work.q.val() {
                 self.queue_beat[w].next = self.work[w].q.val();
             }
         }
@@ -675,7 +688,7 @@ impl Logic for Dispatch {
                 self.queue_valid[e].next = self.offered.val();
             }
         }
-        self.done_patching.next = self.work_leaves.val() & self.work_last.val();
+        self.done_patching.next = self.work_leaves.val() & self.work_complete.q.val();
         self.command_moves.next = (self.moves.val() & self.last_part.q.val()) | self.done_patching.val();
         self.none_left.d.next = self.to_dispatch.q.val() == 1;
         if self.moves.val() | self.work_loads.val() {
@@ -690,7 +703,9 @@ impl Logic for Dispatch {
                 self.part.d.next = 0.into();
             }
         }
-        if self.command_moves.val() {
+        // Counted a cycle later; a command takes several.
+        self.moved.d.next = self.command_moves.val();
+        if self.moved.q.val() {
             self.count.d.next = self.count.q.val() + 1;
             self.index.d.next = self.index.q.val() + 1;
             self.to_dispatch.d.next = self.to_dispatch.q.val() - 1;
@@ -772,10 +787,15 @@ impl Logic for Dispatch {
         for s in 1..4 {
             self.arriving[s].d.next = self.arriving[s - 1].q.val();
         }
-        self.amounts_known.d.next = !self.is_patch.val()
+        self.adjust_moves.next =
+            self.moves.val() & self.last_part.q.val() & self.head_adjusts.val() & self.row_engine.val();
+        self.work_completes.next =
+            self.work_complete.q.val() | (self.work_loads.val() & self.last_part.q.val());
+        self.may_load.d.next = (self.patching.q.val() | self.adjust_moves.val())
+            & !self.work_completes.val()
+            & !self.is_patch.val()
             & !self.arriving[0].q.val().any()
-            & !self.arriving[1].q.val().any()
-            & !self.arriving[2].q.val().any();
+            & !self.arriving[1].q.val().any();
         for i in 0..6 {
             if self.is_patch.val() & (self.pair.q.val().index() == i + 1) {
                 self.patch_word[i].d.next = self.pair_field.val();
@@ -832,14 +852,10 @@ impl Logic for Dispatch {
                 self.work_ready.next = true;
             }
         }
-        self.work_last.next = self.work_part.q.val() == self.final_part.val();
         self.work_leaves.next =
             self.patching.q.val() & self.work_full.q.val() & self.clean.q.val() & self.work_ready.val();
-        self.work_loads.next = self.patching.q.val()
-            & self.amounts_known.q.val()
-            & self.head_full.val()
-            & !self.work_complete.q.val()
-            & (!self.work_full.q.val() | (self.clean.q.val() & self.work_ready.val()));
+        self.work_free.next = !self.work_full.q.val() | (self.clean.q.val() & self.work_ready.val());
+        self.work_loads.next = self.may_load.q.val() & self.head_full.val() & self.work_free.val();
         if self.adding.q.val() {
             for w in 0..self._bus_words {
                 if self.added_lane.q.val().index() == w {
@@ -852,12 +868,14 @@ impl Logic for Dispatch {
         }
         if self.work_loads.val() {
             self.work_full.d.next = true;
-            self.work_part.d.next = self.part.q.val();
+            self.work_complete.d.next = self.last_part.q.val();
+        }
+        // Whatever is at the head, for nobody looks at it unless it is loaded.
+        if self.work_free.val() {
             self.clean.d.next = self.arrives_clean.val();
             for i in 0..6 {
                 self.due[i].d.next = self.comes[i].val();
             }
-            self.work_complete.d.next = self.last_part.q.val();
             for w in 0..self._bus_words {
                 self.work[w].d.next = self.head[w].val();
             }
@@ -892,38 +910,51 @@ impl Logic for Dispatch {
         self.jump_offset.next = self.target_word.q.val() << 6;
         self.in_program.d.next = self.target_word.q.val() < self.total.q.val();
 
+        // Before a program everything stands as its start needs it, so that the start has little to do. The first command is asked for at once.
+        if !self.started.q.val() {
+            self.address.d.next = self.program_address.val();
+            self.to_fetch.d.next = self.program_commands.val() - 1;
+            self.none_to_fetch.d.next = self.program_commands.val() == 1;
+            self.to_dispatch.d.next = self.program_commands.val();
+            if self.row_engine.val() {
+                self.origin.d.next = self.program_address.val();
+                self.total.d.next = self.program_commands.val();
+            }
+            self.dropping.d.next = 0.into();
+            self.pair.d.next = 0.into();
+            self.work_full.d.next = false;
+            self.work_complete.d.next = false;
+            for i in 0..6 {
+                self.due[i].d.next = false;
+                self.patch_pending[i].d.next = false;
+            }
+            self.part.d.next = 0.into();
+            self.first_part.d.next = true;
+            self.last_part.d.next = false;
+            self.coming_part.d.next = 0.into();
+            self.coming_first.d.next = true;
+            self.ahead.d.next = 1.into();
+        }
+        if self.jumping.q.val() {
+            self.address.d.next = self.origin.q.val() + self.jump_offset.val();
+            self.to_fetch.d.next = self.total.q.val() - self.target_word.q.val();
+            self.none_to_fetch.d.next = false;
+            self.asking.d.next = false;
+            self.to_dispatch.d.next = self.total.q.val() - self.target_word.q.val();
+            self.index.d.next = self.target_word.q.val();
+            self.ahead.d.next = 0.into();
+            self.dropping.d.next = self.next_unanswered.val();
+        }
+
         // States.
         match self.state.q.val() {
             DispatchState::Idle => {
                 // After an error the host resets first: the queues still hold commands.
                 if self.start.val() & (self.code.q.val() == 0) {
                     self.next_state.next = DispatchState::Run;
-                    self.address.d.next = self.program_address.val();
-                    // The first command is asked for at once.
-                    self.to_fetch.d.next = self.program_commands.val() - 1;
-                    self.none_to_fetch.d.next = self.program_commands.val() == 1;
                     self.asking.d.next = true;
-                    self.to_dispatch.d.next = self.program_commands.val();
-                    if self.row_engine.val() {
-                        self.origin.d.next = self.program_address.val();
-                        self.total.d.next = self.program_commands.val();
-                    }
                     self.count.d.next = 0.into();
-                    self.dropping.d.next = 0.into();
-                    self.pair.d.next = 0.into();
-                    self.work_full.d.next = false;
-                    self.work_complete.d.next = false;
-                    for i in 0..6 {
-                        self.due[i].d.next = false;
-                        self.patch_pending[i].d.next = false;
-                    }
                     self.index.d.next = 0.into();
-                    self.part.d.next = 0.into();
-                    self.first_part.d.next = true;
-                    self.last_part.d.next = false;
-                    self.coming_part.d.next = 0.into();
-                    self.coming_first.d.next = true;
-                    self.ahead.d.next = 1.into();
                     self.finished.d.next = false;
                     self.code.d.next = 0.into();
                     self.engine.d.next = 0.into();
@@ -991,14 +1022,6 @@ impl Logic for Dispatch {
             }
             DispatchState::Jump => {
                 self.next_state.next = DispatchState::Run;
-                self.address.d.next = self.origin.q.val() + self.jump_offset.val();
-                self.to_fetch.d.next = self.total.q.val() - self.target_word.q.val();
-                self.none_to_fetch.d.next = false;
-                self.asking.d.next = false;
-                self.to_dispatch.d.next = self.total.q.val() - self.target_word.q.val();
-                self.index.d.next = self.target_word.q.val();
-                self.ahead.d.next = 0.into();
-                self.dropping.d.next = self.next_unanswered.val();
                 if !self.in_program.q.val() {
                     self.next_state.next = DispatchState::Stop;
                     self.code.d.next = 6.into();
@@ -1031,8 +1054,10 @@ impl Logic for Dispatch {
             | self.write_error.val()
             | (self.beat_valid.val() & self.beat_error.val());
         self.state.d.next = self.next_state.val();
+        self.started.d.next = self.next_state.val() != DispatchState::Idle;
         self.running.d.next = self.next_state.val() == DispatchState::Run;
         self.patching.d.next = (self.next_state.val() == DispatchState::Patch) & self.row_engine.val();
+        self.offers_work.d.next = (self.next_state.val() == DispatchState::Patch) & self.row_engine.val();
         self.jumping.d.next = (self.next_state.val() == DispatchState::Jump) & self.row_engine.val();
         self.stopping.d.next = self.next_state.val() == DispatchState::Stop;
         self.flush.d.next = (self.next_state.val() == DispatchState::Idle)
@@ -1040,6 +1065,7 @@ impl Logic for Dispatch {
             | (self.next_state.val() == DispatchState::Stop);
         if self.erring.val() & !self.stopping.q.val() & !self.finished.q.val() {
             self.state.d.next = DispatchState::Stop;
+            self.started.d.next = true;
             self.running.d.next = false;
             self.patching.d.next = false;
             self.jumping.d.next = false;
@@ -1087,21 +1113,16 @@ impl Logic for Dispatch {
         self.dispatched.next = self.count.q.val();
         if self.reset.val() {
             self.state.d.next = DispatchState::Idle;
+            self.started.d.next = false;
             self.running.d.next = false;
             self.patching.d.next = false;
             self.jumping.d.next = false;
             self.stopping.d.next = false;
             self.flush.d.next = true;
-            self.part.d.next = 0.into();
-            self.first_part.d.next = true;
-            self.last_part.d.next = false;
-            self.coming_part.d.next = 0.into();
-            self.coming_first.d.next = true;
             self.asking.d.next = false;
             self.read_failed.d.next = false;
-            self.ahead.d.next = 0.into();
+            self.moved.d.next = false;
             self.unanswered.d.next = 0.into();
-            self.dropping.d.next = 0.into();
             self.finished.d.next = false;
             self.code.d.next = 0.into();
             self.engine.d.next = 0.into();

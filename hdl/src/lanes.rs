@@ -62,7 +62,8 @@ impl LaneSelect {
 
 impl Logic for LaneSelect {
     fn update(&mut self) {
-        let first = self.lane.val().index();
+        let lanes = self.values.len();
+        let first = self.lane.val().index() / lanes * lanes;
         for (l, value) in self.values.iter_mut().enumerate() {
             let byte = (first + l) % (4 * self.words.len());
             let byte = self.words[byte / 4].val().to_u32().to_le_bytes()[byte % 4];
@@ -74,13 +75,20 @@ impl Logic for LaneSelect {
     }
     fn hdl(&self) -> Verilog {
         let (words, lanes) = (self.words.len(), self.values.len());
-        let mut text = format!(
-            "wire [{}:0] vector = {};\nwire [{}:0] group = vector[{{lane, 3'd0}} +: {}];\n",
-            32 * words - 1,
-            concatenation("words", words),
-            8 * lanes - 1,
-            8 * lanes
-        );
+        let mut text = format!("wire [{}:0] vector = {};\n", 32 * words - 1, concatenation("words", words));
+        // Only whole groups are chosen: of a lane's number, the bits that count groups of the vector.
+        let (low, high) = (lanes.ilog2(), (4 * words).ilog2());
+        text += &if high > low {
+            format!(
+                "wire [{}:0] group = vector[{{lane[{}:{low}], {}'d0}} +: {}];\n",
+                8 * lanes - 1,
+                high - 1,
+                low + 3,
+                8 * lanes
+            )
+        } else {
+            format!("wire [{}:0] group = vector;\n", 8 * lanes - 1)
+        };
         for l in 0..lanes {
             text += &format!(
                 "assign values${l} = {{{{24{{group[{}]}}}}, group[{}:{}]}};\n",

@@ -70,7 +70,8 @@ pub struct OutputStage {
     pub activation_enable: Vec<Signal<Out, Bits<4>>>,
     pub activation_data: Vec<Signal<Out, Bits<32>>>,
     pub accumulator_data: Vec<Signal<Out, Bits<32>>>,
-    /// An activation vector is written as many cycles from now as a byte mover's segment takes, and whether it is an odd one.
+    /// The activation scratchpad, which takes a cycle more, writes a result when a byte mover's segment that is issued now would be written; and whether
+    /// to an odd address.
     pub result_soon: Signal<Out, Bit>,
     pub result_odd: Signal<Out, Bit>,
     // The last result of a command is being written.
@@ -94,7 +95,8 @@ pub struct OutputStage {
     post_row: Vec<DFF<Bits<32>>>,
     matrix_valid: DFF<Bit>,
     raw: DFF<Bit>,
-    accumulate: DFF<Bit>,
+    /// The matrix value in the lane register is added to a partial sum.
+    accumulates: DFF<Bit>,
     add_row: DFF<Bit>,
     single_rounding: DFF<Bit>,
     clamp: DFF<Bits<32>>,
@@ -120,6 +122,8 @@ pub struct OutputStage {
     kind_soon: Signal<Local, Bits<8>>,
     route_soon: Signal<Local, Bits<32>>,
     soon: Signal<Local, Bit>,
+    soon_register: DFF<Bit>,
+    soon_odd: DFF<Bit>,
     route_in: Signal<Local, Bits<32>>,
     route_out: Signal<Local, Bits<32>>,
     head: Signal<Local, Bits<32>>,
@@ -235,7 +239,7 @@ impl OutputStage {
             post_row: (0..lanes).map(|_| DFF::default()).collect(),
             matrix_valid: DFF::default(),
             raw: DFF::default(),
-            accumulate: DFF::default(),
+            accumulates: DFF::default(),
             add_row: DFF::default(),
             single_rounding: DFF::default(),
             clamp: DFF::default(),
@@ -260,6 +264,8 @@ impl OutputStage {
             kind_soon: Signal::default(),
             route_soon: Signal::default(),
             soon: Signal::default(),
+            soon_register: DFF::default(),
+            soon_odd: DFF::default(),
             route_in: Signal::default(),
             route_out: Signal::default(),
             head: Signal::default(),
@@ -320,12 +326,14 @@ impl Logic for OutputStage {
             post_base,
             matrix_valid,
             raw,
-            accumulate,
+            accumulates,
             add_row,
             single_rounding,
             clamp,
             route_register,
             out_accumulator,
+            soon_register,
+            soon_odd,
             out_even,
             out_odd,
             matrix_ends,
@@ -418,7 +426,7 @@ impl Logic for OutputStage {
         self.matrix_valid.d.next = self.handing_out.val();
         self.raw.d.next = self.flags.val().get_bit(0) & !self.mode.val().get_bit(2);
         self.add_row.d.next = self.mode.val().get_bit(3);
-        self.accumulate.d.next = self.flags.val().get_bit(1);
+        self.accumulates.d.next = self.handing_out.val() & self.flags.val().get_bit(1);
         self.single_rounding.d.next = self.flags.val().get_bit(2);
         self.clamp.d.next = self.descriptors.read_data[2].val();
         // Flags that leave with the result: only the last group of a command's last result ends it.
@@ -491,14 +499,15 @@ impl Logic for OutputStage {
                     self.lane[l].single_rounding.next = self.single_rounding.q.val();
                     self.lane[l].min.next = self.clamp.q.val().get_bits::<8>(8);
                     self.lane[l].max.next = self.clamp.q.val().get_bits::<8>(16);
-                    if self.accumulate.q.val() {
-                        self.lane[l].pre_add.next = self.accumulator[l].val();
-                    }
                     if self.raw.q.val() {
                         self.lane[l].multiplier.next = self.identity.val();
                         self.lane[l].left.next = 0.into();
                         self.lane[l].right.next = 0.into();
                     }
+                }
+                // Partial sums are there last, out of a memory that others read, too.
+                if self.accumulates.q.val() {
+                    self.lane[l].pre_add.next = self.accumulator[l].val();
                 }
             }
         }
@@ -530,8 +539,10 @@ impl Logic for OutputStage {
         self.kind_soon.next = self.kind_early.delayed.val();
         self.route_soon.next = self.route_early.delayed.val();
         self.soon.next = self.kind_soon.val().get_bit(0) | self.kind_soon.val().get_bit(1);
-        self.result_soon.next = self.soon.val() & !self.route_soon.val().get_bit(24);
-        self.result_odd.next = self.route_soon.val().get_bit(0);
+        self.soon_register.d.next = self.soon.val() & !self.route_soon.val().get_bit(24);
+        self.soon_odd.d.next = self.route_soon.val().get_bit(0);
+        self.result_soon.next = self.soon_register.q.val();
+        self.result_odd.next = self.soon_odd.q.val();
         for l in 0..self._lanes {
             self.lookup[l].clock.next = self.clock.val();
             self.lookup[l].enable.next = self.kind_middle.delayed.val().get_bit(2);

@@ -339,17 +339,25 @@ impl Logic for PackedSums {
         let (factors, products);
         if self._rows > PackedSums::MOST_ROWS_WITH_MULTIPLIERS {
             factors = String::new();
+            // Three times the sum is made with the sum, so that two bits of the scale choose a term, and two levels of adders add the four.
             products = ["low", "high"].map(|half| {
-                // The factor's ninth bit is a sign that is never set.
-                let operands =
-                    (Term { wire: half.into(), bits }, Term { wire: format!("{half}_factor"), bits: 8 });
-                let (rows, groups) =
-                    ecp5::product_rows(&format!("{half}_rows"), &operands.0, &operands.1, false);
-                let (sum, total) = ecp5::spaced_sum(&format!("{half}_total"), &groups, ecp5::GROUP_ROWS);
+                let operand = Term { wire: half.into(), bits };
+                let (digits, terms) = ecp5::digit_products(
+                    &format!("{half}_term"),
+                    &operand,
+                    &format!("{half}_triple"),
+                    &format!("{half}_factor"),
+                    4,
+                );
+                let (sum, total) = ecp5::spaced_sum(&format!("{half}_total"), &terms, 2);
                 format!(
-                    "{rows}{sum}always @(posedge clock) {half}_product <= scaled ? {}[{}:0] : 0;\n",
+                    "reg [{}:0] {half}_triple;\n\
+                     always @(posedge clock) {half}_triple <= {{{{2{{{half}_root[{top}]}}}}, {half}_root}} + {{{half}_root[{top}], {half}_root, 1'b0}};\n\
+                     {digits}{sum}always @(posedge clock) {half}_product <= scaled ? {}[{}:0] : 0;\n",
+                    bits + 1,
                     total.wire,
-                    bits + 8
+                    bits + 8,
+                    top = bits - 1,
                 )
             });
         } else {
@@ -391,10 +399,14 @@ impl Logic for PackedSums {
              reg [{sum_top}:0] plain;\n\
              reg signed [{product_top}:0] low_product;\n\
              reg signed [{product_top}:0] high_product;\n\
-             wire [{bits}:0] halves = {{high_a[{bits}:1], 1'b1}} + {{high_b[{bits}:1], high_a[0]}};\n\
+             wire [{top}:0] low_root = low_a[{top}:0] + low_b[{top}:0] + correction[{top}:0];\n\
+             // Both words and both carries: the carry of b goes into the first full adder, that of a into the place that the carries leave free.\n\
+             wire [{top}:0] sum_bits = high_a[{bits}:1] ^ high_b[{bits}:1] ^ {{{carry_extension}'d0, high_b[0]}};\n\
+             wire [{top}:0] carry_bits = high_a[{bits}:1] & high_b[{bits}:1] | {{{carry_extension}'d0, high_b[0] & (high_a[1] | high_b[1])}};\n\
+             wire [{top}:0] high_root = sum_bits + {{carry_bits[{below}:0], high_a[0]}};\n\
              always @(posedge clock) begin\n\
-             \x20   low <= low_a[{top}:0] + low_b[{top}:0] + correction[{top}:0];\n\
-             \x20   high <= halves[{bits}:1] + {{{carry_extension}'d0, high_b[0]}};\n\
+             \x20   low <= low_root;\n\
+             \x20   high <= high_root;\n\
              \x20   low_factor <= {{1'b0, low_scale}};\n\
              \x20   high_factor <= {{1'b0, high_scale}};\n\
              \x20   scaled <= four_bit;\n\
@@ -406,6 +418,7 @@ impl Logic for PackedSums {
              assign plain_sum = {{{{{sum_extension}{{plain[{sum_top}]}}}}, plain}};",
             products = ecp5::choose(&ecp5, portable),
             top = bits - 1,
+            below = bits - 2,
             sum_top = bits + 3,
             product_top = bits + 8,
             product_extension = 32 - (bits + 9),

@@ -118,7 +118,8 @@ impl Logic for ReadPort {
         self.since_next.next = self.since_fetch.q.val() + self.load_beats.val();
         self.picks_fetch.next = self.fetch_valid.val() & (self.fetch_turn.q.val() | !self.load_valid.val());
         self.fetch_ready.next = self.free.val() & self.picks_fetch.val();
-        self.load_ready.next = self.free.val() & !self.picks_fetch.val();
+        // Whether there is a load does not matter to it.
+        self.load_ready.next = self.free.val() & !(self.fetch_valid.val() & self.fetch_turn.q.val());
         for i in 0..8 {
             self.kind.bits[i].next = false;
         }

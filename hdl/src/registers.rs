@@ -1,7 +1,8 @@
 //! Registers: the AXI4-Lite window of the host, see docs/isa.md for the map.
 //!
 //! Handshake: a write is taken when address and data are both there (`lite_aw_ready` and `lite_w_ready` rise together for one cycle), a read one
-//! cycle after its address; answers wait for the host. All outputs come from registers. Addresses outside the map read as zero and ignore writes.
+//! cycle after its address; answers wait for the host. All outputs come from registers; only the word that is read is chosen behind them, among one of
+//! each group of the window. Addresses outside the map read as zero and ignore writes.
 
 use crate::emit::describe;
 use crate::lanes::WordSelect;
@@ -12,6 +13,9 @@ use rust_hdl_widgets::prelude::*;
 
 /// Words of the register window.
 pub const WINDOW_WORDS: usize = 48;
+/// Groups of the window, and words of each: a word of each is read, and then one of these.
+const GROUPS: usize = 3;
+const GROUP_WORDS: usize = WINDOW_WORDS / GROUPS;
 
 /// Index of a register in the window.
 const fn word(offset: u32) -> usize {
@@ -49,14 +53,16 @@ pub struct Registers {
     pub status: Signal<In, Bits<32>>,
     pub command_index: Signal<In, Bits<32>>,
     pub matrix_step: Signal<In, Bit>,
-    /// What the performance counters count, in the order of their registers.
+    /// What the performance counters count, in the order of their registers; counted a cycle later.
     pub events: Vec<Signal<In, Bit>>,
     pub debug: Vec<Signal<In, Bits<32>>>,
+    happened: Vec<DFF<Bit>>,
     taking_write: DFF<Bit>,
     answer_write: DFF<Bit>,
     taking_read: DFF<Bit>,
     answer_read: DFF<Bit>,
-    read_word: DFF<Bits<32>>,
+    read_words: Vec<DFF<Bits<32>>>,
+    read_group: DFF<Bits<6>>,
     start_pulse: DFF<Bit>,
     reset_pulse: DFF<Bit>,
     program_address_register: DFF<Bits<32>>,
@@ -68,7 +74,8 @@ pub struct Registers {
     counters: Vec<DFF<Bits<32>>>,
     starting: Signal<Local, Bit>,
     window: Vec<Signal<Local, Bits<32>>>,
-    select: WordSelect,
+    selects: Vec<WordSelect>,
+    place_in_group: Signal<Local, Bits<10>>,
     write_index: Signal<Local, Bits<10>>,
     read_index: DFF<Bits<10>>,
     writes: Signal<Local, Bit>,
@@ -127,11 +134,13 @@ impl Registers {
             matrix_step: Signal::default(),
             events: (0..register::COUNTERS).map(|_| Signal::default()).collect(),
             debug: inputs(7),
+            happened: (0..counters).map(|_| DFF::default()).collect(),
             taking_write: DFF::default(),
             answer_write: DFF::default(),
             taking_read: DFF::default(),
             answer_read: DFF::default(),
-            read_word: DFF::default(),
+            read_words: (0..GROUPS).map(|_| DFF::default()).collect(),
+            read_group: DFF::default(),
             start_pulse: DFF::default(),
             reset_pulse: DFF::default(),
             program_address_register: DFF::default(),
@@ -143,7 +152,8 @@ impl Registers {
             counters: (0..counters).map(|_| DFF::default()).collect(),
             starting: Signal::default(),
             window: (0..WINDOW_WORDS).map(|_| Signal::default()).collect(),
-            select: WordSelect::new(WINDOW_WORDS),
+            selects: (0..GROUPS).map(|_| WordSelect::new(GROUP_WORDS)).collect(),
+            place_in_group: Signal::default(),
             write_index: Signal::default(),
             read_index: DFF::default(),
             writes: Signal::default(),
@@ -181,7 +191,7 @@ impl Logic for Registers {
             answer_write,
             taking_read,
             answer_read,
-            read_word,
+            read_group,
             read_index,
             start_pulse,
             reset_pulse,
@@ -214,7 +224,9 @@ impl Logic for Registers {
         for c in 0..self._counters {
             self.counters[c].clock.next = self.clock.val();
             self.counters[c].d.next = self.counters[c].q.val();
-            if self.events[c].val() {
+            self.happened[c].clock.next = self.clock.val();
+            self.happened[c].d.next = self.events[c].val();
+            if self.happened[c].q.val() {
                 self.counters[c].d.next = self.counters[c].q.val() + 1;
             }
             if self.starting.val() {
@@ -305,14 +317,25 @@ impl Logic for Registers {
         }
         if self.taking_read.q.val() {
             self.answer_read.d.next = true;
-            self.read_word.d.next = self.select.word.val();
+            self.read_group.d.next = self.read_index.q.val().get_bits::<6>(4);
         }
-        self.select.index.next = self.read_index.q.val();
-        for i in 0..self._words {
-            self.select.words[i].next = self.window[i].val();
+        self.place_in_group.next = self.read_index.q.val() & 15;
+        self.r_data.next = 0.into();
+        for g in 0..3 {
+            self.read_words[g].clock.next = self.clock.val();
+            self.read_words[g].d.next = self.read_words[g].q.val();
+            if self.taking_read.q.val() {
+                self.read_words[g].d.next = self.selects[g].word.val();
+            }
+            self.selects[g].index.next = self.place_in_group.val();
+            for i in 0..16 {
+                self.selects[g].words[i].next = self.window[g * 16 + i].val();
+            }
+            if self.read_group.q.val().index() == g {
+                self.r_data.next = self.read_words[g].q.val();
+            }
         }
         self.r_valid.next = self.answer_read.q.val();
-        self.r_data.next = self.read_word.q.val();
 
         self.start.next = self.start_pulse.q.val() & !self.busy.val();
         self.machine_reset.next = self.reset_pulse.q.val() | self.reset.val();
@@ -366,5 +389,6 @@ mod tests {
             assert_eq!(word(offset), position);
         }
         assert!(REGISTERS.iter().all(|r| word(r.offset) < WINDOW_WORDS));
+        assert_eq!((GROUPS, GROUP_WORDS), (3, 16));
     }
 }

@@ -88,6 +88,9 @@ pub struct StoreEngine {
     end_signal: DFF<Bits<4>>,
     answers: DFF<Bits<16>>,
     from_accumulator: Signal<Local, Bit>,
+    /// The same from the cycle in which reading begins on, and a cycle later for the data.
+    reads_accumulator: DFF<Bit>,
+    data_of_accumulator: DFF<Bit>,
     row_vectors: Signal<Local, Bits<24>>,
     row_beats: Signal<Local, Bits<24>>,
     rounded: Signal<Local, Bits<24>>,
@@ -211,6 +214,8 @@ impl StoreEngine {
             end_signal: DFF::default(),
             answers: DFF::default(),
             from_accumulator: Signal::default(),
+            reads_accumulator: DFF::default(),
+            data_of_accumulator: DFF::default(),
             row_vectors: Signal::default(),
             row_beats: Signal::default(),
             rounded: Signal::default(),
@@ -267,6 +272,8 @@ impl Logic for StoreEngine {
             self,
             clock,
             setup,
+            reads_accumulator,
+            data_of_accumulator,
             was_taken,
             running,
             reading,
@@ -349,11 +356,13 @@ impl Logic for StoreEngine {
         self.vectors.reset.next = self.reset.val();
         self.space_left.next = self.vectors.level.val() < 6;
         self.request.next = self.reading.q.val() & self.space_left.val();
-        self.activation_enable.next = self.request.val() & !self.from_accumulator.val();
-        self.accumulator_enable.next = self.request.val() & self.from_accumulator.val();
+        self.reads_accumulator.d.next = self.from_accumulator.val();
+        self.data_of_accumulator.d.next = self.reads_accumulator.q.val();
+        self.activation_enable.next = self.request.val() & !self.reads_accumulator.q.val();
+        self.accumulator_enable.next = self.request.val() & self.reads_accumulator.q.val();
         self.read_address.next = self.address.q.val();
         self.granted.next = self.request.val() & self.activation_ready.val();
-        if self.from_accumulator.val() {
+        if self.reads_accumulator.q.val() {
             self.granted.next = self.request.val() & self.accumulator_ready.val();
         }
         self.arrived.d.next = self.granted.val();
@@ -364,7 +373,7 @@ impl Logic for StoreEngine {
         for w in 0..self._activation_words {
             self.vectors.write_data[w].next = self.activation_data[w].val();
         }
-        if self.from_accumulator.val() {
+        if self.data_of_accumulator.q.val() {
             for w in 0..self._accumulator_words {
                 self.vectors.write_data[w].next = self.accumulator_data[w].val();
             }

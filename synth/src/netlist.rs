@@ -32,6 +32,7 @@ pub fn ecp5(file: &VerilogFile) -> Result<VerilogFile, FlowError> {
         arguments: vec!["-q".into(), "-p".into(), script],
         inputs: vec![("in.v", file.text.as_bytes())],
         outputs: vec!["netlist.v"],
+        digest: None,
     };
     let log = tempfile::NamedTempFile::new()
         .map_err(|source| FlowError::File { path: std::env::temp_dir(), source })?;

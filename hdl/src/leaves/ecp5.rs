@@ -156,6 +156,31 @@ pub(crate) fn product_rows(name: &str, a: &Term, b: &Term, b_is_signed: bool) ->
     (text, groups)
 }
 
+/// The products of a signed wire with the digits of an unsigned one of `digits` times two bits, built from LUTs; `triple` is three times the signed one, with
+/// two bits more. Half as many terms as [`product_rows`] has rows.
+pub(crate) fn digit_products(
+    name: &str,
+    a: &Term,
+    triple: &str,
+    b: &str,
+    digits: usize,
+) -> (String, Vec<Term>) {
+    let (x, top) = (&a.wire, a.bits - 1);
+    let mut text = String::new();
+    let mut terms = Vec::new();
+    for digit in 0..digits {
+        let term = Term { wire: format!("{name}_{digit}"), bits: a.bits + 2 };
+        let (low, high) = (2 * digit, 2 * digit + 1);
+        text += &format!(
+            "wire [{}:0] {} = {b}[{high}] ? ({b}[{low}] ? {triple} : {{{x}[{top}], {x}, 1'b0}}) : ({b}[{low}] ? {{{{2{{{x}[{top}]}}}}, {x}}} : 0);\n",
+            term.bits - 1,
+            term.wire,
+        );
+        terms.push(term);
+    }
+    (text, terms)
+}
+
 /// The sum of terms that are each `spacing` bits left of the one before.
 pub(crate) fn spaced_sum(name: &str, terms: &[Term], spacing: usize) -> (String, Term) {
     let mut text = String::new();

@@ -12,6 +12,8 @@ use super::prelude::*;
 use super::DelayLine;
 
 /// `shifted = (value + pre_add) << left`, wrapping at 32 bits.
+///
+/// What is added comes out of a memory and through a choice, late: the first cycle is left to it.
 #[derive(LogicBlock, Default)]
 pub struct ShiftLeft {
     pub clock: Signal<In, Clock>,
@@ -40,12 +42,14 @@ impl Logic for ShiftLeft {
     }
     fn hdl(&self) -> Verilog {
         Verilog::Custom(
-            "reg [31:0] biased;\n\
-             reg [4:0] biased_left;\n\
+            "reg [31:0] value_1, pre_add_1;\n\
+             reg [4:0] left_1;\n\
+             wire [31:0] biased = value_1 + pre_add_1;\n\
              always @(posedge clock) begin\n\
-             \x20   biased <= value + pre_add;\n\
-             \x20   biased_left <= left;\n\
-             \x20   shifted <= biased << biased_left;\n\
+             \x20   value_1 <= value;\n\
+             \x20   pre_add_1 <= pre_add;\n\
+             \x20   left_1 <= left;\n\
+             \x20   shifted <= biased << left_1;\n\
              end"
             .into(),
         )

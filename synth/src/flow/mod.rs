@@ -8,6 +8,7 @@
 
 pub mod block;
 pub mod device;
+mod floorplan;
 pub mod report;
 pub(crate) mod step;
 pub mod tools;
@@ -17,6 +18,9 @@ use report::{shortage, Report, Use};
 use std::path::{Path, PathBuf};
 use step::{Finished, Step};
 use tools::Tool;
+
+/// The placed design, as the family's packer takes it.
+const PLACED: &str = "placed";
 
 /// What is to be built.
 #[derive(Clone, Debug)]
@@ -109,6 +113,7 @@ pub fn build(
         arguments: vec!["-p".into(), format!("read_verilog -D SYNTHESIS{defines} design.v; {synthesis}")],
         inputs: vec![("design.v", design.verilog.as_bytes())],
         outputs: vec!["netlist.json"],
+        digest: None,
     })?
     .read("netlist.json")?;
     let placement =
@@ -128,6 +133,9 @@ pub fn build(
     let report = Report::parse(family, &placement.read("report.json")?, &String::from_utf8_lossy(&log))
         .map_err(|reason| FlowError::Report { tool: family.nextpnr(), reason })?;
     step::write(&path(".report.json"), &placement.read("report.json")?)?;
+    let places = floorplan::places(&String::from_utf8_lossy(&placement.read(floorplan::PLACES)?));
+    let title = format!("{} on {}", design.name, design.device.name);
+    step::write(&path(".floorplan.svg"), floorplan::svg(&title, &places).as_bytes())?;
     let mut outcome = Outcome { report, target_mhz: design.target_mhz, bitstream: None };
     if design.constraints.is_none() {
         return Ok(outcome);
@@ -135,13 +143,13 @@ pub fn build(
     if outcome.report.fmax_mhz < design.target_mhz {
         return Err(FlowError::Timing { fmax_mhz: outcome.report.fmax_mhz, target_mhz: design.target_mhz });
     }
-    let placed = placement.read("placed")?;
+    let placed = placement.read(PLACED)?;
     let mut arguments: Vec<String> = design.device.packer.iter().map(|word| (*word).to_owned()).collect();
     arguments.extend(
         match family {
-            Family::Ecp5 => vec!["--compress", "placed", "bitstream"],
-            Family::Ice40 => vec!["placed", "bitstream"],
-            Family::Gowin => vec!["-o", "bitstream", "placed"],
+            Family::Ecp5 => vec!["--compress", PLACED, "bitstream"],
+            Family::Ice40 => vec![PLACED, "bitstream"],
+            Family::Gowin => vec!["-o", "bitstream", PLACED],
         }
         .into_iter()
         .map(str::to_owned),
@@ -150,8 +158,9 @@ pub fn build(
         name: "packing",
         tool: tools[2].clone(),
         arguments,
-        inputs: vec![("placed", &placed)],
+        inputs: vec![(PLACED, &placed)],
         outputs: vec!["bitstream"],
+        digest: None,
     })?;
     step::write(&bitstream, &packed.read("bitstream")?)?;
     outcome.bitstream = Some(bitstream);
@@ -163,20 +172,28 @@ fn placement<'a>(design: &'a Design, seed: u32, netlist: &'a [u8], tool: Tool) -
     let mut arguments: Vec<String> = design.device.nextpnr.iter().map(|word| (*word).to_owned()).collect();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
     add(&["--json", "netlist.json", "--report", "report.json", "--timing-allow-fail"]);
+    add(&["--write", floorplan::ROUTED]);
     add(&["--freq", &design.target_mhz.to_string(), "--seed", &seed.to_string()]);
     let mut inputs = vec![("netlist.json", netlist)];
-    let mut outputs = vec!["report.json"];
+    let mut outputs = vec!["report.json", floorplan::ROUTED];
+    let mut digest: fn(&Path) -> std::io::Result<()> = floorplan::keep_places;
     match &design.constraints {
         None => add(&["--out-of-context"]),
         Some(text) => {
             inputs.push(("pins", text.as_bytes()));
-            outputs.push("placed");
             match design.device.family {
-                Family::Ecp5 => add(&["--lpf", "pins", "--textcfg", "placed"]),
-                Family::Ice40 => add(&["--pcf", "pins", "--asc", "placed"]),
-                Family::Gowin => add(&["--vopt", "cst=pins", "--write", "placed"]),
+                Family::Ecp5 => add(&["--lpf", "pins", "--textcfg", PLACED]),
+                Family::Ice40 => add(&["--pcf", "pins", "--asc", PLACED]),
+                // Its packer takes what nextpnr writes for everybody.
+                Family::Gowin => {
+                    add(&["--vopt", "cst=pins"]);
+                    digest = floorplan::keep_places_and_design;
+                }
+            }
+            if design.device.family != Family::Gowin {
+                outputs.push(PLACED);
             }
         }
     }
-    Step { name: "placement", tool, arguments, inputs, outputs }
+    Step { name: "placement", tool, arguments, inputs, outputs, digest: Some(digest) }
 }

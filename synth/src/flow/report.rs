@@ -136,7 +136,7 @@ impl From<&RawHop> for Hop {
 }
 
 /// `array.packed_0.sums.high_TRELLIS_FF_Q_12` is `array.packed_0.sums.high`.
-fn readable(cell: &str) -> String {
+pub(super) fn readable(cell: &str) -> String {
     const ADDED: [&str; 9] =
         ["_TRELLIS_", "_CCU2C_", "_LUT4_", "_PFUMX_", "_L6MUX21_", "_MULT18X18D_", "_SB_", "_DFF", "_ALU_"];
     let end = ADDED.iter().filter_map(|mark| cell.find(mark)).min().unwrap_or(cell.len());

@@ -18,6 +18,8 @@ pub(crate) struct Step<'a> {
     pub(crate) inputs: Vec<(&'static str, &'a [u8])>,
     /// Files that must be there when the program has ended.
     pub(crate) outputs: Vec<&'static str>,
+    /// Makes something small of large files in the folder before the results are kept.
+    pub(crate) digest: Option<fn(&Path) -> std::io::Result<()>>,
 }
 
 /// Where the results are.
@@ -100,6 +102,9 @@ impl Step<'_> {
                 log: log.into(),
                 text,
             });
+        }
+        if let Some(digest) = self.digest {
+            digest(work.path()).map_err(|source| FlowError::File { path: work.path().into(), source })?;
         }
         copy(log, &work.path().join(LOG))?;
         match fs::rename(work.path(), &entry) {

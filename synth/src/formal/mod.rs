@@ -170,6 +170,7 @@ impl Proof {
                 ("proof.sby", script.as_bytes()),
             ],
             outputs: vec!["proof/status"],
+            digest: None,
         }
         .run(&log)?;
         outcome(&finished, self.harness.0, &log)

@@ -427,21 +427,21 @@ pub const PROOFS: &[Proof] = &[
             )
         },
         harness: harness!("packets.v"),
-        defines: &[("WORDS", 2)],
-        reach: Reach::AnyState(24),
-        cover_depth: 24,
+        defines: &[("WORDS", 1)],
+        reach: Reach::AnyState(18),
+        cover_depth: 18,
         faults: &[
             Fault {
                 module: "packet_receiver",
                 text: "crc_d = all_ones",
                 replacement: "crc_d = 32'd0",
-                depth: 24,
+                depth: 18,
             },
             Fault {
                 module: "packet_transmitter",
                 text: "bytes_d = ~crc",
                 replacement: "bytes_d = crc",
-                depth: 24,
+                depth: 18,
             },
         ],
         is_slow: true,

@@ -1,0 +1,290 @@
+//! Where the modules of a placed design are: a picture of the chip, a square a tile, in the colour of the module that has most of it.
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// What nextpnr writes, and what is kept of it.
+pub(super) const ROUTED: &str = "routed.json";
+pub(super) const PLACES: &str = "places.tsv";
+
+/// Modules that have colours of their own; what is smaller is drawn as `others`.
+const COLOURS: [&str; 11] = [
+    "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#bcbd22", "#17becf",
+    "#3f51b5", "#795548",
+];
+const OTHERS: &str = "#9e9e9e";
+
+/// A cell on the chip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) x: u32,
+    pub(super) y: u32,
+    /// Hierarchical name, without what the tools have added to it.
+    pub(super) name: String,
+}
+
+/// Leaves [`PLACES`] in a folder instead of [`ROUTED`], which is a thousand times larger.
+pub(super) fn keep_places(folder: &Path) -> std::io::Result<()> {
+    extract_places(folder)?;
+    std::fs::remove_file(folder.join(ROUTED))
+}
+
+/// Leaves [`PLACES`] in a folder, and [`ROUTED`] as the placed design that a packer takes.
+pub(super) fn keep_places_and_design(folder: &Path) -> std::io::Result<()> {
+    extract_places(folder)?;
+    std::fs::rename(folder.join(ROUTED), folder.join(super::PLACED))
+}
+
+fn extract_places(folder: &Path) -> std::io::Result<()> {
+    let design: Routed = serde_json::from_slice(&std::fs::read(folder.join(ROUTED))?)?;
+    let mut lines = String::new();
+    for place in design.modules.0 {
+        let _ = writeln!(lines, "{}\t{}\t{}", place.x, place.y, place.name);
+    }
+    std::fs::write(folder.join(PLACES), lines)
+}
+
+/// Reads what [`keep_places`] wrote.
+pub(super) fn places(text: &str) -> Vec<Place> {
+    let place = |line: &str| {
+        let mut fields = line.splitn(3, '\t');
+        let mut number = || fields.next()?.parse().ok();
+        let (x, y) = (number()?, number()?);
+        Some(Place { x, y, name: fields.next()?.to_owned() })
+    };
+    text.lines().filter_map(place).collect()
+}
+
+/// The picture, as SVG.
+pub(super) fn svg(title: &str, places: &[Place]) -> String {
+    const TILE: u32 = 6;
+    const LEGEND: u32 = 250;
+    const HEAD: u32 = 34;
+    let groups = Groups::of(places);
+    let mut tiles: BTreeMap<(u32, u32), BTreeMap<usize, u32>> = BTreeMap::new();
+    for place in places {
+        *tiles.entry((place.x, place.y)).or_default().entry(groups.number(&place.name)).or_default() += 1;
+    }
+    let columns = places.iter().map(|place| place.x).max().unwrap_or(0) + 1;
+    let rows = places.iter().map(|place| place.y).max().unwrap_or(0) + 1;
+    let fullest = tiles.values().map(|cells| cells.values().sum::<u32>()).max().unwrap_or(1).max(1);
+    let legend_height = 20 * (groups.names.len() as u32 + 1);
+    let (width, height) = (TILE * columns + LEGEND + 30, HEAD + (TILE * rows).max(legend_height) + 14);
+    let mut text = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
+         font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"10\" y=\"20\" font-size=\"14\">{title}</text>\n\
+         <rect x=\"10\" y=\"{HEAD}\" width=\"{}\" height=\"{}\" fill=\"#f3f3f3\"/>\n",
+        TILE * columns,
+        TILE * rows
+    );
+    for ((x, y), cells) in &tiles {
+        let all: u32 = cells.values().sum();
+        let (most, _) = cells.iter().max_by_key(|(_, count)| **count).unwrap_or((&0, &0));
+        let _ = writeln!(
+            text,
+            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\" fill-opacity=\"{:.2}\"/>",
+            10 + TILE * x,
+            HEAD + TILE * y,
+            TILE - 1,
+            TILE - 1,
+            groups.colour(*most),
+            0.35 + 0.65 * f64::from(all) / f64::from(fullest)
+        );
+    }
+    let left = 10 + TILE * columns + 14;
+    for (number, (name, cells)) in groups.names.iter().zip(&groups.cells).enumerate() {
+        let top = HEAD + 20 * number as u32;
+        let _ = writeln!(
+            text,
+            "<rect x=\"{left}\" y=\"{top}\" width=\"12\" height=\"12\" fill=\"{}\"/><text x=\"{}\" y=\"{}\">{name} ({cells} cells)</text>",
+            groups.colour(number),
+            left + 18,
+            top + 11
+        );
+    }
+    text + "</svg>\n"
+}
+
+/// The modules of the picture, the largest first; the last one stands for all others.
+struct Groups {
+    names: Vec<String>,
+    cells: Vec<usize>,
+    /// Instances above the modules that are told apart.
+    depth: usize,
+}
+
+impl Groups {
+    fn of(places: &[Place]) -> Groups {
+        // A level down while one module holds most of the design: that is the accelerator in a board, or the core in it.
+        let mut depth = 1;
+        loop {
+            let count = count(places, depth);
+            let largest = count.values().max().copied().unwrap_or(0);
+            if depth == 3
+                || 5 * largest < 3 * places.len()
+                || count.len() == 1 && !has_modules_below(places, depth)
+            {
+                break;
+            }
+            depth += 1;
+        }
+        let mut modules: Vec<_> = count(places, depth).into_iter().collect();
+        modules.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let rest: usize = modules.iter().skip(COLOURS.len()).map(|(_, cells)| cells).sum();
+        modules.truncate(COLOURS.len());
+        if rest > 0 {
+            modules.push(("others".into(), rest));
+        }
+        let (names, cells) = modules.into_iter().unzip();
+        Groups { names, cells, depth }
+    }
+
+    fn number(&self, name: &str) -> usize {
+        let module = module(name, self.depth);
+        self.names.iter().position(|name| *name == module).unwrap_or(self.names.len().saturating_sub(1))
+    }
+
+    fn colour(&self, number: usize) -> &'static str {
+        if self.names.get(number).is_some_and(|name| name == "others") {
+            return OTHERS;
+        }
+        COLOURS.get(number).copied().unwrap_or(OTHERS)
+    }
+}
+
+fn count(places: &[Place], depth: usize) -> BTreeMap<String, usize> {
+    let mut modules = BTreeMap::new();
+    for place in places {
+        *modules.entry(module(&place.name, depth)).or_default() += 1;
+    }
+    modules
+}
+
+fn has_modules_below(places: &[Place], depth: usize) -> bool {
+    places.iter().any(|place| place.name.matches('.').count() > depth)
+}
+
+/// The first `depth` instances of a hierarchical name; its last part is a signal's. Numbered siblings go together: `lane_3` is `lane`.
+fn module(name: &str, depth: usize) -> String {
+    let parts: Vec<&str> = name.split('.').collect();
+    let modules = &parts[..parts.len() - 1];
+    if modules.is_empty() {
+        return "top".into();
+    }
+    let unnumbered =
+        |part: &&str| part.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_').to_owned();
+    modules.iter().take(depth).map(unnumbered).collect::<Vec<_>>().join(".")
+}
+
+#[derive(Deserialize)]
+struct Routed {
+    modules: Cells,
+}
+
+/// The cells of the only module.
+struct Cells(Vec<Place>);
+
+#[derive(Deserialize)]
+struct RawModule {
+    #[serde(deserialize_with = "raw_cells")]
+    cells: Vec<Place>,
+}
+
+#[derive(Deserialize)]
+struct RawCell {
+    attributes: RawAttributes,
+}
+
+#[derive(Deserialize)]
+struct RawAttributes {
+    #[serde(rename = "NEXTPNR_BEL")]
+    bel: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Cells {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let modules = BTreeMap::<String, RawModule>::deserialize(deserializer)?;
+        Ok(Cells(modules.into_values().flat_map(|module| module.cells).collect()))
+    }
+}
+
+/// Cells one after another: a large design's attributes need not be in memory all at once.
+fn raw_cells<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Place>, D::Error> {
+    struct Each;
+    impl<'de> Visitor<'de> for Each {
+        type Value = Vec<Place>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+            formatter.write_str("cells by their names")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut cells: A) -> Result<Vec<Place>, A::Error> {
+            let mut places = Vec::new();
+            while let Some((name, cell)) = cells.next_entry::<String, RawCell>()? {
+                let place = cell.attributes.bel.as_deref().and_then(position);
+                places.extend(place.map(|(x, y)| Place { x, y, name: super::report::readable(&name) }));
+            }
+            Ok(places)
+        }
+    }
+    deserializer.deserialize_map(Each)
+}
+
+/// `X12/Y34/SLICEA` of the lattice families, `X12Y34/LUT3` of Gowin.
+fn position(bel: &str) -> Option<(u32, u32)> {
+    let (x, rest) = bel.strip_prefix('X')?.split_once('Y')?;
+    let y: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((x.trim_end_matches('/').parse().ok()?, y.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_of_all_families() {
+        assert_eq!(position("X12/Y34/SLICEA.LUT0"), Some((12, 34)));
+        assert_eq!(position("X5Y106/LUT3"), Some((5, 106)));
+        assert_eq!(position("PIO"), None);
+    }
+
+    #[test]
+    fn places_of_a_routed_design_are_kept_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let cell = |bel: &str| {
+            format!(
+                r#"{{"hide_name": 0, "type": "TRELLIS_FF", "attributes": {{"NEXTPNR_BEL": "{bel}", "src": "a.v:1"}}}}"#
+            )
+        };
+        let json = format!(
+            r#"{{"creator": "nextpnr", "modules": {{"top": {{"ports": {{}}, "cells": {{
+                "accelerator.queue_0.usable_TRELLIS_FF_Q": {}, "link.state_TRELLIS_FF_Q_1": {},
+                "unplaced": {{"attributes": {{}}}}}}, "netnames": {{}}}}}}}}"#,
+            cell("X2/Y3/SLICEB.FF0"),
+            cell("X4/Y5/SLICEC.FF1"),
+        );
+        std::fs::write(folder.path().join(ROUTED), json).unwrap();
+        keep_places(folder.path()).unwrap();
+        assert!(!folder.path().join(ROUTED).exists());
+        let found = places(&std::fs::read_to_string(folder.path().join(PLACES)).unwrap());
+        let place = |x, y, name: &str| Place { x, y, name: name.into() };
+        assert_eq!(found, [place(2, 3, "accelerator.queue_0.usable"), place(4, 5, "link.state")]);
+    }
+
+    #[test]
+    fn the_largest_modules_have_colours() {
+        let mut all: Vec<Place> =
+            (0..30).map(|x| Place { x, y: 1, name: format!("machine.lane_{}.sum", x % 4) }).collect();
+        all.extend((0..10).map(|x| Place { x, y: 2, name: "machine.link.state".into() }));
+        all.push(Place { x: 0, y: 3, name: "led".into() });
+        let picture = svg("chip", &all);
+        for line in ["machine.lane (30 cells)", "machine.link (10 cells)", "top (1 cells)"] {
+            assert!(picture.contains(line), "{line} in {picture}");
+        }
+        // A tile each, a square for each of three names, two grounds.
+        assert_eq!(picture.matches("<rect").count(), 41 + 3 + 2);
+    }
+}
