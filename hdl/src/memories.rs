@@ -1,6 +1,7 @@
 //! The memories with one read port and one write port: weights, parameters, group scales and accumulators.
 //!
 //! Read data appear one cycle after the request; weights, which are read early enough, two. Addresses wrap at the depth.
+//! What a load writes waits in a register in front of its memory: which bytes they are is decided far away. Its tokens come later than that.
 
 use crate::emit::describe;
 use crate::leaves::{inputs, outputs, SimpleRam};
@@ -14,7 +15,7 @@ pub struct LoadedMemory {
     pub read_enable: Signal<In, Bit>,
     pub read_address: Signal<In, Bits<16>>,
     pub read_data: Vec<Signal<Out, Bits<32>>>,
-    // Written by loads.
+    // Written by loads, a cycle later.
     pub write_valid: Signal<In, Bit>,
     pub write_address: Signal<In, Bits<16>>,
     pub write_enable: Vec<Signal<In, Bits<4>>>,
@@ -37,7 +38,7 @@ impl LoadedMemory {
             write_address: Signal::default(),
             write_enable: inputs(words),
             write_data: inputs(words),
-            ram: SimpleRam::new(depth, words),
+            ram: SimpleRam::new(depth, words).with_write_register(),
             address_mask: Constant::new((depth as u64 - 1).into()),
             _words: words,
             _name: name,

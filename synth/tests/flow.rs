@@ -10,6 +10,9 @@ use std::path::Path;
 const REPORT: &str = r#"{"fmax": {"clock": {"achieved": 90, "constraint": 80}}, "critical_paths": [],
     "utilization": {"TRELLIS_COMB": {"used": 7, "available": 100}}}"#;
 
+/// What nextpnr writes of a design with one cell.
+const ROUTED: &str = r#"{"modules": {"part": {"cells": {"array.sum_TRELLIS_FF_Q_3": {"attributes": {"NEXTPNR_BEL": "X3/Y4/SLICEA.FF0"}}}}}}"#;
+
 fn tool(folder: &Path, name: &str, script: &str) {
     let path = folder.join("bin").join(name);
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -36,7 +39,9 @@ fn results_failures_and_what_they_leave() {
     fs::create_dir_all(&out).unwrap();
     std::env::set_var("FRUGAL_TOOLS", &tools);
     std::env::set_var("FRUGAL_SYNTH_CACHE_DIR", &cache);
-    let place = format!("cat > report.json <<'E'\n{REPORT}\nE\necho placed > placed");
+    let place = format!(
+        "cat > report.json <<'E'\n{REPORT}\nE\ncat > routed.json <<'E'\n{ROUTED}\nE\necho placed > placed"
+    );
     let mut design = Design {
         name: "part".into(),
         top: "part".into(),
@@ -69,6 +74,7 @@ fn results_failures_and_what_they_leave() {
     assert_eq!(run(&out, &design, 1).1, [true, true, true]);
     assert_eq!(run(&out, &design, 2).1, [true, false, true]);
     assert!(fs::read_to_string(out.join("part.synthesis.log")).unwrap().contains("said"));
+    assert!(fs::read_to_string(out.join("part.floorplan.svg")).unwrap().contains("array (1 cells)"));
 
     // Timing: an error, and the bitstream of before is gone.
     design.target_mhz = 100.0;

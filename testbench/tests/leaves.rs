@@ -108,6 +108,35 @@ fn simple_ram() -> Result<(), CompareError> {
 }
 
 #[test]
+fn simple_ram_with_registers() -> Result<(), CompareError> {
+    for (depth, words) in [(16, 1), (24, 4), (64, 16)] {
+        let mut written = None;
+        compare_native_and_verilated(
+            || SimpleRam::new(depth, words).with_write_register().with_output_register(),
+            |block, random, _| {
+                // What was at the write port in the cycle before is written in this one.
+                let read = random.below(depth as u64);
+                let write = random.below(depth as u64);
+                block.read_enable.next = written != Some(read) && random.one_in(2);
+                block.read_address.next = read.into();
+                let valid = random.one_in(2);
+                written = valid.then_some(write);
+                block.write_address.next = write.into();
+                block.write_valid.next = valid;
+                for word in 0..words {
+                    block.write_enable[word].next = random.bits(4).into();
+                    block.write_data[word].next = random.bits(32).into();
+                }
+            },
+            clock!(),
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
 fn simple_ram_reports_a_collision() {
     let collide = |block: &mut SimpleRam| {
         block.read_enable.next = true;

@@ -28,8 +28,18 @@ pub struct SimpleRam {
     _words: usize,
     _collisions_allowed: bool,
     _has_output_register: bool,
+    _has_write_register: bool,
     _contents: Vec<u32>,
     _row: Vec<u32>,
+    _write: Write,
+}
+
+/// What is at the write port in a cycle: of each word its enabled bytes and its value.
+#[derive(Clone, Debug, Default)]
+struct Write {
+    row: usize,
+    valid: bool,
+    words: Vec<(u8, u32)>,
 }
 
 impl SimpleRam {
@@ -53,8 +63,10 @@ impl SimpleRam {
             _words: words,
             _collisions_allowed: false,
             _has_output_register: false,
+            _has_write_register: false,
             _contents: vec![0; depth * words],
             _row: vec![0; words],
+            _write: Write::default(),
         }
     }
 
@@ -67,6 +79,13 @@ impl SimpleRam {
     /// The same RAM with one more register behind the row, so that nothing waits for the memory itself: data come a cycle later.
     pub fn with_output_register(mut self) -> Self {
         self._has_output_register = true;
+        self
+    }
+
+    /// The same RAM with a register in front of the write port, so that what decides about a write does not reach as far as the memory: a row is written a
+    /// cycle later.
+    pub fn with_write_register(mut self) -> Self {
+        self._has_write_register = true;
         self
     }
 }
@@ -95,19 +114,21 @@ impl Logic for SimpleRam {
                 .zip(&self._row)
                 .for_each(|(port, word)| port.next = u64::from(*word).into());
         }
-        let row = self.write_address.val().index();
-        if row >= self._depth || !self.write_valid.val() {
+        let write = Write {
+            row: self.write_address.val().index(),
+            valid: self.write_valid.val(),
+            words: (0..words)
+                .map(|word| (self.write_enable[word].val().to_u8(), self.write_data[word].val().to_u32()))
+                .collect(),
+        };
+        let write = if self._has_write_register { std::mem::replace(&mut self._write, write) } else { write };
+        if write.row >= self._depth || !write.valid {
             return;
         }
-        for word in 0..words {
-            let enable = self.write_enable[word].val().to_u8();
-            if enable == 0 {
-                continue;
-            }
-            let target = &mut self._contents[row * words + word];
+        for (target, (enable, data)) in self._contents[write.row * words..].iter_mut().zip(write.words) {
             let mask =
                 (0..4).filter(|byte| enable >> byte & 1 == 1).fold(0, |mask, byte| mask | 0xff << (8 * byte));
-            *target = *target & !mask | self.write_data[word].val().to_u32() & mask;
+            *target = *target & !mask | data & mask;
         }
     }
     fn connect(&mut self) {
@@ -120,10 +141,11 @@ impl Logic for SimpleRam {
         describe(
             &format!("simple_ram_{}_by_{}", self._depth, self._words),
             &format!(
-                "{} rows of {} words: one write port with byte enables, one synchronous read port{}.\n\
+                "{} rows of {} words: one write port with byte enables{}, one synchronous read port{}.\n\
                  A row must not be read in the cycle in which it is written.",
                 self._depth,
                 self._words,
+                if self._has_write_register { " and a register in front of it" } else { "" },
                 if self._has_output_register { " with a register behind it" } else { "" }
             ),
         )
@@ -136,22 +158,27 @@ impl SimpleRam {
     fn verilog(&self) -> String {
         let (depth, words) = (self._depth, self._words);
         let address_bits = clog2(depth).max(1);
+        // What is written, as it comes or out of the register in front.
+        let (valid, address) =
+            if self._has_write_register { ("valid", "address") } else { ("write_valid", "write_address") };
         let read_data: Vec<String> = (0..words).rev().map(|word| format!("read_data${word}")).collect();
         let mut body = format!(
             "(* no_rw_check *) reg [{top}:0] rows [0:{last}];\n\
              reg [{top}:0] read_row;\n\
              wire [{address_top}:0] read_index = read_address[{address_top}:0];\n\
-             wire [{address_top}:0] write_index = write_address[{address_top}:0];\n\
+             {register}\
+             wire [{address_top}:0] write_index = {address}[{address_top}:0];\n\
              {output}\n\
              integer row;\n\
              initial for (row = 0; row < {depth}; row = row + 1) rows[row] = 0;\n\
              /* verilator lint_off BLKSEQ */\n\
              always @(posedge clock) begin\n\
              \x20   if (read_enable) read_row <= rows[read_index];\n\
-             \x20   if (write_valid) begin\n",
+             \x20   if ({valid}) begin\n",
             top = 32 * words - 1,
             last = depth - 1,
             address_top = address_bits - 1,
+            register = if self._has_write_register { self.write_register() } else { String::new() },
             output = match (read_data.join(", "), self._has_output_register) {
                 (data, false) => format!("assign {{{data}}} = read_row;"),
                 (data, true) => format!(
@@ -164,31 +191,62 @@ impl SimpleRam {
             for byte in 0..4 {
                 let (first, last) = (8 * byte, 8 * byte + 7);
                 let low = 32 * word;
+                let (enable, data) = if self._has_write_register {
+                    (format!("enable[{}]", 4 * word + byte), format!("data[{}:{}]", low + last, low + first))
+                } else {
+                    (format!("write_enable${word}[{byte}]"), format!("write_data${word}[{last}:{first}]"))
+                };
                 body += &format!(
-                    "        if (write_enable${word}[{byte}]) rows[write_index][{}:{}] = write_data${word}[{last}:{first}];\n",
+                    "        if ({enable}) rows[write_index][{}:{}] = {data};\n",
                     low + last,
-                    low + first,
+                    low + first
                 );
             }
         }
         body += "    end\nend\n/* verilator lint_on BLKSEQ */\n";
-        body + &self.assertions()
+        body + &self.assertions(valid, address)
     }
 
-    /// What the simulation reports.
-    fn assertions(&self) -> String {
+    /// The register in front of the write port.
+    fn write_register(&self) -> String {
+        let words = self._words;
+        let all =
+            |name: &str| (0..words).rev().map(|word| format!("{name}${word}")).collect::<Vec<_>>().join(", ");
+        format!(
+            "reg valid;\n\
+             initial valid = 1'b0;\n\
+             reg [15:0] address;\n\
+             reg [{}:0] enable;\n\
+             reg [{}:0] data;\n\
+             always @(posedge clock) begin\n\
+             \x20   valid <= write_valid;\n\
+             \x20   address <= write_address;\n\
+             \x20   enable <= {{{}}};\n\
+             \x20   data <= {{{}}};\n\
+             end\n",
+            4 * words - 1,
+            32 * words - 1,
+            all("write_enable"),
+            all("write_data"),
+        )
+    }
+
+    /// What the simulation reports, of the row that is written in a cycle.
+    fn assertions(&self, valid: &str, address: &str) -> String {
         let depth = self._depth;
         let mut checks = String::new();
         if !self._collisions_allowed {
-            checks += "    if (read_enable && write_valid && read_address == write_address)\n\
-                       \x20       $error(\"%m: row %0d is read while it is written\", read_address);\n";
+            checks += &format!(
+                "    if (read_enable && {valid} && read_address == {address})\n\
+                 \x20       $error(\"%m: row %0d is read while it is written\", read_address);\n"
+            );
         }
         if depth < 1 << 16 {
             checks += &format!(
                 "    if (read_enable && read_address >= 16'd{depth})\n\
                  \x20       $error(\"%m: row %0d of {depth} is read\", read_address);\n\
-                 \x20   if (write_valid && write_address >= 16'd{depth})\n\
-                 \x20       $error(\"%m: row %0d of {depth} is written\", write_address);\n"
+                 \x20   if ({valid} && {address} >= 16'd{depth})\n\
+                 \x20       $error(\"%m: row %0d of {depth} is written\", {address});\n"
             );
         }
         if checks.is_empty() {

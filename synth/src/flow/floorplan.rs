@@ -71,7 +71,7 @@ pub(super) fn svg(title: &str, places: &[Place]) -> String {
     let columns = places.iter().map(|place| place.x).max().unwrap_or(0) + 1;
     let rows = places.iter().map(|place| place.y).max().unwrap_or(0) + 1;
     let fullest = tiles.values().map(|cells| cells.values().sum::<u32>()).max().unwrap_or(1).max(1);
-    let legend_height = 20 * (groups.names.len() as u32 + 1);
+    let legend_height = 20 * (groups.modules.len() as u32 + 1);
     let (width, height) = (TILE * columns + LEGEND + 30, HEAD + (TILE * rows).max(legend_height) + 14);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
@@ -95,7 +95,7 @@ pub(super) fn svg(title: &str, places: &[Place]) -> String {
         );
     }
     let left = 10 + TILE * columns + 14;
-    for (number, (name, cells)) in groups.names.iter().zip(&groups.cells).enumerate() {
+    for (number, ((_, name), cells)) in groups.modules.iter().zip(&groups.cells).enumerate() {
         let top = HEAD + 20 * number as u32;
         let _ = writeln!(
             text,
@@ -110,73 +110,81 @@ pub(super) fn svg(title: &str, places: &[Place]) -> String {
 
 /// The modules of the picture, the largest first; the last one stands for all others.
 struct Groups {
-    names: Vec<String>,
+    /// Instances from the top, and the picture's name for them.
+    modules: Vec<(String, String)>,
     cells: Vec<usize>,
-    /// Instances above the modules that are told apart.
-    depth: usize,
+    of_path: BTreeMap<String, usize>,
 }
 
 impl Groups {
+    /// Takes the largest module apart, again and again, until there is a colour for each.
     fn of(places: &[Place]) -> Groups {
-        // A level down while one module holds most of the design: that is the accelerator in a board, or the core in it.
-        let mut depth = 1;
+        let mut paths: BTreeMap<String, usize> = BTreeMap::new();
+        for place in places {
+            *paths.entry(path(&place.name)).or_default() += 1;
+        }
+        // Of each group, the paths and their cells.
+        let mut groups: BTreeMap<String, Vec<(&str, usize)>> = BTreeMap::new();
+        groups.insert(String::new(), paths.iter().map(|(path, cells)| (path.as_str(), *cells)).collect());
+        let size = |members: &Vec<(&str, usize)>| members.iter().map(|(_, cells)| cells).sum::<usize>();
         loop {
-            let count = count(places, depth);
-            let largest = count.values().max().copied().unwrap_or(0);
-            if depth == 3
-                || 5 * largest < 3 * places.len()
-                || count.len() == 1 && !has_modules_below(places, depth)
-            {
+            let divisible =
+                groups.iter().filter(|(name, members)| members.iter().any(|(path, _)| *path != **name));
+            let Some(name) = divisible.max_by_key(|(_, members)| size(members)).map(|(name, _)| name.clone())
+            else {
+                break;
+            };
+            let mut parts: BTreeMap<String, Vec<(&str, usize)>> = BTreeMap::new();
+            for member in &groups[&name] {
+                let below =
+                    member.0[name.len()..].trim_start_matches('.').split('.').next().unwrap_or_default();
+                let separator = if name.is_empty() || below.is_empty() { "" } else { "." };
+                parts.entry(format!("{name}{separator}{below}")).or_default().push(*member);
+            }
+            // What is small is drawn as others: it needs no colour.
+            let large = |members: &Vec<(&str, usize)>| 100 * size(members) >= places.len();
+            let more = parts.values().filter(|members| large(members)).count();
+            let now = groups.values().filter(|members| large(members)).count();
+            if now + more > COLOURS.len() + 1 {
                 break;
             }
-            depth += 1;
+            groups.remove(&name);
+            groups.extend(parts);
         }
-        let mut modules: Vec<_> = count(places, depth).into_iter().collect();
-        modules.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let rest: usize = modules.iter().skip(COLOURS.len()).map(|(_, cells)| cells).sum();
-        modules.truncate(COLOURS.len());
-        if rest > 0 {
-            modules.push(("others".into(), rest));
+        let mut sorted: Vec<_> = groups.into_iter().collect();
+        sorted.sort_by(|a, b| size(&b.1).cmp(&size(&a.1)).then_with(|| a.0.cmp(&b.0)));
+        let rest: Vec<_> =
+            sorted.drain(sorted.len().min(COLOURS.len())..).flat_map(|(_, members)| members).collect();
+        let (mut modules, mut cells, mut of_path) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut add = |name: String, members: Vec<(&str, usize)>| {
+            let shown = name.rsplitn(3, '.').take(2).collect::<Vec<_>>();
+            let shown = shown.into_iter().rev().collect::<Vec<_>>().join(".");
+            of_path.extend(members.iter().map(|(path, _)| ((*path).to_owned(), modules.len())));
+            cells.push(size(&members));
+            modules.push((name, if shown.is_empty() { "top".into() } else { shown }));
+        };
+        sorted.into_iter().for_each(|(name, members)| add(name, members));
+        if !rest.is_empty() {
+            add("others".into(), rest);
         }
-        let (names, cells) = modules.into_iter().unzip();
-        Groups { names, cells, depth }
+        Groups { modules, cells, of_path }
     }
 
     fn number(&self, name: &str) -> usize {
-        let module = module(name, self.depth);
-        self.names.iter().position(|name| *name == module).unwrap_or(self.names.len().saturating_sub(1))
+        self.of_path.get(&path(name)).copied().unwrap_or_default()
     }
 
     fn colour(&self, number: usize) -> &'static str {
-        if self.names.get(number).is_some_and(|name| name == "others") {
-            return OTHERS;
-        }
         COLOURS.get(number).copied().unwrap_or(OTHERS)
     }
 }
 
-fn count(places: &[Place], depth: usize) -> BTreeMap<String, usize> {
-    let mut modules = BTreeMap::new();
-    for place in places {
-        *modules.entry(module(&place.name, depth)).or_default() += 1;
-    }
-    modules
-}
-
-fn has_modules_below(places: &[Place], depth: usize) -> bool {
-    places.iter().any(|place| place.name.matches('.').count() > depth)
-}
-
-/// The first `depth` instances of a hierarchical name; its last part is a signal's. Numbered siblings go together: `lane_3` is `lane`.
-fn module(name: &str, depth: usize) -> String {
-    let parts: Vec<&str> = name.split('.').collect();
-    let modules = &parts[..parts.len() - 1];
-    if modules.is_empty() {
-        return "top".into();
-    }
+/// The instances of a hierarchical name; its last part is a signal's. Numbered siblings go together: `lane_3` is `lane`.
+fn path(name: &str) -> String {
+    let Some((modules, _)) = name.rsplit_once('.') else { return String::new() };
     let unnumbered =
-        |part: &&str| part.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_').to_owned();
-    modules.iter().take(depth).map(unnumbered).collect::<Vec<_>>().join(".")
+        |part: &str| part.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_').to_owned();
+    modules.split('.').map(unnumbered).collect::<Vec<_>>().join(".")
 }
 
 #[derive(Deserialize)]

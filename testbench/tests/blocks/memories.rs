@@ -125,12 +125,15 @@ fn loaded_memory() -> Result<(), CompareError> {
     let mut memory = Rows::new(8, WORDS);
     // What was read last, and what is behind the register.
     let (mut row, mut expected) = (vec![0; WORDS], vec![0; WORDS]);
+    // What came in the cycle before is written in this one: address, enables, data.
+    let mut written: Option<(u64, Vec<u64>, Vec<u32>)> = None;
     compare_native_and_verilated(
         || LoadedMemory::weights(8, 8, 4),
         |block, random, cycle| {
             assert_eq!(words_of(&block.read_data), expected, "cycle {cycle}, seed {SEED}");
             let write = random.bits(16);
-            let read = memory.address_apart_from(random, &[write]);
+            let read =
+                memory.address_apart_from(random, &[written.as_ref().map_or(0, |(address, ..)| *address)]);
             let (enable, data) = random_row(random, WORDS);
             let [reads, writes] = [0; 2].map(|_| random.one_in(2));
             block.read_enable.next = reads;
@@ -143,9 +146,10 @@ fn loaded_memory() -> Result<(), CompareError> {
             if reads {
                 row.clone_from(memory.row(read));
             }
-            if writes {
-                memory.write(write, &enable, &data);
+            if let Some((address, enable, data)) = &written {
+                memory.write(*address, enable, data);
             }
+            written = writes.then_some((write, enable, data));
         },
         clocked!(),
         CYCLES,
