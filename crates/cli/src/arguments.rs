@@ -135,7 +135,7 @@ pub struct Verilog {
 /// Synthesise, place and route: resources and speed on a chip
 ///
 /// Yosys and nextpnr come from `scripts/setup synth`. A block is placed out of context: what counts is the time between its own registers.
-/// Exit code 1 if the clock is slower than wanted. Each step's log, the Verilog and nextpnr's report are left in the folder.
+/// Exit code 1, and no bitstream, if the clock is slower than wanted. Each step's log, the Verilog and nextpnr's report are left in the folder.
 #[derive(Args)]
 #[command(
     group = clap::ArgGroup::new("what").required(true),
@@ -160,7 +160,7 @@ pub struct Synth {
     /// Data bits of the memory bus [default: those of the configuration; 64 in every preset]
     #[arg(long, value_name = "BITS", value_parser = ["64", "128"])]
     pub bus_bits: Option<String>,
-    /// The clock to reach in MHz [default: the board's; 75 for a block]
+    /// The clock to reach in MHz; at least the board's [default: the board's; 75 for a block]
     #[arg(long, value_name = "F", value_parser = parse_megahertz)]
     pub target_mhz: Option<f64>,
     /// What placement begins with

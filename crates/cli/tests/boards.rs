@@ -93,8 +93,10 @@ fn synth(sandbox: &Sandbox, arguments: &[&str]) -> std::process::Command {
 fn boards_are_built_with_their_own_configurations() {
     let report =
         r#"{"fmax": {"clock": {"achieved": 99, "constraint": 80}}, "critical_paths": [], "utilization": {}}"#;
-    let place =
-        format!("echo '{report}' > report.json; echo placed > placed; echo 'Info: 3 LCs used as DFF only'");
+    let routed = r#"{"modules": {"top": {"cells": {}}}}"#;
+    let place = format!(
+        "echo '{report}' > report.json; echo '{routed}' > routed.json; echo placed > placed; echo 'Info: 3 LCs used as DFF only'"
+    );
     for (board, family, bitstream) in [
         ("ulx3s-85f", ["nextpnr-ecp5", "ecppack"], "out/ulx3s-85f-nano.bit"),
         ("colorlight-i9", ["nextpnr-ecp5", "ecppack"], "out/colorlight-i9-micro.bit"),
@@ -106,8 +108,32 @@ fn boards_are_built_with_their_own_configurations() {
         tools(&sandbox, family, &place);
         let done = sandbox.finish(&mut synth(&sandbox, &["--board", board]));
         assert_eq!(done.code, Some(0), "{board}: {}", done.stderr);
-        assert_eq!(sandbox.read(bitstream), b"placed\n", "{board}");
+        // Gowin's packer takes what nextpnr writes of a routed design.
+        let packed = if bitstream.ends_with(".fs") { format!("{routed}\n") } else { "placed\n".into() };
+        assert_eq!(String::from_utf8(sandbox.read(bitstream)).expect("text"), packed, "{board}");
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_board_that_is_too_slow_has_figures_and_no_bitstream() {
+    let sandbox = Sandbox::new();
+    let report = r#"{"fmax": {"clock": {"achieved": 78.5, "constraint": 80}}, "critical_paths": [],
+        "utilization": {"TRELLIS_COMB": {"used": 7, "available": 100}}}"#;
+    let routed = r#"{"modules": {"top": {"cells": {}}}}"#;
+    let place =
+        format!("cat > report.json <<'E'\n{report}\nE\necho '{routed}' > routed.json; echo placed > placed");
+    tools(&sandbox, ["nextpnr-ecp5", "ecppack"], &place);
+    let done = sandbox.finish(&mut synth(&sandbox, &["--board", "ulx3s-85f", "--json"]));
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert_says(&done.stderr, &["78.50 MHz of 80 MHz with seed 1", "no bitstream is written"]);
+    assert_says(&done.stdout, &["\"fmax_mhz\":78.5", "\"lut\":7", "\"bitstream\":null"]);
+    assert!(!sandbox.path("out/ulx3s-85f-nano.bit").exists());
+
+    // The board's clock is what it is.
+    let done = sandbox.finish(&mut synth(&sandbox, &["--board", "ulx3s-85f", "--target-mhz", "75"]));
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert_says(&done.stderr, &["--target-mhz 75 is below the 80 MHz that ulx3s-85f runs at"]);
 }
 
 #[test]

@@ -145,7 +145,9 @@ impl Groups {
             let large = |members: &Vec<(&str, usize)>| 100 * size(members) >= places.len();
             let more = parts.values().filter(|members| large(members)).count();
             let now = groups.values().filter(|members| large(members)).count();
-            if now + more > COLOURS.len() + 1 {
+            // A module that is nearly everything says nothing: it is taken apart in any case.
+            let is_most = 5 * size(&groups[&name]) > 2 * places.len();
+            if now + more > COLOURS.len() + 1 && !is_most {
                 break;
             }
             groups.remove(&name);

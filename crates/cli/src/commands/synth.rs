@@ -27,7 +27,15 @@ pub fn run(arguments: &Synth) -> anyhow::Result<()> {
     let (design, title, macs) = match facts {
         Some(facts) => {
             let (mut design, build) = facts.design(&config)?;
-            design.target_mhz = arguments.target_mhz.unwrap_or(design.target_mhz);
+            let clock = design.target_mhz;
+            design.target_mhz = arguments.target_mhz.unwrap_or(clock);
+            // A bitstream that is right for a slower clock than the board's would not be right.
+            anyhow::ensure!(
+                design.target_mhz >= clock,
+                "--target-mhz {} is below the {clock} MHz that {} runs at with this configuration; leave it out, or ask for more",
+                design.target_mhz,
+                facts.name
+            );
             (design, format!("{}, build {build:08x}, {}", facts.title, text::config(&config)), None)
         }
         None => {
@@ -74,8 +82,9 @@ pub fn run(arguments: &Synth) -> anyhow::Result<()> {
     let (fmax, target) = (outcome.report.fmax_mhz, outcome.target_mhz);
     anyhow::ensure!(
         fmax >= target,
-        "timing is not met: {fmax:.2} MHz of {target} MHz with seed {}",
-        arguments.seed
+        "timing is not met: {fmax:.2} MHz of {target} MHz with seed {}{}",
+        arguments.seed,
+        if facts.is_some() { "; no bitstream is written. Another --seed may do" } else { "" }
     );
     Ok(())
 }
