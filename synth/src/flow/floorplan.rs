@@ -13,7 +13,7 @@ pub(super) const PLACES: &str = "places.tsv";
 /// Modules that have colours of their own; what is smaller is drawn as `others`.
 const COLOURS: [&str; 11] = [
     "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#bcbd22", "#17becf",
-    "#3f51b5", "#795548",
+    "#3f51b5", "#222222",
 ];
 const OTHERS: &str = "#9e9e9e";
 
@@ -80,18 +80,22 @@ pub(super) fn svg(title: &str, places: &[Place]) -> String {
         TILE * columns,
         TILE * rows
     );
+    // One path for all tiles of a colour and a fullness.
+    const LEVELS: u32 = 4;
+    let mut paths: BTreeMap<(usize, u32), String> = BTreeMap::new();
     for ((x, y), cells) in &tiles {
         let all: u32 = cells.values().sum();
         let (most, _) = cells.iter().max_by_key(|(_, count)| **count).unwrap_or((&0, &0));
+        let side = TILE - 1;
+        let path = paths.entry((*most, (LEVELS * all).div_ceil(fullest))).or_default();
+        let _ = write!(path, "M{} {}h{side}v{side}h-{side}z", 10 + TILE * x, HEAD + TILE * y);
+    }
+    for ((group, level), path) in paths {
+        let opacity = 0.35 + 0.65 * f64::from(level) / f64::from(LEVELS);
         let _ = writeln!(
             text,
-            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\" fill-opacity=\"{:.2}\"/>",
-            10 + TILE * x,
-            HEAD + TILE * y,
-            TILE - 1,
-            TILE - 1,
-            groups.colour(*most),
-            0.35 + 0.65 * f64::from(all) / f64::from(fullest)
+            "<path fill=\"{}\" fill-opacity=\"{opacity:.2}\" d=\"{path}\"/>",
+            groups.colour(group)
         );
     }
     let left = 10 + TILE * columns + 14;
@@ -294,7 +298,7 @@ mod tests {
         for line in ["machine.lane (30 cells)", "machine.link (10 cells)", "top (1 cells)"] {
             assert!(picture.contains(line), "{line} in {picture}");
         }
-        // A tile each, a square for each of three names, two grounds.
-        assert_eq!(picture.matches("<rect").count(), 41 + 3 + 2);
+        // A tile each; a square for each of three names, and two grounds.
+        assert_eq!((picture.matches("h5v5h-5z").count(), picture.matches("<rect").count()), (41, 3 + 2));
     }
 }
