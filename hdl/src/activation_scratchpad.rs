@@ -8,11 +8,16 @@
 //! | matrix read | first | always served |
 //! | vector read | second | `vector_ready` in the same cycle; data in the next |
 //! | store read | third | `store_ready` in the same cycle; data in the next |
-//! | result write | first | always served |
-//! | move write | first | always served, because the byte mover avoids the bank of a result |
+//! | result write | first | always served; written a cycle later |
+//! | move write | first | always served, because the byte mover avoids the bank that a result of the cycle before is written to |
 //! | load write | second | `load_ready` in the same cycle |
 //!
 //! Read data appear one cycle after the request; another reader's request replaces them, so take them at once.
+//!
+//! A vector may be read while other bytes of it are written: a vector command in place reads the lanes of one group while the results of the group before
+//! arrive. What is read of the bytes that are written is nothing.
+//!
+//! Results come from far and late, so they have a register here. Whoever gets a token with a result reads more than a cycle later.
 
 use crate::emit::describe;
 use crate::leaves::{inputs, outputs, SimpleRam};
@@ -42,7 +47,7 @@ pub struct ActivationScratchpad {
     pub store_ready: Signal<Out, Bit>,
     pub store_data: Vec<Signal<Out, Bits<32>>>,
     // Result write.
-    /// By the bank that is written; never both.
+    /// By the bank that is written in the next cycle; never both.
     pub result_even: Signal<In, Bit>,
     pub result_odd: Signal<In, Bit>,
     pub result_address: Signal<In, Bits<16>>,
@@ -62,6 +67,12 @@ pub struct ActivationScratchpad {
     pub load_ready: Signal<Out, Bit>,
     even: SimpleRam,
     odd: SimpleRam,
+    // The result that is written.
+    writes_even: DFF<Bit>,
+    writes_odd: DFF<Bit>,
+    written_row: DFF<Bits<16>>,
+    written_enable: Vec<DFF<Bits<4>>>,
+    written_data: Vec<DFF<Bits<32>>>,
     matrix_bank: DFF<Bit>,
     vector_bank: DFF<Bit>,
     store_bank: DFF<Bit>,
@@ -134,8 +145,13 @@ impl ActivationScratchpad {
             load_enable: inputs(words),
             load_data: inputs(words),
             load_ready: Signal::default(),
-            even: SimpleRam::new(depth / 2, words),
-            odd: SimpleRam::new(depth / 2, words),
+            even: SimpleRam::new(depth / 2, words).allowing_collisions(),
+            odd: SimpleRam::new(depth / 2, words).allowing_collisions(),
+            writes_even: DFF::default(),
+            writes_odd: DFF::default(),
+            written_row: DFF::default(),
+            written_enable: (0..words).map(|_| DFF::default()).collect(),
+            written_data: (0..words).map(|_| DFF::default()).collect(),
             matrix_bank: DFF::default(),
             vector_bank: DFF::default(),
             store_bank: DFF::default(),
@@ -168,7 +184,7 @@ impl ActivationScratchpad {
 impl Logic for ActivationScratchpad {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, matrix_bank, vector_bank, store_bank);
+        dff_setup!(self, clock, writes_even, writes_odd, written_row, matrix_bank, vector_bank, store_bank);
         self.even.clock.next = self.clock.val();
         self.odd.clock.next = self.clock.val();
         self.matrix_row.next = self.matrix_address.val() >> 1;
@@ -252,9 +268,18 @@ impl Logic for ActivationScratchpad {
         }
 
         // Who writes which bank.
+        self.writes_even.d.next = self.result_even.val();
+        self.writes_odd.d.next = self.result_odd.val();
+        self.written_row.d.next = self.result_row.val() & self.row_mask.val();
+        for w in 0..self._words {
+            self.written_enable[w].clock.next = self.clock.val();
+            self.written_enable[w].d.next = self.result_enable[w].val();
+            self.written_data[w].clock.next = self.clock.val();
+            self.written_data[w].d.next = self.result_data[w].val();
+        }
         self.load_odd.next = self.load_address.val().get_bit(0);
-        self.even_taken.next = self.result_even.val() | self.move_even.val();
-        self.odd_taken.next = self.result_odd.val() | self.move_odd.val();
+        self.even_taken.next = self.writes_even.q.val() | self.move_even.val();
+        self.odd_taken.next = self.writes_odd.q.val() | self.move_odd.val();
         self.load_granted.next = !self.even_taken.val();
         if self.load_odd.val() {
             self.load_granted.next = !self.odd_taken.val();
@@ -270,11 +295,11 @@ impl Logic for ActivationScratchpad {
         if self.move_odd.val() {
             self.odd.write_address.next = self.move_row.val() & self.row_mask.val();
         }
-        if self.result_even.val() {
-            self.even.write_address.next = self.result_row.val() & self.row_mask.val();
+        if self.writes_even.q.val() {
+            self.even.write_address.next = self.written_row.q.val();
         }
-        if self.result_odd.val() {
-            self.odd.write_address.next = self.result_row.val() & self.row_mask.val();
+        if self.writes_odd.q.val() {
+            self.odd.write_address.next = self.written_row.q.val();
         }
         self.even.write_valid.next = self.even_taken.val() | self.load_even_write.val();
         self.odd.write_valid.next = self.odd_taken.val() | self.load_odd_write.val();
@@ -296,16 +321,16 @@ impl Logic for ActivationScratchpad {
                 self.odd.write_data[w].next = self.move_data[w].val();
             }
         }
-        if self.result_even.val() {
+        if self.writes_even.q.val() {
             for w in 0..self._words {
-                self.even.write_enable[w].next = self.result_enable[w].val();
-                self.even.write_data[w].next = self.result_data[w].val();
+                self.even.write_enable[w].next = self.written_enable[w].q.val();
+                self.even.write_data[w].next = self.written_data[w].q.val();
             }
         }
-        if self.result_odd.val() {
+        if self.writes_odd.q.val() {
             for w in 0..self._words {
-                self.odd.write_enable[w].next = self.result_enable[w].val();
-                self.odd.write_data[w].next = self.result_data[w].val();
+                self.odd.write_enable[w].next = self.written_enable[w].q.val();
+                self.odd.write_data[w].next = self.written_data[w].q.val();
             }
         }
     }

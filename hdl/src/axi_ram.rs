@@ -101,7 +101,7 @@ impl AxiRam {
             b_valid: Signal::default(),
             b_ready: Signal::default(),
             b_response: Signal::default(),
-            // What is read while it is written is what the host or the program did not order: either will do.
+            // What is read while it is written is what the host or the program did not order: it may be anything.
             ram: SimpleRam::new(rows, 2).with_output_register().allowing_collisions(),
             beats: Fifo::new(Self::BEATS, 3),
             reading: DFF::default(),

@@ -10,7 +10,7 @@
 //! Segments of a row go from left to right, so a segment lies in the vector read last, the one before, or both. Only the first
 //! segment of a row, or one a vector or more behind the segment before, may need a read of its own for its first vector (*prime*).
 //!
-//! Nothing stalls after issue: a segment is issued only when the output stage will not write to the destination's bank three
+//! Nothing stalls after issue: a segment is issued only when no result of the output stage is written to the destination's bank three
 //! cycles later (`result_soon`), and loads give way. Whether a segment can go depends on who else reads; the queue keeps that away from the nest.
 
 use crate::emit::describe;
@@ -51,7 +51,7 @@ pub struct ByteMover {
     pub read_address: Signal<Out, Bits<16>>,
     pub read_ready: Signal<In, Bit>,
     pub read_data: Vec<Signal<In, Bits<32>>>,
-    /// The output stage writes a vector three cycles from now, and whether that is an odd one.
+    /// A result of the output stage is written three cycles from now, and whether to an odd address.
     pub result_soon: Signal<In, Bit>,
     pub result_odd: Signal<In, Bit>,
     /// A write, by its bank.

@@ -70,7 +70,8 @@ pub struct OutputStage {
     pub activation_enable: Vec<Signal<Out, Bits<4>>>,
     pub activation_data: Vec<Signal<Out, Bits<32>>>,
     pub accumulator_data: Vec<Signal<Out, Bits<32>>>,
-    /// An activation vector is written as many cycles from now as a byte mover's segment takes, and whether it is an odd one.
+    /// The activation scratchpad, which takes a cycle more, writes a result when a byte mover's segment that is issued now would be written; and whether
+    /// to an odd address.
     pub result_soon: Signal<Out, Bit>,
     pub result_odd: Signal<Out, Bit>,
     // The last result of a command is being written.
@@ -121,6 +122,8 @@ pub struct OutputStage {
     kind_soon: Signal<Local, Bits<8>>,
     route_soon: Signal<Local, Bits<32>>,
     soon: Signal<Local, Bit>,
+    soon_register: DFF<Bit>,
+    soon_odd: DFF<Bit>,
     route_in: Signal<Local, Bits<32>>,
     route_out: Signal<Local, Bits<32>>,
     head: Signal<Local, Bits<32>>,
@@ -261,6 +264,8 @@ impl OutputStage {
             kind_soon: Signal::default(),
             route_soon: Signal::default(),
             soon: Signal::default(),
+            soon_register: DFF::default(),
+            soon_odd: DFF::default(),
             route_in: Signal::default(),
             route_out: Signal::default(),
             head: Signal::default(),
@@ -327,6 +332,8 @@ impl Logic for OutputStage {
             clamp,
             route_register,
             out_accumulator,
+            soon_register,
+            soon_odd,
             out_even,
             out_odd,
             matrix_ends,
@@ -391,17 +398,23 @@ impl Logic for OutputStage {
                 }
             }
         }
+        // Which group is held ready is known early, whether totals come late.
         for l in 0..self._lanes {
             self.value[l].clock.next = self.clock.val();
-            self.value[l].d.next = self.total[l].val();
+            self.value[l].d.next = 0.into();
         }
         for lanes in self._lanes..(self._lanes + 1) {
             for g in 1..self._groups {
-                if self.this_group.val().index() == g {
+                if self.group.q.val().index() == g {
                     for l in 0..self._lanes {
                         self.value[l].d.next = self.hold[g * lanes + l - lanes].q.val();
                     }
                 }
+            }
+        }
+        if self.total_valid.val() {
+            for l in 0..self._lanes {
+                self.value[l].d.next = self.total[l].val();
             }
         }
 
@@ -532,8 +545,10 @@ impl Logic for OutputStage {
         self.kind_soon.next = self.kind_early.delayed.val();
         self.route_soon.next = self.route_early.delayed.val();
         self.soon.next = self.kind_soon.val().get_bit(0) | self.kind_soon.val().get_bit(1);
-        self.result_soon.next = self.soon.val() & !self.route_soon.val().get_bit(24);
-        self.result_odd.next = self.route_soon.val().get_bit(0);
+        self.soon_register.d.next = self.soon.val() & !self.route_soon.val().get_bit(24);
+        self.soon_odd.d.next = self.route_soon.val().get_bit(0);
+        self.result_soon.next = self.soon_register.q.val();
+        self.result_odd.next = self.soon_odd.q.val();
         for l in 0..self._lanes {
             self.lookup[l].clock.next = self.clock.val();
             self.lookup[l].enable.next = self.kind_middle.delayed.val().get_bit(2);

@@ -151,7 +151,7 @@ pub struct RowEngine {
     pre_add_2: DFF<Bits<32>>,
     multiplier_2: DFF<Bits<32>>,
     left_2: DFF<Bits<5>>,
-    right_2: DFF<Bits<5>>,
+    right_2: DFF<Bits<16>>,
     factors: Vec<DFF<Bits<16>>>,
     pairs: Vec<PackHalves>,
     term_delay: DelayRows,
@@ -186,6 +186,7 @@ pub struct RowEngine {
     index_word: DFF<Bits<32>>,
     index_address: DFF<Bits<8>>,
     index_write: DFF<Bit>,
+    may_write: DFF<Bit>,
     end_next: DFF<Bit>,
     end_signal: DFF<Bits<4>>,
     may_load: Signal<Local, Bit>,
@@ -412,6 +413,7 @@ impl RowEngine {
             index_word: DFF::default(),
             index_address: DFF::default(),
             index_write: DFF::default(),
+            may_write: DFF::default(),
             end_next: DFF::default(),
             end_signal: DFF::default(),
             may_load: Signal::default(),
@@ -578,6 +580,7 @@ impl Logic for RowEngine {
             index_word,
             index_address,
             index_write,
+            may_write,
             end_next,
             end_signal,
             out_valid,
@@ -870,22 +873,23 @@ impl Logic for RowEngine {
         }
         self.exponent.next = bit_cast::<16, 8>(self.scalar_read_data.val().get_bits::<8>(24));
         self.total_right.next = bit_cast::<16, 5>(self.fields.right_shift.val()) + self.exponent.val();
-        self.far.next = self.total_right.val() > 31;
         self.multiplier_2.d.next = self.fields.multiplier.val();
         self.left_2.d.next = self.fields.left_shift.val();
-        self.right_2.d.next = self.fields.right_shift.val();
+        self.right_2.d.next = bit_cast::<16, 5>(self.fields.right_shift.val());
         if self.use_scale.val() {
             self.multiplier_2.d.next = self.scalar_read_data.val() << 15;
-            self.right_2.d.next = self.total_right.val().get_bits::<5>(0);
-            if self.far.val() {
-                self.right_2.d.next = 31.into();
-            }
+            self.right_2.d.next = self.total_right.val();
         }
         self.scaling.next = self.term_2.q.val();
         self.pre_add.next = self.pre_add_2.q.val();
         self.multiplier.next = self.multiplier_2.q.val();
         self.left.next = self.left_2.q.val();
-        self.right.next = self.right_2.q.val();
+        // The scalar comes late out of its memory, so that the distance is limited a cycle later.
+        self.far.next = self.right_2.q.val() > 31;
+        self.right.next = self.right_2.q.val().get_bits::<5>(0);
+        if self.far.val() {
+            self.right.next = 31.into();
+        }
         self.post_add.next = self.fields.post_add.val();
         self.term_bits.bits[0].next = self.to_accumulator.val();
         self.term_bits.bits[1].next = self.to_activation.val();
@@ -1043,7 +1047,10 @@ impl Logic for RowEngine {
         self.decided_continues.next = self.kind_decided.delayed.val().get_bit(11);
         self.write_now.next = self.decided.q.val() & (self.better.val() | !self.decided_continues.val());
         self.decided_searches.next = self.kind_decided.delayed.val().get_bits::<2>(4) == 3;
-        self.scalar_may_write.next = self.decided.q.val() | self.index_write.q.val();
+        // Whether it writes is known late, that it may is not.
+        self.may_write.d.next =
+            self.done_written.delayed.val() | (self.decided.q.val() & self.decided_searches.val());
+        self.scalar_may_write.next = self.may_write.q.val();
         self.scalar_write_valid.next = self.write_now.val() | self.index_write.q.val();
         self.scalar_write_address.next = self.index_address.q.val();
         self.scalar_write_data.next = self.index_word.q.val();

@@ -146,7 +146,8 @@ impl RowReduce {
         for lane in 0..lanes {
             declarations += &format!(
                 "wire signed [37:0] sum_0_{lane} = {{{{6{{value${lane}[31]}}}}, value${lane}}};\n\
-                 wire signed [31:0] largest_0_{lane} = 8'd{lane} < count ? value${lane} : 32'h80000000;\n\
+                 wire signed [31:0] largest_0_{lane} = value${lane};\n\
+                 wire counts_{lane} = 8'd{lane} < count;\n\
                  wire [5:0] lane_0_{lane} = 6'd{lane};\n"
             );
         }
@@ -165,13 +166,19 @@ impl RowReduce {
             let below = level - 1;
             for node in 0..lanes >> level {
                 let (a, b) = (2 * node, 2 * node + 1);
+                let larger = format!("later_{level}_{node} ? largest_{below}_{b} : largest_{below}_{a}");
+                // Lanes that take no part follow those that do, so the mask needs not wait for the comparison nor this for the mask.
+                let (later, larger) = match level {
+                    1 => (format!(" && counts_{b}"), format!("!counts_{a} ? 32'h80000000 : {larger}")),
+                    _ => (String::new(), larger),
+                };
                 declarations += &format!(
                     "reg signed [37:0] sum_{level}_{node};\nreg signed [31:0] largest_{level}_{node};\nreg [5:0] lane_{level}_{node};\n\
-                     wire later_{level}_{node} = largest_{below}_{b} > largest_{below}_{a};\n"
+                     wire later_{level}_{node} = largest_{below}_{b} > largest_{below}_{a}{later};\n"
                 );
                 steps += &format!(
                     "    sum_{level}_{node} <= sum_{below}_{a} + sum_{below}_{b};\n\
-                     \x20   largest_{level}_{node} <= later_{level}_{node} ? largest_{below}_{b} : largest_{below}_{a};\n\
+                     \x20   largest_{level}_{node} <= {larger};\n\
                      \x20   lane_{level}_{node} <= later_{level}_{node} ? lane_{below}_{b} : lane_{below}_{a};\n"
                 );
             }
@@ -297,9 +304,11 @@ impl Logic for ScaleUnit {
             leading_one += &format!("    3'd{group}: in_group = in_group_{group};\n");
         }
         leading_one += "    default: in_group = in_group_5;\n    endcase\nend\n";
+        // The table is kept out of block RAM, which would be too slow for the product behind it.
         Verilog::Custom(format!(
             "{first_of_eight}\
              function [28:0] segment(input [6:0] entry);\n\
+             \x20   (* rom_style = \"logic\" *)\n\
              \x20   case (entry)\n{cases}\x20   default: segment = 29'd0;\n    endcase\nendfunction\n\
              reg [47:0] total_0, total_1, aligned_2;\n\
              reg [5:0] position_1, position_2, position_3, position_4;\n\

@@ -1,4 +1,5 @@
-// Model of the ECP5 block RAM in the only mode that Yosys uses it in here: port A writes and port B reads words of 36 bits, with enables for each 9.
+// Model of the ECP5 block RAM as it is used here: port A writes and port B reads words of 36, 18 or 9 bits, with enables for each 9; those of 18 and 9
+// may have the register behind port B.
 // Words begin at 0: no memory of ours is initialised. A word that is written while it is read is read as it was.
 
 /* verilator lint_off DECLFILENAME */
@@ -94,24 +95,41 @@ module DP16KD #(
     output DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0
 );
     initial begin
-        if (DATA_WIDTH_A != 36 || DATA_WIDTH_B != 36) $error("block RAM in another mode");
-        if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG") $error("block RAM with a register");
+        if (DATA_WIDTH_A != DATA_WIDTH_B || (DATA_WIDTH_A != 36 && DATA_WIDTH_A != 18 && DATA_WIDTH_A != 9))
+            $error("block RAM in another mode");
+        if (REGMODE_A != "NOREG" || (REGMODE_B != "NOREG" && (REGMODE_B != "OUTREG" || DATA_WIDTH_B == 36)))
+            $error("block RAM with another register");
     end
-    reg [35:0] words [0:511];
-    reg [35:0] read;
-    initial read = 0;
+    // Lanes of 9 bits; a word is one, two or four neighbours.
+    localparam LANES = DATA_WIDTH_A / 9;
+    localparam [10:0] WORD = ~(11'd0 + LANES[10:0] - 11'd1);
+    reg [8:0] lanes [0:2047];
+    reg [35:0] read, registered;
+    integer lane;
+    initial begin
+        read = 0;
+        registered = 0;
+        for (lane = 0; lane < 2048; lane = lane + 1) lanes[lane] = 0;
+    end
     wire [35:0] written = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4, DIB3, DIB2, DIB1, DIB0,
         DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
-    wire [3:0] enables = {ADA3, ADA2, ADA1, ADA0};
-    wire [8:0] write_address = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5};
-    wire [8:0] read_address = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5};
-    integer lane;
+    // The lowest address bits are enables where a word has several lanes.
+    wire [3:0] enables = LANES == 1 ? 4'd1 : LANES == 2 ? {2'b00, ADA1, ADA0} : {ADA3, ADA2, ADA1, ADA0};
+    wire [10:0] write_lane = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3} & WORD;
+    wire [10:0] read_lane = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3} & WORD;
+    integer writing, reading;
     always @(posedge CLKA)
         if (CEA && WEA)
-            for (lane = 0; lane < 4; lane = lane + 1)
-                if (enables[lane]) words[write_address][9 * lane +: 9] <= written[9 * lane +: 9];
-    always @(posedge CLKB)
-        if (CEB) read <= words[read_address];
-    assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0,
-        DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = read;
+            for (writing = 0; writing < LANES; writing = writing + 1)
+                if (enables[writing]) lanes[write_lane + writing[10:0]] <= written[9 * writing +: 9];
+    always @(posedge CLKB) begin
+        if (CEB) for (reading = 0; reading < LANES; reading = reading + 1) read[9 * reading +: 9] <= lanes[read_lane + reading[10:0]];
+        if (OCEB) registered <= read;
+    end
+    wire [35:0] out = REGMODE_B == "OUTREG" ? registered : read;
+    // A word of 36 bits is read at both ports' pins, others at those of port B.
+    wire [17:0] out_a = LANES == 4 ? out[17:0] : 18'd0;
+    wire [17:0] out_b = LANES == 4 ? out[35:18] : out[17:0];
+    assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = out_a;
+    assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} = out_b;
 endmodule

@@ -89,7 +89,11 @@ impl Family {
         let (family, models) = match self {
             Family::Ecp5 => (
                 frugal_hdl::leaves::ecp5::MACRO,
-                concat!(include_str!("../models/ecp5_multiplier.v"), include_str!("../models/ecp5_carry.v")),
+                concat!(
+                    include_str!("../models/ecp5_multiplier.v"),
+                    include_str!("../models/ecp5_carry.v"),
+                    include_str!("../models/ecp5_block_ram.v")
+                ),
             ),
             Family::Gowin => (frugal_hdl::leaves::gowin::MACRO, include_str!("../models/gowin.v")),
             Family::Ice40 => {
@@ -99,9 +103,9 @@ impl Family {
                 (frugal_hdl::leaves::ice40::MACRO, yosys.as_str())
             }
         };
-        // Outputs to neighbours lead nowhere. The top module comes first.
+        // Outputs to neighbours lead nowhere, and unused pins are not named. The top module comes first.
         let text =
-            format!("`define {family}\n/* verilator lint_off PINCONNECTEMPTY */\n{}\n{models}", file.text);
+            format!("`define {family}\n/* verilator lint_off PINCONNECTEMPTY */\n/* verilator lint_off PINMISSING */\n{}\n{models}", file.text);
         VerilogFile { text, ..file }
     }
 }

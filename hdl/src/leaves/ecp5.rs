@@ -58,6 +58,55 @@ pub(crate) fn multiplier(
     )
 }
 
+/// Depths of a memory that [`registered_memory`] makes without a choice among block RAMs and without leaving half of them empty.
+pub(crate) const REGISTERED_DEPTHS: std::ops::RangeInclusive<usize> = 513..=2048;
+
+/// A memory of block RAMs with their own registers behind the row, which Yosys does not use: `output` is what `read_enable` and `read_index` asked for two
+/// clock edges ago. Rows of `bytes` bytes are written from the wires `data`, `enable` (of each byte), `write_index` and `valid`.
+///
+/// Bytes lie side by side, one or two in a block RAM, as the depth has it; port A writes, port B reads.
+pub(crate) fn registered_memory(depth: usize, bytes: usize, output: &str) -> String {
+    debug_assert!(REGISTERED_DEPTHS.contains(&depth), "depth {depth}");
+    let lanes = if depth <= 1024 { 2 } else { 1 };
+    let (width, lowest) = (9 * lanes, 2 + lanes);
+    let used = (depth - 1).ilog2() as usize + 1;
+    let mut text = String::new();
+    for first in (0..bytes).step_by(lanes) {
+        let mut pins = Vec::new();
+        // Below the address, port A has the enables of a word's bytes. A single byte's enable is the block RAM's.
+        for bit in 0..14_usize {
+            let index = |wire: &str| match bit.checked_sub(lowest) {
+                Some(at) if at < used => format!("{wire}[{at}]"),
+                _ => "1'b0".into(),
+            };
+            let below = if bit < lanes && lanes > 1 {
+                format!("enable[{}]", first + bit)
+            } else {
+                index("write_index")
+            };
+            pins.push(format!(".ADA{bit}({below}), .ADB{bit}({})", index("read_index")));
+        }
+        for lane in 0..lanes {
+            for bit in 0..8 {
+                let (pin, of_row) = (9 * lane + bit, 8 * (first + lane) + bit);
+                pins.push(format!(".DIA{pin}(data[{of_row}]), .DOB{pin}({output}[{of_row}])"));
+            }
+        }
+        let unused = (0..18).filter(|pin| pin % 9 == 8 || pin / 9 >= lanes);
+        pins.extend(unused.map(|pin| format!(".DIA{pin}(1'b0)")));
+        let writes = if lanes == 1 { format!("valid && enable[{first}]") } else { "valid".into() };
+        text += &format!(
+            "DP16KD #(.DATA_WIDTH_A({width}), .DATA_WIDTH_B({width}), .REGMODE_B(\"OUTREG\"), .GSR(\"AUTO\")) bytes_{first} (\n\
+             \x20   .CLKA(clock), .CEA(1'b1), .OCEA(1'b0), .WEA({writes}), .RSTA(1'b0), .CSA0(1'b0), .CSA1(1'b0), .CSA2(1'b0),\n\
+             \x20   .CLKB(clock), .CEB(read_enable), .OCEB(1'b1), .WEB(1'b0), .RSTB(1'b0), .CSB0(1'b0), .CSB1(1'b0), .CSB2(1'b0),\n\
+             \x20   {}\n\
+             );\n",
+            pins.join(",\n    ")
+        );
+    }
+    text
+}
+
 /// `sum = a + b` or `sum = a - b` where `b` counts while `gate` is 1: one carry chain, with the gate in the chain's own LUTs, which Yosys does not do by
 /// itself. `a` and `b` are names of wires of `width` bits, and so is `sum`, which is declared here.
 fn gated_sum(sum: &str, width: usize, (a, b): (&str, &str), gate: &str, is_negative: bool) -> String {

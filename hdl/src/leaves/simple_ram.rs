@@ -1,6 +1,6 @@
 //! On-chip memory: one write port with byte enables, one synchronous read port.
 use super::prelude::*;
-use super::{inputs, outputs};
+use super::{ecp5, inputs, outputs};
 
 /// A simple dual-port RAM of `depth` rows of `words` 32-bit words.
 ///
@@ -9,7 +9,7 @@ use super::{inputs, outputs};
 /// * Write: with `write_valid`, byte `b` of word `w` is written when bit `b` of `write_enable[w]` is set.
 /// * Reading a row in the cycle in which it is written is illegal (`no_rw_check` frees the synthesiser from building
 ///   collision logic), and so is an address beyond the last row: the simulation reports both. Allow the former, for a
-///   design that ignores what it read, with [`SimpleRam::allowing_collisions`].
+///   design that has no use for the bytes that are written, with [`SimpleRam::allowing_collisions`].
 ///
 /// Contents start at zero.
 #[derive(LogicBlock)]
@@ -70,7 +70,8 @@ impl SimpleRam {
         }
     }
 
-    /// The same RAM, without the simulation's report when a row is read while it is written.
+    /// The same RAM, without the simulation's report when a row is read while it is written. The row's other bytes are right then. Those that are written are
+    /// neither the old ones nor the new ones for sure, on no chip; the simulation gives the new ones' complement, so that whoever uses them is found out.
     pub fn allowing_collisions(mut self) -> Self {
         self._collisions_allowed = true;
         self
@@ -88,6 +89,11 @@ impl SimpleRam {
         self._has_write_register = true;
         self
     }
+}
+
+/// The bits of a word's enabled bytes.
+fn byte_mask(enable: u8) -> u32 {
+    (0..4).filter(|byte| enable >> byte & 1 == 1).fold(0, |mask, byte| mask | 0xff << (8 * byte))
 }
 
 impl Logic for SimpleRam {
@@ -108,12 +114,6 @@ impl Logic for SimpleRam {
                 *value = self._contents.get(row * words + word).copied().unwrap_or(0);
             }
         }
-        if !self._has_output_register {
-            self.read_data
-                .iter_mut()
-                .zip(&self._row)
-                .for_each(|(port, word)| port.next = u64::from(*word).into());
-        }
         let write = Write {
             row: self.write_address.val().index(),
             valid: self.write_valid.val(),
@@ -122,12 +122,24 @@ impl Logic for SimpleRam {
                 .collect(),
         };
         let write = if self._has_write_register { std::mem::replace(&mut self._write, write) } else { write };
+        let collides = self.read_enable.val() && write.valid && self.read_address.val().index() == write.row;
+        if self._collisions_allowed && collides {
+            for (value, (enable, data)) in self._row.iter_mut().zip(&write.words) {
+                let mask = byte_mask(*enable);
+                *value = *value & !mask | !data & mask;
+            }
+        }
+        if !self._has_output_register {
+            self.read_data
+                .iter_mut()
+                .zip(&self._row)
+                .for_each(|(port, word)| port.next = u64::from(*word).into());
+        }
         if write.row >= self._depth || !write.valid {
             return;
         }
         for (target, (enable, data)) in self._contents[write.row * words..].iter_mut().zip(write.words) {
-            let mask =
-                (0..4).filter(|byte| enable >> byte & 1 == 1).fold(0, |mask, byte| mask | 0xff << (8 * byte));
+            let mask = byte_mask(enable);
             *target = *target & !mask | data & mask;
         }
     }
@@ -153,40 +165,65 @@ impl Logic for SimpleRam {
 }
 
 impl SimpleRam {
-    /// One wide memory, so that a row is contiguous when simulated. Writes are blocking, and passed over as a whole without
-    /// `write_valid`: that is several times faster in Verilator and the same block RAM in Yosys.
     fn verilog(&self) -> String {
-        let (depth, words) = (self._depth, self._words);
-        let address_bits = clog2(depth).max(1);
+        let depth = self._depth;
         // What is written, as it comes or out of the register in front.
         let (valid, address) =
             if self._has_write_register { ("valid", "address") } else { ("write_valid", "write_address") };
-        let read_data: Vec<String> = (0..words).rev().map(|word| format!("read_data${word}")).collect();
+        let ports = format!(
+            "{register}\
+             wire [{top}:0] read_index = read_address[{top}:0];\n\
+             wire [{top}:0] write_index = {address}[{top}:0];\n",
+            top = clog2(depth).max(1) - 1,
+            register = if self._has_write_register { self.write_register() } else { String::new() },
+        );
+        let has_registers = self._has_write_register && self._has_output_register;
+        let rows = if has_registers && ecp5::REGISTERED_DEPTHS.contains(&depth) {
+            let block_rams = format!(
+                "wire [{}:0] output_row;\n{}{}",
+                32 * self._words - 1,
+                self.read_from("output_row"),
+                ecp5::registered_memory(depth, 4 * self._words, "output_row")
+            );
+            ecp5::choose(&block_rams, &self.rows(valid, address)) + "\n"
+        } else {
+            self.rows(valid, address)
+        };
+        ports + &rows + &self.assertions(valid, address)
+    }
+
+    /// The read port, from the bits of a row.
+    fn read_from(&self, row: &str) -> String {
+        let words: Vec<String> = (0..self._words).rev().map(|word| format!("read_data${word}")).collect();
+        format!("assign {{{}}} = {row};\n", words.join(", "))
+    }
+
+    /// One wide memory, so that a row is contiguous when simulated. Writes are blocking, and passed over as a whole without
+    /// `write_valid`: that is several times faster in Verilator and the same block RAM in Yosys.
+    fn rows(&self, valid: &str, address: &str) -> String {
+        let (depth, words) = (self._depth, self._words);
+        let top = 32 * words - 1;
         let mut body = format!(
             "(* no_rw_check *) reg [{top}:0] rows [0:{last}];\n\
              reg [{top}:0] read_row;\n\
-             wire [{address_top}:0] read_index = read_address[{address_top}:0];\n\
-             {register}\
-             wire [{address_top}:0] write_index = {address}[{address_top}:0];\n\
-             {output}\n\
+             {output}\
              integer row;\n\
              initial for (row = 0; row < {depth}; row = row + 1) rows[row] = 0;\n\
              /* verilator lint_off BLKSEQ */\n\
              always @(posedge clock) begin\n\
              \x20   if (read_enable) read_row <= rows[read_index];\n\
              \x20   if ({valid}) begin\n",
-            top = 32 * words - 1,
             last = depth - 1,
-            address_top = address_bits - 1,
-            register = if self._has_write_register { self.write_register() } else { String::new() },
-            output = match (read_data.join(", "), self._has_output_register) {
-                (data, false) => format!("assign {{{data}}} = read_row;"),
-                (data, true) => format!(
-                    "reg [{top}:0] output_row;\nalways @(posedge clock) output_row <= read_row;\nassign {{{data}}} = output_row;",
-                    top = 32 * words - 1
-                ),
+            output = if self._has_output_register {
+                format!(
+                    "reg [{top}:0] output_row;\nalways @(posedge clock) output_row <= read_row;\n{}",
+                    self.read_from("output_row")
+                )
+            } else {
+                self.read_from("read_row")
             },
         );
+        let mut collision = String::new();
         for word in 0..words {
             for byte in 0..4 {
                 let (first, last) = (8 * byte, 8 * byte + 7);
@@ -196,15 +233,18 @@ impl SimpleRam {
                 } else {
                     (format!("write_enable${word}[{byte}]"), format!("write_data${word}[{last}:{first}]"))
                 };
-                body += &format!(
-                    "        if ({enable}) rows[write_index][{}:{}] = {data};\n",
-                    low + last,
-                    low + first
-                );
+                let bits = format!("[{}:{}]", low + last, low + first);
+                body += &format!("        if ({enable}) rows[write_index]{bits} = {data};\n");
+                collision += &format!("        if ({enable}) read_row{bits} <= ~{data};\n");
             }
         }
-        body += "    end\nend\n/* verilator lint_on BLKSEQ */\n";
-        body + &self.assertions(valid, address)
+        body += "    end\n";
+        if self._collisions_allowed {
+            body += &format!(
+                "`ifndef SYNTHESIS\n    if (read_enable && {valid} && read_address == {address}) begin\n{collision}    end\n`endif\n"
+            );
+        }
+        body + "end\n/* verilator lint_on BLKSEQ */\n"
     }
 
     /// The register in front of the write port.

@@ -2,8 +2,9 @@
 
 use frugal_hdl::accelerator::Accelerator;
 use frugal_hdl::emit::{describe, emit, VerilogFile};
-use frugal_hdl::leaves::{Requantise, SimpleRam};
+use frugal_hdl::leaves::Requantise;
 use frugal_hdl::mac_array::MacArray;
+use frugal_hdl::memories::LoadedMemory;
 use frugal_hdl::sdram::{SdramChip, SdramController};
 use frugal_hdl::VerilogError;
 use frugal_isa::Config;
@@ -86,7 +87,7 @@ struct ArrayWithWeights {
     pub earlier: Vec<Signal<In, Bits<32>>>,
     pub total: Vec<Signal<Out, Bits<32>>>,
     pub total_valid: Signal<Out, Bit>,
-    weights: SimpleRam,
+    weights: LoadedMemory,
     array: MacArray,
     _words: usize,
     _tile_words: usize,
@@ -123,7 +124,7 @@ impl ArrayWithWeights {
             earlier: ports(earlier_words),
             total: ports(totals),
             total_valid: Signal::default(),
-            weights: SimpleRam::new(config.weight_depth, tile_words).with_output_register(),
+            weights: LoadedMemory::weights(config.weight_depth, rows, cols),
             array,
             _words: words,
             _tile_words: tile_words,

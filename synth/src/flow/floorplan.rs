@@ -185,12 +185,13 @@ impl Groups {
     }
 }
 
-/// The instances of a hierarchical name; its last part is a signal's. Numbered siblings go together: `lane_3` is `lane`.
+/// The instances of a hierarchical name; its last part is a signal's. Numbered siblings go together: `lane_3` is `lane`, and what is only a number, as of a
+/// memory's parts, is nothing.
 fn path(name: &str) -> String {
     let Some((modules, _)) = name.rsplit_once('.') else { return String::new() };
     let unnumbered =
         |part: &str| part.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_').to_owned();
-    modules.split('.').map(unnumbered).collect::<Vec<_>>().join(".")
+    modules.split('.').map(unnumbered).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
 }
 
 #[derive(Deserialize)]
@@ -300,5 +301,14 @@ mod tests {
         }
         // A tile each; a square for each of three names, and two grounds.
         assert_eq!((picture.matches("h5v5h-5z").count(), picture.matches("<rect").count()), (41, 3 + 2));
+    }
+
+    /// A memory's parts are numbered and nothing else, at any depth.
+    #[test]
+    fn parts_that_are_only_numbers_are_their_module() {
+        let all: Vec<Place> =
+            (0..30).map(|x| Place { x, y: 1, name: format!("weights.rows.{x}.{}.data", x % 4) }).collect();
+        let picture = svg("chip", &all);
+        assert!(picture.contains("weights.rows (30 cells)"), "{picture}");
     }
 }

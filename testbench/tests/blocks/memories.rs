@@ -53,6 +53,8 @@ fn activation_scratchpad() -> Result<(), CompareError> {
     let mut memory = Rows::new(16, WORDS);
     // What each reader must see now: matrix, vector, store.
     let mut expected: [Option<Vec<u32>>; 3] = [None, None, None];
+    // The result of the cycle before is written in this one: address, enables, data.
+    let mut written: Option<(u64, Vec<u64>, Vec<u32>)> = None;
     compare_native_and_verilated(
         || ActivationScratchpad::new(4 * WORDS, 16),
         |block, random, cycle| {
@@ -63,7 +65,8 @@ fn activation_scratchpad() -> Result<(), CompareError> {
                 }
             }
             let [result, load] = [0; 2].map(|_| random.bits(16));
-            let reads = [0; 3].map(|_| memory.address_apart_from(random, &[result, load]));
+            let taken = written.as_ref().map_or(load, |(address, ..)| *address);
+            let reads = [0; 3].map(|_| memory.address_apart_from(random, &[taken, load]));
             let [matrix, vector, store, result_valid, load_valid] = [2, 2, 2, 2, 2].map(|n| random.one_in(n));
             let ((result_enable, result_data), (load_enable, load_data)) =
                 (random_row(random, WORDS), random_row(random, WORDS));
@@ -91,7 +94,7 @@ fn activation_scratchpad() -> Result<(), CompareError> {
             let vector_ready = !(matrix && same_bank(reads[0], reads[1]));
             let store_ready = !(matrix && same_bank(reads[0], reads[2])
                 || vector_may_read && same_bank(reads[1], reads[2]));
-            let load_ready = !(result_valid && same_bank(result, load));
+            let load_ready = !(written.is_some() && same_bank(taken, load));
             assert_eq!(
                 [block.vector_ready.val(), block.store_ready.val(), block.load_ready.val()],
                 [vector_ready, store_ready, load_ready],
@@ -104,9 +107,10 @@ fn activation_scratchpad() -> Result<(), CompareError> {
             if load_valid && load_ready {
                 memory.write(load, &load_enable, &load_data);
             }
-            if result_valid {
-                memory.write(result, &result_enable, &result_data);
+            if let Some((address, enable, data)) = &written {
+                memory.write(*address, enable, data);
             }
+            written = result_valid.then_some((result, result_enable, result_data));
         },
         clocked!(),
         2 * CYCLES,

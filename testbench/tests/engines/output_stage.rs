@@ -281,7 +281,8 @@ fn output_stages(
                     block.parameter_enable.val().then(|| block.parameter_address.val().to_u64());
                 partial_asked = block.partial_enable.val().then(|| block.partial_address.val().to_u64());
 
-                let in_time = soon.iter().find(|(at, _)| *at == cycle + ByteMover::LATENCY_CYCLES as u64);
+                // The scratchpad writes a cycle after the stage.
+                let in_time = soon.iter().find(|(at, _)| at + 1 == cycle + ByteMover::LATENCY_CYCLES as u64);
                 assert_eq!(block.result_soon.val(), in_time.is_some(), "{context}");
                 if let Some((_, odd)) = in_time {
                     assert_eq!(block.result_odd.val(), *odd, "{context}");
