@@ -9,7 +9,7 @@ use crate::command_buffer::CommandBuffer;
 use crate::dispatch::Dispatch;
 use crate::emit::describe;
 use crate::lanes::{PackFlags, WeightPlace, WordPlace};
-use crate::leaves::{Pack, PackBytes, Unpack};
+use crate::leaves::{ecp5, Pack, PackBytes, Unpack};
 use crate::load_engine::LoadEngine;
 use crate::matrix_engine::MatrixEngine;
 use crate::memories::{AccumulatorMemory, LoadedMemory};
@@ -243,7 +243,9 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             tokens: TokenCounters::default(),
             queue: [Load::FIELDS, Matrix::FIELDS, Vector::FIELDS, Store::FIELDS]
                 .iter()
-                .map(|fields| CommandBuffer::new(config.queue_depth, bus_words, fields))
+                .map(|fields| {
+                    CommandBuffer::new(config.queue_depth, bus_words, fields, ecp5::is_crowded(lanes))
+                })
                 .collect(),
             read_port: ReadPort::new(bus_words),
             read_words: Unpack::default(),

@@ -79,8 +79,8 @@ pub struct CommandBuffer {
 
 impl CommandBuffer {
     /// A queue of `depth` commands that arrive in beats of `bus_words` words. A command may start as soon as its first
-    /// words, up to the last one that any of `fields` lies in, are there.
-    pub fn new(depth: usize, bus_words: usize, fields: &[FieldSpec]) -> Self {
+    /// words, up to the last one that any of `fields` lies in, are there. `in_luts` where block RAMs have other work.
+    pub fn new(depth: usize, bus_words: usize, fields: &[FieldSpec], in_luts: bool) -> Self {
         let used_words = fields.iter().map(|field| field.word + 1).max().unwrap_or(1);
         let parts = frugal_isa::COMMAND_WORDS / bus_words;
         let queues = usize::from(depth > 1);
@@ -103,7 +103,16 @@ impl CommandBuffer {
             lacks: Signal::default(),
             empty: Signal::default(),
             level: Signal::default(),
-            queue: (0..queues).map(|_| Fifo::new(depth * parts, bus_words)).collect(),
+            queue: (0..queues)
+                .map(|_| {
+                    let queue = Fifo::new(depth * parts, bus_words);
+                    if in_luts {
+                        queue.in_luts()
+                    } else {
+                        queue
+                    }
+                })
+                .collect(),
             pending: (0..frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
             active_words: (0..queues * frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
             part: DFF::default(),

@@ -25,7 +25,7 @@
 use crate::emit::describe;
 use crate::fields;
 use crate::lanes::DelayBit;
-use crate::leaves::{inputs, outputs, DelayLine, PackBytes, SimpleRam};
+use crate::leaves::{ecp5, inputs, outputs, DelayLine, PackBytes, SimpleRam};
 use crate::loop_nest::LoopNest;
 use crate::mac_array::MacArray;
 use frugal_isa::Config;
@@ -200,6 +200,7 @@ impl MatrixEngine {
         let reservation = |groups: usize| ((1u64 << groups) - 1) << (Self::slot_cycles(config) - 1);
         let scale_words = if four_bit { config.scale_row_bytes() / 4 } else { 0 };
         let earlier_words = (taps - 1) * words;
+        let history = SimpleRam::new(Config::DEPTHWISE_STEPS, earlier_words);
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
@@ -237,7 +238,8 @@ impl MatrixEngine {
             fields: Default::default(),
             coming_fields: Default::default(),
             nest: Default::default(),
-            array: MacArray::new(rows, cols, taps, four_bit),
+            array: MacArray::new(rows, cols, taps, four_bit)
+                .with_products_in_logic(ecp5::products_in_logic(config)),
             loading: DFF::default(),
             running: DFF::default(),
             refused: DFF::default(),
@@ -259,7 +261,7 @@ impl MatrixEngine {
             first_delay: DelayBit::new(2),
             last_delay: DelayBit::new(2),
             activation: (0..words).map(|_| DFF::default()).collect(),
-            history: SimpleRam::new(Config::DEPTHWISE_STEPS, earlier_words),
+            history: if ecp5::is_crowded(config.lanes) { history.in_luts() } else { history },
             history_step: DFF::default(),
             history_step_1: DFF::default(),
             depthwise_1: DFF::default(),

@@ -8,6 +8,8 @@ use crate::leaves::{inputs, outputs, SimpleRam};
 use rust_hdl_core::prelude::*;
 
 /// Weight scratchpad, parameter memory and group scales: written by loads, read by the matrix engine.
+///
+/// Words of which only the low half means something lie in pairs in a word of the memory.
 #[derive(LogicBlock)]
 pub struct LoadedMemory {
     pub clock: Signal<In, Clock>,
@@ -22,13 +24,18 @@ pub struct LoadedMemory {
     pub write_data: Vec<Signal<In, Bits<32>>>,
     ram: SimpleRam,
     address_mask: Constant<Bits<16>>,
-    _words: usize,
+    low_half: Constant<Bits<32>>,
+    low_bytes: Constant<Bits<4>>,
+    _whole_words: usize,
+    _pairs: usize,
     _name: &'static str,
     _comment: &'static str,
 }
 
 impl LoadedMemory {
-    fn new(depth: usize, words: usize, name: &'static str, comment: &'static str) -> Self {
+    /// `halves` of the `words` words, the last ones, have 16 bits.
+    fn new(depth: usize, (words, halves): (usize, usize), name: &'static str, comment: &'static str) -> Self {
+        let (whole_words, pairs) = (words - halves, halves / 2);
         Self {
             clock: Signal::default(),
             read_enable: Signal::default(),
@@ -38,9 +45,12 @@ impl LoadedMemory {
             write_address: Signal::default(),
             write_enable: inputs(words),
             write_data: inputs(words),
-            ram: SimpleRam::new(depth, words).with_write_register(),
+            ram: SimpleRam::new(depth, whole_words + pairs).with_write_register(),
             address_mask: Constant::new((depth as u64 - 1).into()),
-            _words: words,
+            low_half: Constant::new(0xffff_u64.into()),
+            low_bytes: Constant::new(3_u64.into()),
+            _whole_words: whole_words,
+            _pairs: pairs,
             _name: name,
             _comment: comment,
         }
@@ -49,7 +59,7 @@ impl LoadedMemory {
     /// `depth` tiles of `cols` columns of `rows` bytes; word `column * rows / 4 + w`.
     pub fn weights(depth: usize, rows: usize, cols: usize) -> Self {
         let comment = "One tile an address: cols columns of rows bytes, column by column; data come two cycles after the request.";
-        let mut memory = Self::new(depth, rows * cols / 4, "weight_scratchpad", comment);
+        let mut memory = Self::new(depth, (rows * cols / 4, 0), "weight_scratchpad", comment);
         memory.ram = memory.ram.with_output_register();
         memory
     }
@@ -58,13 +68,13 @@ impl LoadedMemory {
     pub fn scales(depth: usize, words: usize) -> Self {
         let comment =
             "One row of group scales an address: of the low weights of all columns, then of the high ones.";
-        Self::new(depth, words, "scale_memory", comment)
+        Self::new(depth, (words, 0), "scale_memory", comment)
     }
 
     /// `depth` groups of `lanes` biases, `lanes` multipliers and `lanes` shift words.
     pub fn parameters(depth: usize, lanes: usize) -> Self {
-        let comment = "One group an address: a bias, a multiplier and a shift word for each lane.";
-        Self::new(depth, 3 * lanes, "parameter_memory", comment)
+        let comment = "One group an address: a bias, a multiplier and a shift word, of which the low half is kept, for each lane.";
+        Self::new(depth, (3 * lanes, lanes), "parameter_memory", comment)
     }
 }
 
@@ -76,10 +86,23 @@ impl Logic for LoadedMemory {
         self.ram.read_address.next = self.read_address.val() & self.address_mask.val();
         self.ram.write_valid.next = self.write_valid.val();
         self.ram.write_address.next = self.write_address.val() & self.address_mask.val();
-        for w in 0..self._words {
+        for w in 0..self._whole_words {
             self.ram.write_enable[w].next = self.write_enable[w].val();
             self.ram.write_data[w].next = self.write_data[w].val();
             self.read_data[w].next = self.ram.read_data[w].val();
+        }
+        for first in self._whole_words..(self._whole_words + 1) {
+            for p in 0..self._pairs {
+                self.ram.write_enable[first + p].next = (self.write_enable[first + p * 2].val()
+                    & self.low_bytes.val())
+                    | (self.write_enable[first + p * 2 + 1].val() << 2);
+                self.ram.write_data[first + p].next = (self.write_data[first + p * 2].val()
+                    & self.low_half.val())
+                    | (self.write_data[first + p * 2 + 1].val() << 16);
+                self.read_data[first + p * 2].next =
+                    self.ram.read_data[first + p].val() & self.low_half.val();
+                self.read_data[first + p * 2 + 1].next = self.ram.read_data[first + p].val() >> 16;
+            }
         }
     }
     fn timing(&self) -> Vec<TimingInfo> {

@@ -13,7 +13,7 @@
 use crate::byte_mover::ByteMover;
 use crate::emit::describe;
 use crate::lanes::{LanePlace, PackFlags};
-use crate::leaves::{inputs, outputs, DelayLine, Fifo, PackBytes, Requantise};
+use crate::leaves::{ecp5, inputs, outputs, DelayLine, Fifo, PackBytes, Requantise};
 use crate::matrix_engine::DESCRIPTOR_WORDS;
 use crate::table_lookup::TableLookup;
 use frugal_isa::Config;
@@ -256,7 +256,7 @@ impl OutputStage {
             route_late: DelayLine::new(written - requantise),
             kind_early: DelayLine::new(early),
             kind_middle: DelayLine::new(requantise - early),
-            lookup: (0..lanes).map(|_| TableLookup::new(tables)).collect(),
+            lookup: (0..lanes).map(|_| TableLookup::new(tables, ecp5::is_crowded(lanes))).collect(),
             result32: (0..lanes).map(|_| DFF::default()).collect(),
             place: LanePlace::new(rows, lanes),
             route: PackBytes::default(),

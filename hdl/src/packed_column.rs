@@ -36,10 +36,16 @@ pub struct PackedMultiplier {
     /// Activation times `high * 2^14 + low`, the low nibble being 0..=15, sign-extended from 26 bits.
     pub product: Signal<Out, Bits<32>>,
     _operands: (i8, u8),
+    _in_logic: bool,
 }
 
 impl PackedMultiplier {
     pub const LATENCY_CYCLES: usize = 2;
+    /// One that is made of LUTs, where the chip has no multiplier left.
+    pub fn in_logic() -> Self {
+        Self { _in_logic: true, ..Self::default() }
+    }
+
     /// Place of the high nibble.
     pub const SHIFT: usize = 14;
     /// Bits of a product.
@@ -88,6 +94,7 @@ impl Logic for PackedMultiplier {
              wire [35:0] packed_product;\n\
              {instance}"
         );
+        let ecp5 = if self._in_logic { Self::rows_of_luts() } else { ecp5 };
         Verilog::Custom(format!(
             "{}\nassign product = {{{{6{{packed_product[25]}}}}, packed_product[25:0]}};",
             ecp5::choose(&ecp5, portable)
@@ -98,6 +105,35 @@ impl Logic for PackedMultiplier {
             "packed_multiplier",
             "Products of an activation with the high nibble of a weight byte, signed, and the low one, 0 to 15,\n\
              in one multiplication: 2^14 times the one, plus the other.",
+        )
+    }
+}
+
+impl PackedMultiplier {
+    /// Both products from rows of LUTs, and the low one's sign below the high one.
+    fn rows_of_luts() -> String {
+        let term = |wire: &str, bits| Term { wire: wire.into(), bits };
+        let (low, low_sum) =
+            ecp5::product_rows("low", &term("activation_operand", 8), &term("low_nibble", 4), false);
+        let (high, high_sum) =
+            ecp5::product_rows("high", &term("activation_operand", 8), &term("high_nibble", 4), true);
+        let (low_sum, high_sum) = (&low_sum[0], &high_sum[0]);
+        format!(
+            "reg [7:0] activation_operand;\n\
+             reg [3:0] low_nibble;\n\
+             reg [3:0] high_nibble;\n\
+             reg [25:0] packed_product;\n\
+             {low}{high}\
+             wire [11:0] low_product = {low_sum}[11:0];\n\
+             wire [11:0] high_product = {high_sum}[11:0];\n\
+             always @(posedge clock) begin\n\
+             \x20   activation_operand <= activation;\n\
+             \x20   low_nibble <= {{weight[3] ^ four_bit, weight[2:0]}};\n\
+             \x20   high_nibble <= weight[7:4];\n\
+             \x20   packed_product <= {{high_product + {{12{{low_product[11]}}}}, {{2{{low_product[11]}}}}, low_product}};\n\
+             end",
+            low_sum = low_sum.wire,
+            high_sum = high_sum.wire,
         )
     }
 }
@@ -568,6 +604,11 @@ pub struct PackedColumn {
 }
 
 impl PackedColumn {
+    /// Makes the first `products` products of LUTs.
+    pub(crate) fn make_in_logic(&mut self, products: usize) {
+        self.multiplier.iter_mut().take(products).for_each(|multiplier| multiplier._in_logic = true);
+    }
+
     pub fn new(rows: usize, cols: usize, taps: usize) -> Self {
         let parts = rows / cols;
         let separate_parts = if parts > 1 { parts } else { 0 };

@@ -34,8 +34,10 @@ pub struct TableLookup {
 impl TableLookup {
     pub const LATENCY_CYCLES: u32 = 1;
 
-    pub fn new(tables: usize) -> Self {
+    /// `in_luts` where block RAMs have other work.
+    pub fn new(tables: usize, in_luts: bool) -> Self {
         let depth = tables * Config::TABLE_BYTES / 4;
+        let ram = SimpleRam::new(depth, 1);
         Self {
             clock: Signal::default(),
             enable: Signal::default(),
@@ -45,7 +47,7 @@ impl TableLookup {
             write_valid: Signal::default(),
             write_address: Signal::default(),
             write_data: Signal::default(),
-            ram: SimpleRam::new(depth, 1),
+            ram: if in_luts { ram.in_luts() } else { ram },
             select: LaneSelect::new(4, 1),
             value_1: DFF::default(),
             looked_up: DFF::default(),

@@ -17,7 +17,7 @@ use crate::byte_mover::ByteMover;
 use crate::emit::describe;
 use crate::fields;
 use crate::lanes::{DelayBit, LaneSelect, PackFlags, WindowReduce};
-use crate::leaves::{inputs, outputs, DelayLine, PackBytes, SignedProduct};
+use crate::leaves::{ecp5, inputs, outputs, DelayLine, PackBytes, SignedProduct};
 use crate::loop_nest::LoopNest;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
@@ -146,8 +146,7 @@ pub struct VectorEngine {
 impl VectorEngine {
     pub fn new(rows: usize, lanes: usize) -> Self {
         let words = rows / 4;
-        // Wide engines are of wide arrays, which have use for all multipliers of a cheap chip.
-        let in_logic = lanes > 4;
+        let in_logic = ecp5::is_crowded(lanes);
         Self {
             clock: Signal::default(),
             reset: Signal::default(),

@@ -103,7 +103,10 @@ pub struct VerilatedAccelerator {
 
 impl VerilatedAccelerator {
     pub fn new(config: &Config, trace: Option<&Path>) -> Result<VerilatedAccelerator, AcceleratorError> {
-        let options = BuildOptions { trace: trace.map_or(Ok(Trace::default()), Trace::for_path)? };
+        let options = BuildOptions {
+            trace: trace.map_or(Ok(Trace::default()), Trace::for_path)?,
+            ..BuildOptions::default()
+        };
         let mut model = VerilatedModel::new(&frugal_hdl::verilog(config)?, &options)?;
         if let Some(path) = trace {
             model.trace_to(path)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::netlist::after_synthesis;
 use crate::random::Random;
-use crate::verilated::{lint_only, BuildOptions, PortHandle, VerilateError, VerilatedModel};
+use crate::verilated::{lint_only, BuildOptions, PortHandle, Speed, VerilateError, VerilatedModel};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
@@ -155,7 +155,9 @@ fn compare<B: Block>(
     cycles: u64,
     seed: u64,
 ) -> Result<VerilogFile, CompareError> {
-    let mut model = VerilatedModel::new(&file, &BuildOptions::default())?;
+    const FEW_CYCLES: u64 = 25_000;
+    let speed = if cycles <= FEW_CYCLES { Speed::Build } else { Speed::Run };
+    let mut model = VerilatedModel::new(&file, &BuildOptions { speed, ..BuildOptions::default() })?;
     let ports = |direction: PortDirection| -> Vec<(String, PortHandle)> {
         let wanted =
             file.top().ports.iter().filter(|port| port.direction == direction && port.name != "clock");

@@ -22,17 +22,19 @@ macro_rules! clock {
 
 #[test]
 fn packed_multiplier() -> Result<(), CompareError> {
-    compare_native_and_ecp5(
-        PackedMultiplier::default,
-        |block, _, cycle| {
-            block.activation.next = (cycle & 255).into();
-            block.weight.next = (cycle >> 8 & 255).into();
-            block.four_bit.next = cycle >> 16 & 1 == 1;
-        },
-        clock!(),
-        (1 << 17) + 2,
-        SEED,
-    )?;
+    for factory in [PackedMultiplier::default, PackedMultiplier::in_logic] {
+        compare_native_and_ecp5(
+            factory,
+            |block, _, cycle| {
+                block.activation.next = (cycle & 255).into();
+                block.weight.next = (cycle >> 8 & 255).into();
+                block.four_bit.next = cycle >> 16 & 1 == 1;
+            },
+            clock!(),
+            (1 << 17) + 2,
+            SEED,
+        )?;
+    }
     Ok(())
 }
 

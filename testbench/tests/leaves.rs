@@ -207,10 +207,12 @@ fn simple_ram_spoils_only_the_bytes_of_a_collision() -> Result<(), CompareError>
 
 #[test]
 fn fifo() -> Result<(), CompareError> {
-    // The last two are in block RAM.
-    for (depth, words) in [(2, 1), (5, 3), (16, 2), (64, 2), (100, 1)] {
+    // Deep ones are in block RAM, or not.
+    for (depth, words, in_luts) in
+        [(2, 1, false), (5, 3, false), (16, 2, false), (64, 2, true), (64, 2, false), (100, 1, false)]
+    {
         compare_native_and_verilated(
-            || Fifo::new(depth, words),
+            || if in_luts { Fifo::new(depth, words).in_luts() } else { Fifo::new(depth, words) },
             |block, random, cycle| {
                 // Phases that fill, empty and balance the queue.
                 let phase = cycle / 300 % 3;

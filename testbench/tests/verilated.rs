@@ -114,7 +114,7 @@ fn waveforms_of_both_formats() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     for name in ["wave.vcd", "wave.fst"] {
         let path = folder.path().join(name);
-        let mut model = counter(&BuildOptions { trace: Trace::for_path(&path)? })?;
+        let mut model = counter(&BuildOptions { trace: Trace::for_path(&path)?, ..BuildOptions::default() })?;
         model.trace_to(&path)?;
         let (step, enable) = (model.port("step"), model.port("enable"));
         model.set(enable, 1);

@@ -3,8 +3,31 @@
 //! One file serves all: the text for ECP5 stands behind `` `ifdef FRUGAL_ECP5 ``, which only synthesis for that family defines. Both texts have the
 //! same behaviour in every cycle.
 
+use frugal_isa::Config;
+
 /// The macro that chooses the text for ECP5.
 pub const MACRO: &str = "FRUGAL_ECP5";
+
+/// 18 x 18 bit multipliers of the largest chip.
+const MULTIPLIERS: usize = 156;
+
+/// Whether a configuration is so wide that its array and its weights take most of the largest chip's multipliers and block RAMs: what else can be
+/// made of LUTs then is.
+pub(crate) fn is_crowded(lanes: usize) -> bool {
+    lanes > 4
+}
+
+/// Products of the MAC array that are made of LUTs because the largest chip's multipliers do not suffice. None if it lacks more than a few.
+pub(crate) fn products_in_logic(config: &Config) -> usize {
+    // Three for each requantising lane, one for each lane of the row engine, one for its scalars, one for patches.
+    let others = 3 * config.lanes + usize::from(config.row_engine) * (config.lanes + 2);
+    let missing = (config.rows * config.cols + others).saturating_sub(MULTIPLIERS);
+    if missing <= config.rows {
+        missing
+    } else {
+        0
+    }
+}
 
 /// One of two texts, chosen when the Verilog is read.
 pub(crate) fn choose(ecp5: &str, portable: &str) -> String {

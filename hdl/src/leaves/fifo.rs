@@ -7,7 +7,7 @@ use super::{inputs, outputs};
 /// registers only, so queues chain without a combinational path between the two sides.
 ///
 /// The storage of short queues is read asynchronously (distributed RAM). From [`Fifo::BLOCK_RAM_DEPTH`] entries on it is block RAM, which is read a cycle
-/// ahead; an entry that is written in that very cycle goes around it.
+/// ahead; an entry that is written in that very cycle goes around it. [`Fifo::in_luts`] does without block RAM at any depth.
 #[derive(LogicBlock)]
 pub struct Fifo {
     pub clock: Signal<In, Clock>,
@@ -25,6 +25,7 @@ pub struct Fifo {
     pub level: Signal<Out, Bits<16>>,
     _depth: usize,
     _words: usize,
+    _in_luts: bool,
     _entries: Vec<u32>,
     _write: usize,
     _read: usize,
@@ -52,11 +53,18 @@ impl Fifo {
             level: Signal::default(),
             _depth: depth,
             _words: words,
+            _in_luts: false,
             _entries: vec![0; depth * words],
             _write: 0,
             _read: 0,
             _count: 0,
         }
+    }
+
+    /// The same queue without block RAM.
+    pub fn in_luts(mut self) -> Self {
+        self._in_luts = true;
+        self
     }
 }
 
@@ -113,7 +121,7 @@ impl Logic for Fifo {
                 )
             }
         };
-        let in_block_ram = self._depth >= Fifo::BLOCK_RAM_DEPTH;
+        let in_block_ram = self._depth >= Fifo::BLOCK_RAM_DEPTH && !self._in_luts;
         let (attribute, head, read) = if in_block_ram {
             let head = format!(
                 "reg [{top}:0] fetched;\n\

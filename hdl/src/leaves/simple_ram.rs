@@ -29,6 +29,7 @@ pub struct SimpleRam {
     _collisions_allowed: bool,
     _has_output_register: bool,
     _has_write_register: bool,
+    _in_luts: bool,
     _contents: Vec<u32>,
     _row: Vec<u32>,
     _write: Write,
@@ -64,6 +65,7 @@ impl SimpleRam {
             _collisions_allowed: false,
             _has_output_register: false,
             _has_write_register: false,
+            _in_luts: false,
             _contents: vec![0; depth * words],
             _row: vec![0; words],
             _write: Write::default(),
@@ -74,6 +76,12 @@ impl SimpleRam {
     /// neither the old ones nor the new ones for sure, on no chip; the simulation gives the new ones' complement, so that whoever uses them is found out.
     pub fn allowing_collisions(mut self) -> Self {
         self._collisions_allowed = true;
+        self
+    }
+
+    /// The same RAM made of LUTs, where a chip has such, for few rows or because block RAMs have other work.
+    pub fn in_luts(mut self) -> Self {
+        self._in_luts = true;
         self
     }
 
@@ -204,7 +212,7 @@ impl SimpleRam {
         let (depth, words) = (self._depth, self._words);
         let top = 32 * words - 1;
         let mut body = format!(
-            "(* no_rw_check *) reg [{top}:0] rows [0:{last}];\n\
+            "(* no_rw_check{style} *) reg [{top}:0] rows [0:{last}];\n\
              reg [{top}:0] read_row;\n\
              {output}\
              integer row;\n\
@@ -214,6 +222,7 @@ impl SimpleRam {
              \x20   if (read_enable) read_row <= rows[read_index];\n\
              \x20   if ({valid}) begin\n",
             last = depth - 1,
+            style = if self._in_luts { ", ram_style = \"distributed\"" } else { "" },
             output = if self._has_output_register {
                 format!(
                     "reg [{top}:0] output_row;\nalways @(posedge clock) output_row <= read_row;\n{}",

@@ -239,7 +239,7 @@ pub const PROOFS: &[Proof] = &[
         // It may start before it is whole: its last field is in the sixth of eight beats.
         block: || {
             let last_field = FieldSpec { word: 11, ..HEADER[0] };
-            verilog(&CommandBuffer::new(2, 2, &[last_field]), "command_buffer")
+            verilog(&CommandBuffer::new(2, 2, &[last_field], false), "command_buffer")
         },
         harness: harness!("command_buffer.v"),
         defines: &[],

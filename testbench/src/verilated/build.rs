@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::toolchain::{run, Compiler, Unit, Verilator};
-use super::{shim, BuildOptions, Destroy, Eval, Loaded, New, Trace, TraceTo, VerilateError};
+use super::{shim, BuildOptions, Destroy, Eval, Loaded, New, Speed, Trace, TraceTo, VerilateError};
 
 /// Warnings that Rust's own checks cover (widths) or that are no defect (unread bits; one file for all modules).
 const WAIVED: &[&str] = &["-Wno-WIDTH", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-UNUSEDSIGNAL"];
@@ -93,14 +93,22 @@ pub(super) fn load_or_build(
     let compiler = Compiler::find(&scratch.path)?;
     let shim = shim::source(top, options.trace);
     let flags = verilator_flags(options.trace);
-    let key = hash(&[text, &top.name, &shim, &flags.join(" "), &verilator.version, &compiler.identity]);
+    let key = hash(&[
+        text,
+        &top.name,
+        &shim,
+        &flags.join(" "),
+        optimisation(options.speed),
+        &verilator.version,
+        &compiler.identity,
+    ]);
     let entry = cache_dir().join(key);
     let _guard = BUILD.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some(loaded) = intact(&entry).and_then(|library| load(&library).ok()) {
         return Ok(loaded);
     }
     let _ = std::fs::remove_dir_all(&entry);
-    build(&verilator, &compiler, &scratch, text, top, &shim, options.trace)?;
+    build(&verilator, &compiler, &scratch, text, top, &shim, options)?;
     for (name, _) in scratch_entries(&scratch.path) {
         if name != LIBRARY && name != CHECKSUM {
             let path = scratch.path.join(name);
@@ -129,6 +137,14 @@ fn intact(entry: &Path) -> Option<PathBuf> {
     let expected = std::fs::read_to_string(entry.join(CHECKSUM)).ok()?;
     let actual = hex(&Sha256::digest(std::fs::read(&library).ok()?));
     (actual == expected.trim()).then_some(library)
+}
+
+/// The C++ compiler's flag for what runs every cycle.
+fn optimisation(speed: Speed) -> &'static str {
+    match speed {
+        Speed::Run => "-O2",
+        Speed::Build => "-O0",
+    }
 }
 
 fn verilator_flags(trace: Trace) -> Vec<&'static str> {
@@ -166,8 +182,9 @@ fn build(
     text: &str,
     top: &ModuleInfo,
     shim: &str,
-    trace: Trace,
+    options: &BuildOptions,
 ) -> Result<(), VerilateError> {
+    let trace = options.trace;
     if trace == Trace::Fst {
         if !verilator.include().join("fstcpp").is_dir() {
             return Err(VerilateError::FstUnavailable);
@@ -181,7 +198,7 @@ fn build(
     command.args(verilator_flags(trace)).arg("--Mdir").arg(&scratch.path);
     run("Verilator", command.arg("--top-module").arg(&top.name).arg(source))?;
     let includes = includes(verilator, scratch);
-    let units = units(scratch, &shim)?;
+    let units = units(scratch, &shim, optimisation(options.speed))?;
     let mut objects = compiler.objects(&units, &includes, &scratch.path)?;
     objects.extend(runtime(verilator, compiler, trace, scratch)?);
     let library = scratch.path.join(LIBRARY);
@@ -193,7 +210,7 @@ fn build(
 
 /// Verilator writes many small files, each of which would parse the same headers again: a few files that include them
 /// compile several times faster. What runs once (`__Slow`) is not optimised.
-fn units(scratch: &Scratch, shim: &Path) -> Result<Vec<Unit>, VerilateError> {
+fn units(scratch: &Scratch, shim: &Path, optimisation: &'static str) -> Result<Vec<Unit>, VerilateError> {
     const LEAST_UNIT_BYTES: u64 = 400_000;
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
     let generated = scratch_entries(&scratch.path).into_iter().filter(|(name, _)| {
@@ -203,7 +220,7 @@ fn units(scratch: &Scratch, shim: &Path) -> Result<Vec<Unit>, VerilateError> {
         generated.map(|(_, path)| path).partition(|path| path.to_string_lossy().contains("__Slow"));
     fast.insert(0, shim.to_owned());
     let mut units = Vec::new();
-    for (sources, kind, flag) in [(fast, "fast", "-O2"), (slow, "slow", "-O0")] {
+    for (sources, kind, flag) in [(fast, "fast", optimisation), (slow, "slow", "-O0")] {
         let total: u64 = sources.iter().map(|path| size(path)).sum();
         let unit_bytes = LEAST_UNIT_BYTES.max(total / 4);
         let mut text = String::new();

@@ -72,6 +72,17 @@ pub enum VerilateError {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BuildOptions {
     pub trace: Trace,
+    pub speed: Speed,
+}
+
+/// What takes the time of a model: its cycles, or the C++ compiler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Speed {
+    /// Of many cycles: optimised.
+    #[default]
+    Run,
+    /// Of some thousand cycles: built quickly.
+    Build,
 }
 
 impl Trace {

@@ -139,7 +139,7 @@ fn command_buffer() -> Result<(), CompareError> {
         let mut active: Option<[u32; COMMAND_WORDS]> = None;
         let (mut queued_beats, mut pushed, mut started) = (0, 0, 0);
         compare_native_and_verilated(
-            || CommandBuffer::new(depth, bus_words, &[field]),
+            || CommandBuffer::new(depth, bus_words, &[field], false),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {bus_words} words, depth {depth}");
                 if let Some(command) = active {

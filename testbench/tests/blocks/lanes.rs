@@ -243,7 +243,7 @@ fn table_lookup() -> Result<(), CompareError> {
     let mut table = vec![0u8; 512];
     let (mut written, mut expected) = (None, None);
     compare_native_and_verilated(
-        || TableLookup::new(2),
+        || TableLookup::new(2, false),
         |block, random, cycle| {
             if let Some(expected) = expected {
                 assert_eq!(block.result.val().to_u8(), expected, "cycle {cycle}, seed {SEED}");
