@@ -104,7 +104,7 @@ impl BoardFacts {
             leds: 6,
             leds_inverted: true,
             reset_inverted: false,
-            memory: BoardMemory::Sdram(SdramChip::TANG_NANO_20K),
+            memory: BoardMemory::OnChip(32 << 10),
             config: "pico",
             fits: &["pico"],
         },
