@@ -14,13 +14,13 @@
 //!
 //! Read data appear one cycle after the request; another reader's request replaces them, so take them at once.
 //!
-//! A vector may be read while other bytes of it are written: a vector command in place reads the lanes of one group while the results of the group before
-//! arrive. What is read of the bytes that are written is nothing.
+//! The vector unit may read a vector while other bytes of it are written: a vector command in place reads the lanes of one group while the results of the
+//! group before arrive. What is read of the bytes that are written means nothing. Matrix and store reads use whole vectors; theirs that meet a write are reported.
 //!
 //! Results come from far and late, so they have a register here. Whoever gets a token with a result reads more than a cycle later.
 
 use crate::emit::describe;
-use crate::leaves::{inputs, outputs, SimpleRam};
+use crate::leaves::{inputs, outputs, CollisionReport, SimpleRam};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -67,6 +67,8 @@ pub struct ActivationScratchpad {
     pub load_ready: Signal<Out, Bit>,
     even: SimpleRam,
     odd: SimpleRam,
+    even_report: CollisionReport,
+    odd_report: CollisionReport,
     // The result that is written.
     writes_even: DFF<Bit>,
     writes_odd: DFF<Bit>,
@@ -147,6 +149,8 @@ impl ActivationScratchpad {
             load_ready: Signal::default(),
             even: SimpleRam::new(depth / 2, words).allowing_collisions(),
             odd: SimpleRam::new(depth / 2, words).allowing_collisions(),
+            even_report: CollisionReport::default(),
+            odd_report: CollisionReport::default(),
             writes_even: DFF::default(),
             writes_odd: DFF::default(),
             written_row: DFF::default(),
@@ -303,6 +307,16 @@ impl Logic for ActivationScratchpad {
         }
         self.even.write_valid.next = self.even_taken.val() | self.load_even_write.val();
         self.odd.write_valid.next = self.odd_taken.val() | self.load_odd_write.val();
+        self.even_report.clock.next = self.clock.val();
+        self.even_report.read.next = self.matrix_even_read.val() | self.store_even_read.val();
+        self.even_report.read_row.next = self.even.read_address.val();
+        self.even_report.write.next = self.even.write_valid.val();
+        self.even_report.write_row.next = self.even.write_address.val();
+        self.odd_report.clock.next = self.clock.val();
+        self.odd_report.read.next = self.matrix_odd_read.val() | self.store_odd_read.val();
+        self.odd_report.read_row.next = self.odd.read_address.val();
+        self.odd_report.write.next = self.odd.write_valid.val();
+        self.odd_report.write_row.next = self.odd.write_address.val();
         for w in 0..self._words {
             self.even.write_enable[w].next = self.load_enable[w].val();
             self.odd.write_enable[w].next = self.load_enable[w].val();

@@ -103,16 +103,7 @@ impl CommandBuffer {
             lacks: Signal::default(),
             empty: Signal::default(),
             level: Signal::default(),
-            queue: (0..queues)
-                .map(|_| {
-                    let queue = Fifo::new(depth * parts, bus_words);
-                    if in_luts {
-                        queue.in_luts()
-                    } else {
-                        queue
-                    }
-                })
-                .collect(),
+            queue: (0..queues).map(|_| Fifo::new(depth * parts, bus_words).in_luts(in_luts)).collect(),
             pending: (0..frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
             active_words: (0..queues * frugal_isa::COMMAND_WORDS).map(|_| DFF::default()).collect(),
             part: DFF::default(),

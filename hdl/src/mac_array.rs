@@ -271,14 +271,6 @@ pub struct MacArray {
 }
 
 impl MacArray {
-    /// The same array with so many of the first column's products made of LUTs, at most all of them; only columns that take 4-bit weights, too.
-    pub fn with_products_in_logic(mut self, products: usize) -> Self {
-        for column in self.packed.iter_mut().take(1) {
-            column.make_in_logic(products);
-        }
-        self
-    }
-
     /// An array whose columns take `taps` pixels of a depthwise channel, and four-bit weights or not.
     pub fn new(rows: usize, cols: usize, taps: usize, four_bit: bool) -> Self {
         let words = rows / 4;
@@ -323,6 +315,14 @@ impl MacArray {
             _scale_words: packed_cols / 2,
             _totals: totals,
         }
+    }
+
+    /// The same array with so many of the first column's products made of LUTs, at most all of them; only columns that take 4-bit weights, too.
+    pub fn with_products_in_logic(mut self, products: usize) -> Self {
+        for column in self.packed.iter_mut().take(1) {
+            column.make_in_logic(products);
+        }
+        self
     }
 
     /// Multiplier, one register a level of the tree, accumulator; for four-bit weights one more before the accumulator.

@@ -200,7 +200,6 @@ impl MatrixEngine {
         let reservation = |groups: usize| ((1u64 << groups) - 1) << (Self::slot_cycles(config) - 1);
         let scale_words = if four_bit { config.scale_row_bytes() / 4 } else { 0 };
         let earlier_words = (taps - 1) * words;
-        let history = SimpleRam::new(Config::DEPTHWISE_STEPS, earlier_words);
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
@@ -261,7 +260,8 @@ impl MatrixEngine {
             first_delay: DelayBit::new(2),
             last_delay: DelayBit::new(2),
             activation: (0..words).map(|_| DFF::default()).collect(),
-            history: if ecp5::is_crowded(config.lanes) { history.in_luts() } else { history },
+            history: SimpleRam::new(Config::DEPTHWISE_STEPS, earlier_words)
+                .in_luts(ecp5::is_crowded(config.lanes)),
             history_step: DFF::default(),
             history_step_1: DFF::default(),
             depthwise_1: DFF::default(),

@@ -604,11 +604,6 @@ pub struct PackedColumn {
 }
 
 impl PackedColumn {
-    /// Makes the first `products` products of LUTs.
-    pub(crate) fn make_in_logic(&mut self, products: usize) {
-        self.multiplier.iter_mut().take(products).for_each(|multiplier| multiplier._in_logic = true);
-    }
-
     pub fn new(rows: usize, cols: usize, taps: usize) -> Self {
         let parts = rows / cols;
         let separate_parts = if parts > 1 { parts } else { 0 };
@@ -664,6 +659,14 @@ impl PackedColumn {
             _first_packed: first_packed,
             _splits: splits,
         }
+    }
+
+    /// Makes the first `products` products of LUTs.
+    pub(crate) fn make_in_logic(&mut self, products: usize) {
+        self.multiplier
+            .iter_mut()
+            .take(products)
+            .for_each(|multiplier| *multiplier = PackedMultiplier::in_logic());
     }
 
     /// Totals of a column.

@@ -55,7 +55,7 @@ impl Default for ScalarMemory {
     fn default() -> Self {
         // A port that nobody uses reads some address in every cycle, whatever is written.
         // Of LUTs, because much follows what is read in the same cycle, and a block RAM is slow to its outputs.
-        let copy = || SimpleRam::new(Config::SCALARS, 1).allowing_collisions().in_luts();
+        let copy = || SimpleRam::new(Config::SCALARS, 1).allowing_collisions().in_luts(true);
         Self {
             clock: Signal::default(),
             reset: Signal::default(),

@@ -37,7 +37,6 @@ impl TableLookup {
     /// `in_luts` where block RAMs have other work.
     pub fn new(tables: usize, in_luts: bool) -> Self {
         let depth = tables * Config::TABLE_BYTES / 4;
-        let ram = SimpleRam::new(depth, 1);
         Self {
             clock: Signal::default(),
             enable: Signal::default(),
@@ -47,7 +46,7 @@ impl TableLookup {
             write_valid: Signal::default(),
             write_address: Signal::default(),
             write_data: Signal::default(),
-            ram: if in_luts { ram.in_luts() } else { ram },
+            ram: SimpleRam::new(depth, 1).in_luts(in_luts),
             select: LaneSelect::new(4, 1),
             value_1: DFF::default(),
             looked_up: DFF::default(),

@@ -1,7 +1,6 @@
 //! The leaves' texts for families of chips, with models of their cells: the same as the native models in every cycle.
 use frugal_hdl::leaves::{
-    Accumulate, AccumulateEither, DelayLine, DotProduct, SignedProduct, SimpleRam, SinglePortRam,
-    WideMultiply,
+    Accumulate, AccumulateEither, DelayLine, DotProduct, SignedProduct, SinglePortRam, WideMultiply,
 };
 use frugal_hdl::mac_array::PipelinedMultiplier;
 use frugal_hdl::packed_column::{PackedMultiplier, PackedSums};
@@ -173,36 +172,6 @@ fn delay_line() -> Result<(), CompareError> {
             |block, random, _| block.value.next = random.bits(32).into(),
             clock!(),
             200,
-            SEED,
-        )?;
-    }
-    Ok(())
-}
-
-/// Depths with one byte and with two in a block RAM, and those that are no power of two.
-#[test]
-fn registered_ram() -> Result<(), CompareError> {
-    for (depth, words) in [(513, 1), (1024, 2), (1500, 1), (2048, 2)] {
-        compare_native_and_ecp5(
-            || SimpleRam::new(depth, words).with_output_register().with_write_register(),
-            |block, random, _| {
-                // Few rows, all over the memory; never the one that the write register has.
-                let mut row = |above: u64| {
-                    (random.below(4) * (depth as u64 / 4) + random.below(4) * 2 + above).min(depth as u64 - 1)
-                };
-                let (read, write) = (row(0), row(1));
-                let written = block.write_address.val().to_u64();
-                block.read_enable.next = random.one_in(2) && read != written;
-                block.read_address.next = read.into();
-                block.write_valid.next = random.one_in(2);
-                block.write_address.next = write.into();
-                for word in 0..words {
-                    block.write_enable[word].next = random.bits(4).into();
-                    block.write_data[word].next = random.bits(32).into();
-                }
-            },
-            clock!(),
-            CYCLES,
             SEED,
         )?;
     }

@@ -156,6 +156,23 @@ fn demo_classifies_on_the_simulated_accelerator() {
     );
 }
 
+/// What the README shows of the demo is what the demo prints.
+#[test]
+fn demo_costs_what_the_readme_says() {
+    let sandbox = Sandbox::new();
+    let readme = include_str!("../../../README.md");
+    for (config, shown) in [("nano", false), ("base", true)] {
+        let text = sandbox.succeed(&["demo", "--config", config, "--images", "1"]);
+        let cost = text.lines().find(|line| line.contains("cycles, array utilisation")).expect("a cost");
+        // Beside the picture.
+        let cost = cost.trim_start_matches(|c: char| !c.is_ascii_digit());
+        let (cycles, utilisation) = cost.split_once(" cycles, array utilisation ").expect("two numbers");
+        let row = format!("| `{config}` | {cycles} | {utilisation} | `demo");
+        assert!(readme.contains(&row), "README.md has no '{row}'");
+        assert!(!shown || readme.contains(cost), "README.md does not show '{cost}'");
+    }
+}
+
 /// The host's steps before and after the program, on the Verilated accelerator.
 #[test]
 fn real_numbers_in_and_out_of_run_and_profile() {

@@ -61,9 +61,9 @@ impl Fifo {
         }
     }
 
-    /// The same queue without block RAM.
-    pub fn in_luts(mut self) -> Self {
-        self._in_luts = true;
+    /// The same queue without block RAM if `in_luts`.
+    pub fn in_luts(mut self, in_luts: bool) -> Self {
+        self._in_luts = in_luts;
         self
     }
 }

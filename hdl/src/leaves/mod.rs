@@ -13,6 +13,7 @@
 //! | [`SignExtend8`], [`SignExtend16to32`] | 0 | sign extension |
 //! | [`DotProduct`] | 0 | sum of four int8 products |
 //! | [`SimpleRam`] | 1 | dual-port RAM with byte enables |
+//! | [`CollisionReport`] | none | what the simulation says of a row that is read while it is written |
 //! | [`SinglePortRam`] | 1 | RAM with one port and byte enables |
 //! | [`Fifo`] | 1 | first-word fall-through queue |
 //! | [`SkidBuffer`] | 1 | a handshake cut by registers |
@@ -25,6 +26,7 @@
 //! Registers have no reset: they power up at zero, and valid bits (which do have a reset, in the blocks above) say when
 //! their contents mean something. Values are `Bits<N>`; a leaf that calls a value signed reads it as two's complement.
 mod arithmetic;
+mod collision_report;
 mod delay_line;
 mod delay_rows;
 mod dot_product;
@@ -40,6 +42,7 @@ mod single_port_ram;
 mod skid_buffer;
 
 pub use arithmetic::{Accumulate, AccumulateEither, PairSum, SignExtend16to32, SignExtend8, SignedProduct};
+pub use collision_report::CollisionReport;
 pub use delay_line::DelayLine;
 pub use delay_rows::DelayRows;
 pub use dot_product::DotProduct;

@@ -1,4 +1,5 @@
 //! On-chip memory: one write port with byte enables, one synchronous read port.
+use super::collision_report::collision_check;
 use super::prelude::*;
 use super::{ecp5, inputs, outputs};
 
@@ -74,14 +75,15 @@ impl SimpleRam {
 
     /// The same RAM, without the simulation's report when a row is read while it is written. The row's other bytes are right then. Those that are written are
     /// neither the old ones nor the new ones for sure, on no chip; the simulation gives the new ones' complement, so that whoever uses them is found out.
+    /// Readers that use whole rows deserve a [`CollisionReport`](super::CollisionReport).
     pub fn allowing_collisions(mut self) -> Self {
         self._collisions_allowed = true;
         self
     }
 
-    /// The same RAM made of LUTs, where a chip has such, for few rows or because block RAMs have other work.
-    pub fn in_luts(mut self) -> Self {
-        self._in_luts = true;
+    /// The same RAM made of LUTs if `in_luts`, where a chip has such: for few rows, or because block RAMs have other work.
+    pub fn in_luts(mut self, in_luts: bool) -> Self {
+        self._in_luts = in_luts;
         self
     }
 
@@ -285,10 +287,7 @@ impl SimpleRam {
         let depth = self._depth;
         let mut checks = String::new();
         if !self._collisions_allowed {
-            checks += &format!(
-                "    if (read_enable && {valid} && read_address == {address})\n\
-                 \x20       $error(\"%m: row %0d is read while it is written\", read_address);\n"
-            );
+            checks += &collision_check("read_enable", "read_address", valid, address);
         }
         if depth < 1 << 16 {
             checks += &format!(
