@@ -641,6 +641,9 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         if self.load_to_accumulator.val() {
             self.load.write_ready.next = self.accumulators.load_ready.val();
         }
+        if self.load_to_table.val() {
+            self.load.write_ready.next = self.output_stage.table_write_ready.val();
+        }
         for r in 0..self._row_engines {
             if self.load_to_scalar.val() {
                 self.load.write_ready.next = self.scalars[r].load_ready.val();

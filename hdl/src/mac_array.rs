@@ -295,7 +295,9 @@ impl MacArray {
             activation_bytes: SplitBytes::new(taps * rows),
             column: (0..plain_cols).map(|_| MacColumn::new(rows, cols, taps)).collect(),
             packed: (0..packed_cols).map(|_| PackedColumn::new(rows, cols, taps)).collect(),
-            activation_sum: (0..packed).map(|_| ActivationSum::new(rows)).collect(),
+            activation_sum: (0..packed)
+                .map(|_| ActivationSum::new(rows, PackedColumn::excess_cycles(rows)))
+                .collect(),
             scale_bytes: (0..packed).map(|_| SplitBytes::new(2 * cols)).collect(),
             four_bit_delay: (0..packed).map(|_| DelayBit::new(Self::scale_cycles(rows))).collect(),
             enable_delay: DelayBit::new(before_accumulator),
@@ -389,7 +391,7 @@ impl Logic for MacArray {
             for cols in self._cols..(self._cols + 1) {
                 for c in 0..self._packed_cols {
                     self.packed[c].four_bit_sums.next = self.four_bit_delay[p].delayed.val();
-                    self.packed[c].correction.next = self.activation_sum[p].correction.val();
+                    self.packed[c].excess.next = self.activation_sum[p].excess.val();
                     self.packed[c].low_scale.next = self.scale_bytes[p].bytes[c].val();
                     self.packed[c].high_scale.next = self.scale_bytes[p].bytes[cols + c].val();
                 }

@@ -59,6 +59,7 @@ pub struct OutputStage {
     pub scaled: Vec<Signal<Out, Bits<32>>>,
     // Tables: four entries a word.
     pub table_write_valid: Signal<In, Bit>,
+    pub table_write_ready: Signal<Out, Bit>,
     pub table_write_address: Signal<In, Bits<16>>,
     pub table_write_data: Signal<In, Bits<32>>,
     // Results.
@@ -114,7 +115,7 @@ pub struct OutputStage {
     route_late: DelayLine<32>,
     kind_early: DelayLine<8>,
     kind_middle: DelayLine<8>,
-    lookup: Vec<TableLookup>,
+    lookup: TableLookup,
     result32: Vec<DFF<Bits<32>>>,
     place: LanePlace,
     route: PackBytes,
@@ -212,6 +213,7 @@ impl OutputStage {
             vector_table: Signal::default(),
             scaled: outputs(lanes),
             table_write_valid: Signal::default(),
+            table_write_ready: Signal::default(),
             table_write_address: Signal::default(),
             table_write_data: Signal::default(),
             activation_even: Signal::default(),
@@ -256,7 +258,7 @@ impl OutputStage {
             route_late: DelayLine::new(written - requantise),
             kind_early: DelayLine::new(early),
             kind_middle: DelayLine::new(requantise - early),
-            lookup: (0..lanes).map(|_| TableLookup::new(tables, ecp5::is_crowded(lanes))).collect(),
+            lookup: TableLookup::new(tables, lanes, ecp5::lookups_in_luts(config)),
             result32: (0..lanes).map(|_| DFF::default()).collect(),
             place: LanePlace::new(rows, lanes),
             route: PackBytes::default(),
@@ -550,17 +552,18 @@ impl Logic for OutputStage {
         self.result_soon.next = self.soon_register.q.val();
         self.result_odd.next = self.soon_odd.q.val();
         for l in 0..self._lanes {
-            self.lookup[l].clock.next = self.clock.val();
-            self.lookup[l].enable.next = self.kind_middle.delayed.val().get_bit(2);
-            self.lookup[l].table.next = self.kind_middle.delayed.val().get_bits::<3>(3);
-            self.lookup[l].value.next = self.lane[l].result8.val();
-            self.lookup[l].write_valid.next = self.table_write_valid.val();
-            self.lookup[l].write_address.next = self.table_write_address.val();
-            self.lookup[l].write_data.next = self.table_write_data.val();
+            self.lookup.value[l].next = self.lane[l].result8.val();
             self.result32[l].clock.next = self.clock.val();
             self.result32[l].d.next = self.lane[l].result32.val();
             self.scaled[l].next = self.lane[l].result32.val();
         }
+        self.lookup.clock.next = self.clock.val();
+        self.lookup.enable.next = self.kind_middle.delayed.val().get_bit(2);
+        self.lookup.table.next = self.kind_middle.delayed.val().get_bits::<3>(3);
+        self.lookup.write_valid.next = self.table_write_valid.val();
+        self.lookup.write_address.next = self.table_write_address.val();
+        self.lookup.write_data.next = self.table_write_data.val();
+        self.table_write_ready.next = self.lookup.write_ready.val();
         self.route_out.next = self.route_late.delayed.val();
         // Which memory and bank is written is known a cycle before.
         self.kind_coming.next = self.kind_middle.delayed.val();
@@ -577,7 +580,7 @@ impl Logic for OutputStage {
         self.place.valid.next = self.out_even.q.val() | self.out_odd.q.val();
         self.place.lane.next = self.route_out.val().get_bits::<8>(16);
         for l in 0..self._lanes {
-            self.place.bytes[l].next = self.lookup[l].result.val();
+            self.place.bytes[l].next = self.lookup.result[l].val();
             self.accumulator_data[l].next = self.result32[l].q.val();
         }
         for w in 0..self._row_words {

@@ -9,11 +9,12 @@
 //! 2^11, so the sums of both products over four rows can be read from the sum of the products, the high one up to a carry that the low one's
 //! sign tells. Above that each half has a tree of its own. The carries cost no adders: a high sum leaves as a word of *halves* (it
 //! stands for half of itself, rounded up, so its last bit is the carry), and a node of the high tree, [`HalvesSum`], takes one carry in
-//! and passes the other one on; the roots settle the last two.
+//! and passes the other one on. The root takes one, too; its second operand has none, where it is the sum of a node ([`HalvesSum::settled`]), or else is
+//! added with a full adder a bit.
 //!
 //! * 8-bit weights: a column's sum is 16 * high + low.
 //! * 4-bit weights: the low nibble stands for low - 8 (its top bit is inverted on the way in), so 8 times the sum of all activations,
-//!   which all columns share ([`ActivationSum`]), is taken off the low sum; each sum is then multiplied by its group's scale.
+//!   which all columns share ([`ActivationSum`]), is taken off the low sum ([`LowSum`]); each sum is then multiplied by its group's scale.
 //!
 //! There are as many accumulators as parts, but at least two: accumulator k of column j has channel `k * cols + j`, in depthwise steps (part
 //! k) as with 4-bit weights (0 low, 1 high). 8-bit sums are in accumulator 0.
@@ -169,7 +170,7 @@ impl Logic for SplitSums {
     }
 }
 
-/// A node of the high tree: half of `a` and half of `b`, rounded up, are half of `sum`, rounded up.
+/// A node of the high tree: half of `a` and half of `b`, rounded up, are half of `sum`, rounded up. A settled node's sum is even.
 #[derive(LogicBlock)]
 pub struct HalvesSum {
     pub clock: Signal<In, Clock>,
@@ -177,6 +178,7 @@ pub struct HalvesSum {
     pub b: Signal<In, Bits<32>>,
     pub sum: Signal<Out, Bits<32>>,
     _width: usize,
+    _is_settled: bool,
 }
 
 impl HalvesSum {
@@ -189,7 +191,14 @@ impl HalvesSum {
             b: Signal::default(),
             sum: Signal::default(),
             _width: width,
+            _is_settled: false,
         }
+    }
+
+    /// The same node with both carries in its sum, at the price of a full adder a bit: for a reader that has no time for it.
+    pub fn settled(mut self) -> Self {
+        self._is_settled = true;
+        self
     }
 }
 
@@ -198,7 +207,8 @@ impl Logic for HalvesSum {
         if self.clock.pos_edge() {
             let a = sign_extend(self.a.val().to_u32(), self._width);
             let b = sign_extend(self.b.val().to_u32(), self._width);
-            let sum = ((a >> 1) + (b >> 1) + (a & 1)) * 2 + (b & 1);
+            let carry = if self._is_settled { 2 * (b & 1) } else { b & 1 };
+            let sum = ((a >> 1) + (b >> 1) + (a & 1)) * 2 + carry;
             self.sum.next = u64::from(sum as u32).into();
         }
     }
@@ -207,6 +217,16 @@ impl Logic for HalvesSum {
     }
     fn hdl(&self) -> Verilog {
         let width = self._width;
+        if self._is_settled {
+            return Verilog::Custom(format!(
+                "{}\
+                 reg [{width}:0] total;\n\
+                 always @(posedge clock) total <= sum_of_both;\n\
+                 assign sum = {{{{{extension}{{total[{width}]}}}}, total, 1'b0}};",
+                sum_of_halves("sum_of_both", width + 1, (("a", "b"), width)),
+                extension = 30 - width,
+            ));
+        }
         Verilog::Custom(format!(
             "wire signed [{top}:0] a_and_one = {{a[{top}:1], 1'b1}};\n\
              wire signed [{top}:0] b_and_carry = {{b[{top}:1], a[0]}};\n\
@@ -222,14 +242,105 @@ impl Logic for HalvesSum {
         ))
     }
     fn timing(&self) -> Vec<TimingInfo> {
+        let (suffix, carry) =
+            if self._is_settled { ("_settled", "\nBoth carries are in it.") } else { ("", "") };
         describe(
-            &format!("halves_sum_{}", self._width),
+            &format!("halves_sum_{}{suffix}", self._width),
             &format!(
-                "Registered sum of two signed words of {} bits that stand for half of themselves, rounded up.",
+                "Registered sum of two signed words of {} bits that stand for half of themselves, rounded up.{carry}",
                 self._width
             ),
         )
     }
+}
+
+/// `name`, of `width` bits: the sum of both words of `from` bits, which are in halves. The carry of the second one goes into the first full adder, that of the
+/// first one into the place that the carries leave free.
+fn sum_of_halves(name: &str, width: usize, ((a, b), from): ((&str, &str), usize)) -> String {
+    let top = width - 1;
+    let operand = |wire: &str| match width + 1 - from {
+        0 => format!("{wire}[{width}:1]"),
+        copies => format!("{{{{{copies}{{{wire}[{}]}}}}, {wire}[{}:1]}}", from - 1, from - 1),
+    };
+    format!(
+        "wire [{top}:0] {name}_a = {};\n\
+         wire [{top}:0] {name}_b = {};\n\
+         wire [{top}:0] {name}_bits = {name}_a ^ {name}_b ^ {{{top}'d0, {b}[0]}};\n\
+         wire [{top}:0] {name}_carries = {name}_a & {name}_b | {{{top}'d0, {b}[0] & ({name}_a[0] | {name}_b[0])}};\n\
+         wire [{top}:0] {name} = {name}_bits + {{{name}_carries[{}:0], {a}[0]}};\n",
+        operand(a),
+        operand(b),
+        top - 1,
+    )
+}
+
+/// A node of the low tree that takes what the low nibbles' offsets add off: `low_a + low_b - excess`.
+#[derive(LogicBlock)]
+pub struct LowSum {
+    pub clock: Signal<In, Clock>,
+    pub low_a: Signal<In, Bits<32>>,
+    pub low_b: Signal<In, Bits<32>>,
+    pub excess: Signal<In, Bits<32>>,
+    pub sum: Signal<Out, Bits<32>>,
+    _width: usize,
+}
+
+impl LowSum {
+    /// Of sums that fit in `width` bits.
+    pub fn new(width: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            low_a: Signal::default(),
+            low_b: Signal::default(),
+            excess: Signal::default(),
+            sum: Signal::default(),
+            _width: width,
+        }
+    }
+}
+
+impl Logic for LowSum {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let [low_a, low_b, excess] =
+                [&self.low_a, &self.low_b, &self.excess].map(|port| port.val().to_u32());
+            let sum = low_a.wrapping_add(low_b).wrapping_sub(excess);
+            self.sum.next = u64::from(sign_extend(sum, self._width) as u32).into();
+        }
+    }
+    fn connect(&mut self) {
+        self.sum.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(format!(
+            "{}\
+             reg [{top}:0] total;\n\
+             always @(posedge clock) total <= difference;\n\
+             assign sum = {{{{{extension}{{total[{top}]}}}}, total}};",
+            sum_less_excess("difference", self._width),
+            top = self._width - 1,
+            extension = 32 - self._width,
+        ))
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe(
+            &format!("low_sum_{}", self._width),
+            "Registered sum of two low sums, less the excess that the offsets of 4-bit weights cause.",
+        )
+    }
+}
+
+/// `name`, of `width` bits: the ports low_a plus low_b less excess, in one full adder a bit and one chain. The one that the inverted excess lacks goes into
+/// the place that the carries leave free.
+fn sum_less_excess(name: &str, width: usize) -> String {
+    let top = width - 1;
+    let range = format!("[{top}:0]");
+    format!(
+        "wire {range} {name}_bits = low_a{range} ^ low_b{range} ^ ~excess{range};\n\
+         wire {range} {name}_carries = low_a{range} & low_b{range} | ~excess{range} & (low_a{range} | low_b{range});\n\
+         wire {range} {name} = {name}_bits + {{{name}_carries[{}:0], 1'b1}};\n",
+        top - 1,
+    )
 }
 
 /// Sum of 8-bit weights' products: `low + 16 * high`, `high` being a word of halves.
@@ -288,15 +399,16 @@ impl Logic for NibbleSum {
 
 /// The roots of both trees, and their sums as they go to the accumulators.
 ///
-/// `four_bit`: (low + correction) times its scale, and high times its own; else low + 16 * high. The high words are halves.
+/// `four_bit`: (low - excess) times its scale, and high times its own; else low + 16 * high. The high words are halves.
 #[derive(LogicBlock)]
 pub struct PackedSums {
     pub clock: Signal<In, Clock>,
-    // What the roots add: two words each, and the correction, which is 0 without `four_bit`.
+    // What the roots add: two words each. The excess, which is 0 without `four_bit`, is taken off here, or earlier, with a settled node.
     pub low_a: Signal<In, Bits<32>>,
     pub low_b: Signal<In, Bits<32>>,
-    pub correction: Signal<In, Bits<32>>,
+    pub excess: Signal<In, Bits<32>>,
     pub high_a: Signal<In, Bits<32>>,
+    /// Even if it comes from a settled node.
     pub high_b: Signal<In, Bits<32>>,
     pub four_bit: Signal<In, Bit>,
     // Unsigned.
@@ -308,6 +420,7 @@ pub struct PackedSums {
     pub low_sum: Signal<Out, Bits<32>>,
     pub high_sum: Signal<Out, Bits<32>>,
     _rows: usize,
+    _is_settled: bool,
     /// Low sum, high sum, scales, mode.
     _operands: (i32, i32, u8, u8, bool),
 }
@@ -317,13 +430,13 @@ impl PackedSums {
     /// On ECP5, columns of more rows multiply by their scales in LUTs: the multipliers are all needed for the rows.
     const MOST_ROWS_WITH_MULTIPLIERS: usize = 8;
 
-    /// Of columns of `rows` multipliers.
-    pub fn new(rows: usize) -> Self {
+    /// Of columns of `rows` multipliers; `is_settled` if `high_b` comes from a settled node.
+    pub fn new(rows: usize, is_settled: bool) -> Self {
         Self {
             clock: Signal::default(),
             low_a: Signal::default(),
             low_b: Signal::default(),
-            correction: Signal::default(),
+            excess: Signal::default(),
             high_a: Signal::default(),
             high_b: Signal::default(),
             four_bit: Signal::default(),
@@ -333,6 +446,7 @@ impl PackedSums {
             low_sum: Signal::default(),
             high_sum: Signal::default(),
             _rows: rows,
+            _is_settled: is_settled,
             _operands: (0, 0, 0, 0, false),
         }
     }
@@ -349,11 +463,12 @@ impl Logic for PackedSums {
             self.plain_sum.next = u64::from(plain as u32).into();
             self.low_sum.next = u64::from(low_sum as u32).into();
             self.high_sum.next = u64::from(high_sum as u32).into();
-            let [low_a, low_b, correction, high_a, high_b] =
-                [&self.low_a, &self.low_b, &self.correction, &self.high_a, &self.high_b]
+            let [low_a, low_b, excess, high_a, high_b] =
+                [&self.low_a, &self.low_b, &self.excess, &self.high_a, &self.high_b]
                     .map(|port| port.val().to_u32() as i32);
             let bits = PackedMultiplier::LOW_BITS + self._rows.ilog2() as usize;
-            let low = low_a.wrapping_add(low_b).wrapping_add(correction);
+            let excess = if self._is_settled { 0 } else { excess };
+            let low = low_a.wrapping_add(low_b).wrapping_sub(excess);
             let half = |word: i32| (word >> 1).wrapping_add(word & 1);
             let high = half(high_a).wrapping_add(half(high_b));
             self._operands = (
@@ -422,6 +537,18 @@ impl Logic for PackedSums {
             });
         }
         let ecp5 = format!("{factors}{}", products.concat());
+        let roots = if self._is_settled {
+            // One carry, which comes out of the lowest place.
+            format!(
+                "wire [{top}:0] low_root = low_a[{top}:0] + low_b[{top}:0];\n\
+                 wire [{bits}:0] high_root_and_one = {{high_a[{bits}:1], 1'b1}} + {{high_b[{bits}:1], high_a[0]}};\n\
+                 wire [{top}:0] high_root = high_root_and_one[{bits}:1];\n",
+                top = bits - 1,
+            )
+        } else {
+            sum_less_excess("low_root", bits)
+                + &sum_of_halves("high_root", bits, (("high_a", "high_b"), bits + 1))
+        };
         let portable = "always @(posedge clock) begin\n\
              \x20   low_product <= scaled ? low * low_factor : 0;\n\
              \x20   high_product <= scaled ? high * high_factor : 0;\n\
@@ -435,11 +562,7 @@ impl Logic for PackedSums {
              reg [{sum_top}:0] plain;\n\
              reg signed [{product_top}:0] low_product;\n\
              reg signed [{product_top}:0] high_product;\n\
-             wire [{top}:0] low_root = low_a[{top}:0] + low_b[{top}:0] + correction[{top}:0];\n\
-             // Both words and both carries: the carry of b goes into the first full adder, that of a into the place that the carries leave free.\n\
-             wire [{top}:0] sum_bits = high_a[{bits}:1] ^ high_b[{bits}:1] ^ {{{carry_extension}'d0, high_b[0]}};\n\
-             wire [{top}:0] carry_bits = high_a[{bits}:1] & high_b[{bits}:1] | {{{carry_extension}'d0, high_b[0] & (high_a[1] | high_b[1])}};\n\
-             wire [{top}:0] high_root = sum_bits + {{carry_bits[{below}:0], high_a[0]}};\n\
+             {roots}\
              always @(posedge clock) begin\n\
              \x20   low <= low_root;\n\
              \x20   high <= high_root;\n\
@@ -454,50 +577,46 @@ impl Logic for PackedSums {
              assign plain_sum = {{{{{sum_extension}{{plain[{sum_top}]}}}}, plain}};",
             products = ecp5::choose(&ecp5, portable),
             top = bits - 1,
-            below = bits - 2,
             sum_top = bits + 3,
             product_top = bits + 8,
             product_extension = 32 - (bits + 9),
             sum_extension = 32 - (bits + 4),
-            carry_extension = bits - 1,
         ))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe(
-            &format!("packed_sums_{}", self._rows),
+            &format!("packed_sums_{}{}", self._rows, if self._is_settled { "_one_carry" } else { "" }),
             "The roots of both trees; the sums of 8-bit weights combined, of 4-bit ones multiplied by their scales.",
         )
     }
 }
 
-/// What offsets of 8 in all low nibbles add to a column's low sum, negative: -8 times the sum of the activations, or 0.
-///
-/// The first node of every level is negative and takes the second one off, so that the root is.
+/// What offsets of 8 in all low nibbles add to a column's low sum: 8 times the sum of the activations.
 #[derive(LogicBlock)]
 pub struct ActivationSum {
     pub clock: Signal<In, Clock>,
     pub activation: Vec<Signal<In, Bits<8>>>,
-    /// Without it the correction is 0.
+    /// Without it the excess is 0.
     pub four_bit: Signal<In, Bit>,
-    pub correction: Signal<Out, Bits<32>>,
+    pub excess: Signal<Out, Bits<32>>,
     _sums: VecDeque<i32>,
 }
 
 impl ActivationSum {
-    /// Of `rows` activations.
-    pub fn new(rows: usize) -> Self {
+    /// Of `rows` activations, there after `cycles`: one a level of the tree, or with one more a register in front.
+    ///
+    /// # Panics
+    /// For other numbers of cycles.
+    pub fn new(rows: usize, cycles: usize) -> Self {
+        let levels = rows.ilog2() as usize;
+        assert!((levels..=levels + 1).contains(&cycles), "{cycles} cycles for a tree of {levels} levels");
         Self {
             clock: Signal::default(),
             activation: inputs(rows),
             four_bit: Signal::default(),
-            correction: Signal::default(),
-            _sums: vec![0; Self::latency_cycles(rows)].into(),
+            excess: Signal::default(),
+            _sums: vec![0; cycles].into(),
         }
-    }
-
-    /// A register in front, and one a level of the tree.
-    pub fn latency_cycles(rows: usize) -> usize {
-        1 + rows.ilog2() as usize
     }
 }
 
@@ -505,48 +624,53 @@ impl Logic for ActivationSum {
     fn update(&mut self) {
         if self.clock.pos_edge() {
             let sum: i32 = self.activation.iter().map(|byte| i32::from(byte.val().to_u8() as i8)).sum();
-            self._sums.push_back(if self.four_bit.val() { -8 * sum } else { 0 });
+            self._sums.push_back(if self.four_bit.val() { 8 * sum } else { 0 });
             self._sums.pop_front();
-            self.correction.next = u64::from(self._sums[0] as u32).into();
+            self.excess.next = u64::from(self._sums[0] as u32).into();
         }
     }
     fn connect(&mut self) {
-        self.correction.connect();
+        self.excess.connect();
     }
     fn hdl(&self) -> Verilog {
-        let rows = self.activation.len();
+        let (rows, cycles) = (self.activation.len(), self._sums.len());
         let levels = rows.ilog2() as usize;
-        let (mut registers, mut clocked) = (String::new(), String::new());
-        for level in 0..=levels {
-            registers +=
-                &format!("reg signed [{}:0] level_{level} [0:{}];\n", 8 + level, (rows >> level) - 1);
-        }
+        let (mut declarations, mut clocked) = (String::new(), String::new());
         for row in 0..rows {
-            let sign = if row == 0 { "-" } else { "" };
-            clocked +=
-                &format!("    level_0[{row}] <= four_bit ? {sign}$signed(activation${row}) : 9'sd0;\n");
+            let activation = format!("$signed(activation${row})");
+            if cycles > levels {
+                declarations += &format!("reg signed [7:0] level_0_{row};\n");
+                clocked += &format!("    level_0_{row} <= {activation};\n");
+            } else {
+                declarations += &format!("wire signed [7:0] level_0_{row} = {activation};\n");
+            }
         }
         for level in 1..=levels {
             for node in 0..rows >> level {
-                let (a, b) = (2 * node, 2 * node + 1);
-                let (below, sign) = (level - 1, if node == 0 { "-" } else { "+" });
-                clocked +=
-                    &format!("    level_{level}[{node}] <= level_{below}[{a}] {sign} level_{below}[{b}];\n");
+                let below = level - 1;
+                let sum = format!("level_{below}_{} + level_{below}_{}", 2 * node, 2 * node + 1);
+                // The last sum is 0 in place of what nobody asked for.
+                let sum = if level < levels { sum } else { format!("wanted[{}] ? {sum} : 0", cycles - 2) };
+                declarations += &format!("reg signed [{}:0] level_{level}_{node};\n", 7 + level);
+                clocked += &format!("    level_{level}_{node} <= {sum};\n");
             }
         }
-        let top = 8 + levels;
+        let top = 7 + levels;
         Verilog::Custom(format!(
-            "{registers}always @(posedge clock) begin\n\
+            "{declarations}\
+             reg [{}:0] wanted;\n\
+             always @(posedge clock) begin\n\
+             \x20   wanted <= {{wanted, four_bit}};\n\
              {clocked}end\n\
-             wire signed [{top}:0] negated = level_{levels}[0];\n\
-             assign correction = {{{{{}{{negated[{top}]}}}}, negated, 3'd0}};",
+             assign excess = {{{{{}{{level_{levels}_0[{top}]}}}}, level_{levels}_0, 3'd0}};",
+            cycles - 2,
             32 - (top + 1) - 3,
         ))
     }
     fn timing(&self) -> Vec<TimingInfo> {
         describe(
-            &format!("activation_sum_{}", self.activation.len()),
-            "-8 times the sum of the activations, through an adder tree with a register a level.",
+            &format!("activation_sum_{}_in_{}_cycles", self.activation.len(), self._sums.len()),
+            "8 times the sum of the activations, through an adder tree with a register a level.",
         )
     }
 }
@@ -554,7 +678,7 @@ impl Logic for ActivationSum {
 /// One column: `rows` multipliers, two adder trees, and the accumulators.
 ///
 /// Trees are numbered like a heap: `low[k]` is the sum of `low[2k]` and `low[2k + 1]`, and `packed_sum[rows + r]` the product of row r; so
-/// part s is `low[parts + s]`. `low[1]`, the sum of all, is in [`PackedSums`]. Sums of two and of four rows, `packed_sum[rows / 4..]`, hold both
+/// part s is `low[parts + s]`. `low[1]`, the sum of all, is in [`PackedSums`]. If `low[3]` is a node, the excess is taken off there. Sums of two and of four rows, `packed_sum[rows / 4..]`, hold both
 /// halves.
 #[derive(LogicBlock)]
 pub struct PackedColumn {
@@ -566,9 +690,10 @@ pub struct PackedColumn {
     pub weight: Vec<Signal<In, Bits<32>>>,
     /// A byte holds two weights.
     pub four_bit: Signal<In, Bit>,
-    // Given `scale_cycles` later, when the roots add: the mode, the correction for all activations, and the scales.
+    /// Of all low nibbles' offsets, given `excess_cycles` after the activations.
+    pub excess: Signal<In, Bits<32>>,
+    // Given `scale_cycles` later, when the roots add: the mode and the scales.
     pub four_bit_sums: Signal<In, Bit>,
-    pub correction: Signal<In, Bits<32>>,
     pub low_scale: Signal<In, Bits<8>>,
     pub high_scale: Signal<In, Bits<8>>,
     /// With the sum of this column at the accumulators: add it, whether it begins a new total, and whether it is one of each part.
@@ -582,11 +707,15 @@ pub struct PackedColumn {
     packed_node: Vec<PairSum>,
     packed_sum: Vec<Signal<Local, Bits<32>>>,
     split: Vec<SplitSums>,
+    /// Without node 3.
     low_node: Vec<PairSum>,
+    low_less_excess: Vec<LowSum>,
     high_node: Vec<HalvesSum>,
     low: Vec<Signal<Local, Bits<32>>>,
     high: Vec<Signal<Local, Bits<32>>>,
     sums: PackedSums,
+    /// All ones if the root takes the excess off.
+    excess_at_root: Constant<Bits<32>>,
     /// Sums of parts, as late as the sums of all.
     part: Vec<NibbleSum>,
     part_delay: Vec<DelayLine<32>>,
@@ -600,10 +729,15 @@ pub struct PackedColumn {
     _totals: usize,
     /// First node that sums packed products, and how many nodes are split.
     _first_packed: usize,
+    _first_node_end: usize,
+    _settled: usize,
     _splits: usize,
 }
 
 impl PackedColumn {
+    /// The root's second operand, which settles carries and excess if it is a node.
+    const SETTLED: usize = 3;
+
     pub fn new(rows: usize, cols: usize, taps: usize) -> Self {
         let parts = rows / cols;
         let separate_parts = if parts > 1 { parts } else { 0 };
@@ -621,7 +755,7 @@ impl PackedColumn {
             weight: inputs(rows / 4),
             four_bit: Signal::default(),
             four_bit_sums: Signal::default(),
-            correction: Signal::default(),
+            excess: Signal::default(),
             low_scale: Signal::default(),
             high_scale: Signal::default(),
             enable: Signal::default(),
@@ -636,14 +770,28 @@ impl PackedColumn {
             packed_sum: (0..2 * rows).map(|_| Signal::default()).collect(),
             split: (0..splits).map(|_| SplitSums::default()).collect(),
             low_node: (2..first_packed)
+                .filter(|k| *k != Self::SETTLED)
                 .map(|k| PairSum::new(PackedMultiplier::LOW_BITS + levels(k)))
                 .collect(),
+            low_less_excess: (0..usize::from(Self::is_settled(rows)))
+                .map(|_| LowSum::new(PackedMultiplier::LOW_BITS + levels(Self::SETTLED) + 1))
+                .collect(),
             high_node: (2..first_packed)
-                .map(|k| HalvesSum::new(PackedMultiplier::HIGH_BITS + levels(k)))
+                .map(|k| {
+                    let node = HalvesSum::new(PackedMultiplier::HIGH_BITS + levels(k));
+                    if k == Self::SETTLED {
+                        node.settled()
+                    } else {
+                        node
+                    }
+                })
                 .collect(),
             low: (0..first_packed + splits).map(|_| Signal::default()).collect(),
             high: (0..first_packed + splits).map(|_| Signal::default()).collect(),
-            sums: PackedSums::new(rows),
+            sums: PackedSums::new(rows, Self::is_settled(rows)),
+            excess_at_root: Constant::new(
+                (if Self::is_settled(rows) { 0 } else { u64::from(u32::MAX) }).into(),
+            ),
             part: (0..separate_parts).map(|_| NibbleSum::new(part_bits)).collect(),
             part_delay: (0..separate_parts)
                 .map(|_| DelayLine::new(parts.ilog2() as usize + PackedSums::LATENCY_CYCLES - 2))
@@ -657,8 +805,15 @@ impl PackedColumn {
             _separate_parts: separate_parts,
             _totals: Self::totals(rows, cols),
             _first_packed: first_packed,
+            _first_node_end: first_packed.min(Self::SETTLED),
+            _settled: usize::from(Self::is_settled(rows)),
             _splits: splits,
         }
+    }
+
+    /// Whether the root's second operands are nodes' sums, in which everything is settled that would make the root slow.
+    fn is_settled(rows: usize) -> bool {
+        rows >> PackedMultiplier::PACKED_LEVELS > Self::SETTLED
     }
 
     /// Makes the first `products` products of LUTs.
@@ -674,7 +829,12 @@ impl PackedColumn {
         (rows / cols).max(2)
     }
 
-    /// From the operands to the correction and the scales: multiplier, and tree but for its root.
+    /// From the operands to the excess.
+    pub fn excess_cycles(rows: usize) -> usize {
+        Self::scale_cycles(rows) - usize::from(Self::is_settled(rows))
+    }
+
+    /// From the operands to the scales: multiplier, and tree but for its root.
     pub fn scale_cycles(rows: usize) -> usize {
         PackedMultiplier::LATENCY_CYCLES + rows.ilog2() as usize - 1
     }
@@ -733,11 +893,26 @@ impl Logic for PackedColumn {
                 self.high[first + k].next = self.split[k].high.val();
             }
         }
-        for k in 2..self._first_packed {
+        for k in 2..self._first_node_end {
             self.low_node[k - 2].clock.next = self.clock.val();
             self.low_node[k - 2].a.next = self.low[k * 2].val();
             self.low_node[k - 2].b.next = self.low[k * 2 + 1].val();
             self.low[k].next = self.low_node[k - 2].sum.val();
+        }
+        for k in 0..self._settled {
+            self.low_less_excess[k].clock.next = self.clock.val();
+            self.low_less_excess[k].low_a.next = self.low[k + 6].val();
+            self.low_less_excess[k].low_b.next = self.low[k + 7].val();
+            self.low_less_excess[k].excess.next = self.excess.val();
+            self.low[k + 3].next = self.low_less_excess[k].sum.val();
+        }
+        for k in 4..self._first_packed {
+            self.low_node[k - 3].clock.next = self.clock.val();
+            self.low_node[k - 3].a.next = self.low[k * 2].val();
+            self.low_node[k - 3].b.next = self.low[k * 2 + 1].val();
+            self.low[k].next = self.low_node[k - 3].sum.val();
+        }
+        for k in 2..self._first_packed {
             self.high_node[k - 2].clock.next = self.clock.val();
             self.high_node[k - 2].a.next = self.high[k * 2].val();
             self.high_node[k - 2].b.next = self.high[k * 2 + 1].val();
@@ -748,7 +923,7 @@ impl Logic for PackedColumn {
         self.sums.low_b.next = self.low[3].val();
         self.sums.high_a.next = self.high[2].val();
         self.sums.high_b.next = self.high[3].val();
-        self.sums.correction.next = self.correction.val();
+        self.sums.excess.next = self.excess.val() & self.excess_at_root.val();
         self.sums.four_bit.next = self.four_bit_sums.val();
         self.sums.low_scale.next = self.low_scale.val();
         self.sums.high_scale.next = self.high_scale.val();

@@ -1,6 +1,6 @@
-// Model of the ECP5 block RAM as it is used here: port A writes and port B reads words of 36, 18 or 9 bits, with enables for each 9; those of 18 and 9
-// may have the register behind port B.
-// Words begin at 0: no memory of ours is initialised. A word that is written while it is read is read as it was.
+// Model of the ECP5 block RAM as it is used here: port A writes and port B reads words of 36 bits, with enables for each 9; of 18 or 9 bits, both ports
+// do either, and port B may have the register behind it.
+// Words begin at 0: no memory of ours is initialised. A word that is written while it is read is read as it was; what a port has read stays while it writes.
 
 /* verilator lint_off DECLFILENAME */
 /* verilator lint_off UNUSEDSIGNAL */
@@ -104,31 +104,37 @@ module DP16KD #(
     localparam LANES = DATA_WIDTH_A / 9;
     localparam [10:0] WORD = ~(11'd0 + LANES[10:0] - 11'd1);
     reg [8:0] lanes [0:2047];
-    reg [35:0] read, registered;
+    reg [35:0] read_a, read_b, registered;
     integer lane;
     initial begin
-        read = 0;
+        read_a = 0;
+        read_b = 0;
         registered = 0;
         for (lane = 0; lane < 2048; lane = lane + 1) lanes[lane] = 0;
     end
-    wire [35:0] written = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4, DIB3, DIB2, DIB1, DIB0,
+    wire [17:0] written_b = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4, DIB3, DIB2, DIB1, DIB0};
+    wire [35:0] written_a = {written_b,
         DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
+    wire [35:0] padded_b = {18'd0, written_b};
     // The lowest address bits are enables where a word has several lanes.
-    wire [3:0] enables = LANES == 1 ? 4'd1 : LANES == 2 ? {2'b00, ADA1, ADA0} : {ADA3, ADA2, ADA1, ADA0};
-    wire [10:0] write_lane = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3} & WORD;
-    wire [10:0] read_lane = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3} & WORD;
-    integer writing, reading;
+    wire [3:0] enables_a = LANES == 1 ? 4'd1 : LANES == 2 ? {2'b00, ADA1, ADA0} : {ADA3, ADA2, ADA1, ADA0};
+    wire [1:0] enables_b = LANES == 1 ? 2'd1 : {ADB1, ADB0};
+    wire [10:0] lane_a = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3} & WORD;
+    wire [10:0] lane_b = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3} & WORD;
+    integer at_a, at_b;
     always @(posedge CLKA)
-        if (CEA && WEA)
-            for (writing = 0; writing < LANES; writing = writing + 1)
-                if (enables[writing]) lanes[write_lane + writing[10:0]] <= written[9 * writing +: 9];
+        if (CEA) for (at_a = 0; at_a < LANES; at_a = at_a + 1)
+            if (!WEA) read_a[9 * at_a +: 9] <= lanes[lane_a + at_a[10:0]];
+            else if (enables_a[at_a]) lanes[lane_a + at_a[10:0]] <= written_a[9 * at_a +: 9];
     always @(posedge CLKB) begin
-        if (CEB) for (reading = 0; reading < LANES; reading = reading + 1) read[9 * reading +: 9] <= lanes[read_lane + reading[10:0]];
-        if (OCEB) registered <= read;
+        if (CEB) for (at_b = 0; at_b < LANES; at_b = at_b + 1)
+            if (!WEB) read_b[9 * at_b +: 9] <= lanes[lane_b + at_b[10:0]];
+            else if (enables_b[at_b[0]]) lanes[lane_b + at_b[10:0]] <= padded_b[9 * at_b +: 9];
+        if (OCEB) registered <= read_b;
     end
-    wire [35:0] out = REGMODE_B == "OUTREG" ? registered : read;
-    // A word of 36 bits is read at both ports' pins, others at those of port B.
-    wire [17:0] out_a = LANES == 4 ? out[17:0] : 18'd0;
+    wire [35:0] out = REGMODE_B == "OUTREG" ? registered : read_b;
+    // A word of 36 bits is read at both ports' pins.
+    wire [17:0] out_a = LANES == 4 ? out[17:0] : read_a[17:0];
     wire [17:0] out_b = LANES == 4 ? out[35:18] : out[17:0];
     assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = out_a;
     assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} = out_b;

@@ -58,18 +58,18 @@ fn pipelined_multiplier() -> Result<(), CompareError> {
 #[test]
 fn packed_sums() -> Result<(), CompareError> {
     // With multipliers for the scales, and with LUTs.
-    for rows in [8usize, 16, 64] {
+    for (rows, is_settled) in [(8usize, false), (16, true), (16, false), (64, true)] {
         let bits = 12 + rows.ilog2();
         compare_native_and_ecp5(
-            || PackedSums::new(rows),
+            || PackedSums::new(rows, is_settled),
             |block, random, _| {
                 let mut word =
                     |bits: u32| (((random.bits(bits) as u32) << (32 - bits)) as i32 >> (32 - bits)) as u32;
                 block.low_a.next = u64::from(word(bits - 2)).into();
                 block.low_b.next = u64::from(word(bits - 2)).into();
-                block.correction.next = u64::from(word(bits - 2)).into();
+                block.excess.next = u64::from(word(bits - 2)).into();
                 block.high_a.next = u64::from(word(bits - 2)).into();
-                block.high_b.next = u64::from(word(bits - 2)).into();
+                block.high_b.next = u64::from(word(bits - 2) & if is_settled { !1 } else { !0 }).into();
                 block.four_bit.next = random.one_in(2);
                 block.low_scale.next = random.bits(8).into();
                 block.high_scale.next = random.bits(8).into();

@@ -141,6 +141,94 @@ fn simple_ram_with_registers() -> Result<(), CompareError> {
     Ok(())
 }
 
+/// As every chip has it, as a block RAM of an ECP5, and of LUTs.
+#[test]
+fn table_ram() -> Result<(), CompareError> {
+    for (tables, in_luts, for_ecp5) in [1, 2, 8]
+        .into_iter()
+        .flat_map(|tables| [(tables, false, false), (tables, false, true), (tables, true, true)])
+    {
+        compare_native_and(
+            |file| if for_ecp5 { Family::Ecp5.of(file) } else { file },
+            || TableRam::new(tables, in_luts),
+            |block, random, cycle| {
+                // All entries are written before any is read.
+                let fills = cycle < 64 * tables as u64;
+                let writes = fills || random.one_in(3);
+                block.write_valid.next = writes;
+                let word = if fills { cycle } else { random.below(64 * tables as u64) };
+                block.write_address.next = word.into();
+                block.write_data.next = random.bits(32).into();
+                block.read_enable.next = !writes && random.one_in(2);
+                block.table.next = random.below(tables as u64).into();
+                for value in &mut block.value {
+                    value.next = random.bits(8).into();
+                }
+            },
+            clock!(),
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+/// What is written is what is read: every entry, by both readers.
+#[test]
+fn table_ram_gives_what_was_written() -> Result<(), CompareError> {
+    let entries: Vec<u8> = (0..512_usize).map(|at| (at * 37 % 251) as u8).collect();
+    let mut expected = None;
+    let mut looked_up = 0;
+    compare_native_and(
+        |file| Family::Ecp5.of(file),
+        || TableRam::new(2, false),
+        |block, _, cycle| {
+            if let Some(expected) = expected.take() {
+                let found = [0, 1].map(|reader| block.entry[reader].val().to_u8());
+                assert_eq!(found, expected, "cycle {cycle}");
+                looked_up += 1;
+            }
+            let fills = cycle < 128;
+            block.write_valid.next = fills;
+            block.read_enable.next = !fills;
+            if fills {
+                let first = 4 * cycle as usize;
+                let word = u32::from_le_bytes(entries[first..first + 4].try_into().unwrap());
+                block.write_address.next = cycle.into();
+                block.write_data.next = u64::from(word).into();
+            } else {
+                let (table, value) = (cycle as usize & 1, cycle as usize / 2 & 255);
+                let values = [value, 255 - value];
+                block.table.next = (table as u64).into();
+                for (port, value) in block.value.iter_mut().zip(values) {
+                    port.next = (value as u64).into();
+                }
+                expected = Some(values.map(|value| entries[256 * table + value]));
+            }
+        },
+        clock!(),
+        128 + 2 * 256 + 1,
+        SEED,
+    )?;
+    assert_eq!(looked_up, 512);
+    Ok(())
+}
+
+#[test]
+fn table_ram_reports_a_read_while_it_is_written() {
+    let result = compare_native_and_verilated(
+        || TableRam::new(1, false),
+        |block, _, _| {
+            block.write_valid.next = true;
+            block.read_enable.next = true;
+        },
+        clock!(),
+        4,
+        SEED,
+    );
+    assert!(matches!(result, Err(CompareError::Reported { cycle: 0, .. })), "{result:?}");
+}
+
 #[test]
 fn simple_ram_reports_a_collision() {
     let collide = |block: &mut SimpleRam| {

@@ -29,6 +29,35 @@ pub(crate) fn products_in_logic(config: &Config) -> usize {
     }
 }
 
+/// Block RAMs of the largest chip.
+const BLOCK_RAMS: usize = 208;
+
+/// Block RAMs of a memory of `depth` rows of `bytes` bytes, each with an enable: one has four bytes of 512 rows, two of 1024, one of 2048.
+fn block_rams(depth: usize, bytes: usize) -> usize {
+    match depth {
+        ..=512 => bytes.div_ceil(4),
+        513..=1024 => bytes.div_ceil(2),
+        _ => bytes * depth.div_ceil(2048),
+    }
+}
+
+/// Pairs of lanes whose lookup tables are made of LUTs because the largest chip's block RAMs are taken: by the other memories of a configuration and by the
+/// host link's packet.
+pub(crate) fn lookups_in_luts(config: &Config) -> usize {
+    if !is_crowded(config.lanes) {
+        return 0;
+    }
+    let Config { rows, cols, lanes, .. } = *config;
+    let scales = if config.four_bit { block_rams(config.scale_depth(), 2 * cols) } else { 0 };
+    let others = block_rams(config.weight_depth, rows * cols)
+        + scales
+        + 2 * block_rams(config.activation_depth / 2, rows)
+        + block_rams(config.accumulator_depth, 4 * lanes)
+        + block_rams(config.parameter_depth, 10 * lanes)
+        + 1;
+    (lanes / 2).saturating_sub(BLOCK_RAMS.saturating_sub(others))
+}
+
 /// One of two texts, chosen when the Verilog is read.
 pub(crate) fn choose(ecp5: &str, portable: &str) -> String {
     choose_family(&[(MACRO, ecp5)], portable)
@@ -320,4 +349,16 @@ pub(crate) fn accumulator(other: impl Fn(usize) -> String) -> String {
         );
     }
     text + "always @(posedge clock) if (enable) total <= sum;"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left of the largest chip is counted right where it matters: `base` has 205 block RAMs without its lookup tables.
+    #[test]
+    fn lookup_tables_take_the_last_block_rams() {
+        let pairs = |name| lookups_in_luts(&Config::preset(name).unwrap());
+        assert_eq!(["nano", "base", "large", "huge"].map(pairs), [0, 1, 4, 8]);
+    }
 }

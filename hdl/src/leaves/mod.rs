@@ -15,6 +15,7 @@
 //! | [`SimpleRam`] | 1 | dual-port RAM with byte enables |
 //! | [`CollisionReport`] | none | what the simulation says of a row that is read while it is written |
 //! | [`SinglePortRam`] | 1 | RAM with one port and byte enables |
+//! | [`TableRam`] | 1 | bytes looked up by two readers |
 //! | [`Fifo`] | 1 | first-word fall-through queue |
 //! | [`SkidBuffer`] | 1 | a handshake cut by registers |
 //! | [`DelayLine`] | any | a signal some cycles later |
@@ -40,6 +41,7 @@ mod requantise;
 mod simple_ram;
 mod single_port_ram;
 mod skid_buffer;
+mod table_ram;
 
 pub use arithmetic::{Accumulate, AccumulateEither, PairSum, SignExtend16to32, SignExtend8, SignedProduct};
 pub use collision_report::CollisionReport;
@@ -53,6 +55,7 @@ pub use requantise::{ClampPack, Requantise, RoundingShift, ShiftLeft, WideMultip
 pub use simple_ram::SimpleRam;
 pub use single_port_ram::SinglePortRam;
 pub use skid_buffer::SkidBuffer;
+pub use table_ram::TableRam;
 
 use rust_hdl_core::prelude::{Bits, In, Out, Signal};
 

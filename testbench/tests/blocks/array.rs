@@ -95,12 +95,21 @@ fn split_sums() -> Result<(), CompareError> {
 
 #[test]
 fn halves_sum() -> Result<(), CompareError> {
-    for width in [2, 13, 18] {
+    for (width, is_settled) in [2, 13, 18].into_iter().flat_map(|width| [(width, false), (width, true)]) {
         let mut expected = 0;
         compare_native_and_verilated(
-            || HalvesSum::new(width),
+            || {
+                let node = HalvesSum::new(width);
+                if is_settled {
+                    node.settled()
+                } else {
+                    node
+                }
+            },
             |block, random, _| {
-                assert_eq!(half_of(block.sum.val().to_u32()), expected);
+                let sum = block.sum.val().to_u32();
+                assert_eq!(half_of(sum), expected);
+                assert!(!is_settled || sum & 1 == 0, "{sum}");
                 let words = [0; 2].map(|_| random.bits(32) as u32);
                 block.a.next = u64::from(words[0]).into();
                 block.b.next = u64::from(words[1]).into();
@@ -126,6 +135,26 @@ fn signed(random: &mut Random, bits: usize) -> i32 {
 }
 
 #[test]
+fn low_sum() -> Result<(), CompareError> {
+    let mut expected = 0;
+    compare_native_and_verilated(
+        || LowSum::new(16),
+        |block, random, _| {
+            assert_eq!(block.sum.val().to_u32() as i32, expected);
+            let (sum, low, excess) = (signed(random, 16), signed(random, 15), 8 * signed(random, 12));
+            block.low_a.next = u64::from(low as u32).into();
+            block.low_b.next = u64::from((sum - low + excess) as u32).into();
+            block.excess.next = u64::from(excess as u32).into();
+            expected = sum;
+        },
+        clocked!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
 fn nibble_sum() -> Result<(), CompareError> {
     let mut expected = 0;
     compare_native_and_verilated(
@@ -146,29 +175,33 @@ fn nibble_sum() -> Result<(), CompareError> {
 
 #[test]
 fn packed_sums() -> Result<(), CompareError> {
-    for rows in [8usize, 64] {
+    for (rows, is_settled) in [(8usize, false), (16, true), (64, true)] {
         // Low and high sums of 12 bits a product.
         let bits = 12 + rows.ilog2() as usize;
         let mut expected = vec![(0, 0, 0); PackedSums::LATENCY_CYCLES];
         compare_native_and_verilated(
-            || PackedSums::new(rows),
+            || PackedSums::new(rows, is_settled),
             |block, random, cycle| {
                 let sums = [&block.plain_sum, &block.low_sum, &block.high_sum]
                     .map(|port| port.val().to_u32() as i32);
                 assert_eq!(sums, <[i32; 3]>::from(expected[cycle as usize]), "cycle {cycle}, seed {SEED}");
                 let four_bit = random.one_in(2);
-                // What the roots add; both high words may bring a carry.
+                // What the roots add; both high words may bring a carry, but a settled one.
                 let value = signed(random, bits);
-                let correction = if four_bit { 8 * signed(random, bits - 4) } else { 0 };
+                let excess = if four_bit && !is_settled { 8 * signed(random, bits - 4) } else { 0 };
                 let low_a = signed(random, bits - 1);
                 let (high_a, high_b) = (signed(random, bits - 2), signed(random, bits - 2));
-                let (carries, high) = ([0; 2].map(|_| random.bits(1) as i32), high_a + high_b);
+                let mut carries = [0; 2].map(|_| random.bits(1) as i32);
+                if is_settled {
+                    carries[1] = 0;
+                }
+                let high = high_a + high_b;
                 let scales = [0; 2].map(|_| if random.one_in(3) { 255 } else { random.bits(8) });
                 block.low_a.next = u64::from(low_a as u32).into();
-                block.low_b.next = u64::from((value - low_a - correction) as u32).into();
+                block.low_b.next = u64::from((value - low_a + excess) as u32).into();
                 block.high_a.next = u64::from((2 * high_a - carries[0]) as u32).into();
                 block.high_b.next = u64::from((2 * high_b - carries[1]) as u32).into();
-                block.correction.next = u64::from(correction as u32).into();
+                block.excess.next = u64::from(excess as u32).into();
                 block.four_bit.next = four_bit;
                 block.low_scale.next = scales[0].into();
                 block.high_scale.next = scales[1].into();
@@ -187,12 +220,12 @@ fn packed_sums() -> Result<(), CompareError> {
 
 #[test]
 fn activation_sum() -> Result<(), CompareError> {
-    for rows in [8, 16, 64] {
-        let mut expected = vec![0; ActivationSum::latency_cycles(rows)];
+    for (rows, cycles) in [(8, 3), (8, 4), (16, 4), (64, 6), (64, 7)] {
+        let mut expected = vec![0; cycles];
         compare_native_and_verilated(
-            || ActivationSum::new(rows),
+            || ActivationSum::new(rows, cycles),
             |block, random, cycle| {
-                assert_eq!(block.correction.val().to_u32() as i32, expected[cycle as usize], "seed {SEED}");
+                assert_eq!(block.excess.val().to_u32() as i32, expected[cycle as usize], "seed {SEED}");
                 let bytes: Vec<u8> = (0..rows / 4).flat_map(|_| int8_word(random).to_le_bytes()).collect();
                 for (port, byte) in block.activation.iter_mut().zip(&bytes) {
                     port.next = u64::from(*byte).into();
@@ -200,7 +233,7 @@ fn activation_sum() -> Result<(), CompareError> {
                 let four_bit = !random.one_in(4);
                 block.four_bit.next = four_bit;
                 let sum: i32 = bytes.iter().map(|byte| i32::from(*byte as i8)).sum();
-                expected.push(if four_bit { -8 * sum } else { 0 });
+                expected.push(if four_bit { 8 * sum } else { 0 });
             },
             clocked!(),
             CYCLES / 2,
@@ -359,13 +392,14 @@ fn random_scale(random: &mut Random) -> u8 {
 
 #[test]
 fn packed_column() -> Result<(), CompareError> {
-    for (rows, cols, taps) in [(8usize, 8, 4), (16, 4, 2), (16, 8, 4)] {
+    for (rows, cols, taps) in [(8usize, 8, 4), (16, 4, 2), (16, 8, 4), (32, 8, 2)] {
         let parts = rows / cols;
+        let before_excess = PackedColumn::excess_cycles(rows) as u64;
         let before_sums = PackedColumn::scale_cycles(rows) as u64;
         let before_accumulators = PackedColumn::latency_cycles(rows) as u64 - 1;
         let mut steps: Vec<(Mode, [u8; 2], Vec<Option<i32>>)> = Vec::new();
         let mut totals = vec![Some(0); parts.max(2)];
-        let mut corrections: Vec<Vec<u32>> = Vec::new();
+        let mut excesses: Vec<Vec<u32>> = Vec::new();
         let mut known = 0;
         compare_native_and_verilated(
             || PackedColumn::new(rows, cols, taps),
@@ -410,14 +444,14 @@ fn packed_column() -> Result<(), CompareError> {
                     let addend = at_accumulators.map_or(Some(0), |(.., addends)| addends[k]);
                     accumulate_known(total, enable, first, addend);
                 }
-                // The correction is the array's; this column's activations as they were.
-                let corrected = cycle.checked_sub(before_sums);
-                corrections.push(if mode == Mode::FourBit { activation } else { vec![0; rows / 4] });
-                let sum = corrected.map_or(0, |step| {
-                    let bytes = corrections[step as usize].iter().flat_map(|w| w.to_le_bytes());
+                // The excess is the array's; this column's activations as they were.
+                let exceeds = cycle.checked_sub(before_excess);
+                excesses.push(if mode == Mode::FourBit { activation } else { vec![0; rows / 4] });
+                let sum = exceeds.map_or(0, |step| {
+                    let bytes = excesses[step as usize].iter().flat_map(|w| w.to_le_bytes());
                     bytes.map(|byte| i32::from(byte as i8)).sum::<i32>()
                 });
-                block.correction.next = u64::from((-8 * sum) as u32).into();
+                block.excess.next = u64::from((8 * sum) as u32).into();
             },
             clocked!(),
             CYCLES,

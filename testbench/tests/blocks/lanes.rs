@@ -240,37 +240,46 @@ fn byte_funnel() -> Result<(), CompareError> {
 
 #[test]
 fn table_lookup() -> Result<(), CompareError> {
+    const LANES: usize = 4;
     let mut table = vec![0u8; 512];
     let (mut written, mut expected) = (None, None);
+    let mut waited = 0;
     compare_native_and_verilated(
-        || TableLookup::new(2, false),
+        || TableLookup::new(2, LANES, 1),
         |block, random, cycle| {
-            if let Some(expected) = expected {
-                assert_eq!(block.result.val().to_u8(), expected, "cycle {cycle}, seed {SEED}");
+            if let Some(expected) = expected.take() {
+                let found: Vec<u8> = block.result.iter().map(|result| result.val().to_u8()).collect();
+                assert_eq!(found, expected, "cycle {cycle}, seed {SEED}");
             }
             if let Some((row, word)) = written.take() {
                 let word: u32 = word;
                 table[4 * row..4 * row + 4].copy_from_slice(&word.to_le_bytes());
             }
-            // All entries first, then lookups only: a row is not read while it is written.
-            let fills = cycle < 128;
-            let word = random.bits(32) as u32;
-            block.write_valid.next = fills;
-            block.write_address.next = cycle.into();
+            // Many words first, then now and then one, which waits while there are lookups.
+            let (enable, writes) =
+                if cycle < 128 { (false, true) } else { (random.one_in(2), random.one_in(4)) };
+            let (row, word) = (random.below(128), random.bits(32) as u32);
+            block.write_valid.next = writes;
+            block.write_address.next = (row as u64).into();
             block.write_data.next = u64::from(word).into();
-            if fills {
-                written = Some((cycle as usize, word));
+            if writes && !enable {
+                written = Some((row as usize, word));
             }
-            let enable = !fills && cycle > 128 && random.one_in(2);
-            let (number, value) = (random.below(2) as usize, random.bits(8) as usize);
+            waited += u32::from(writes && enable);
+            let number = random.below(2) as usize;
+            let values: Vec<u8> = (0..LANES).map(|_| random.bits(8) as u8).collect();
             block.enable.next = enable;
             block.table.next = (number as u64).into();
-            block.value.next = (value as u64).into();
-            expected = Some(if enable { table[256 * number + value] } else { value as u8 });
+            for (port, value) in block.value.iter_mut().zip(&values) {
+                port.next = u64::from(*value).into();
+            }
+            let entry = |value: &u8| if enable { table[256 * number + *value as usize] } else { *value };
+            expected = Some(values.iter().map(entry).collect::<Vec<u8>>());
         },
         clocked!(),
         CYCLES,
         SEED,
     )?;
+    assert!(waited > 100, "{waited} words waited");
     Ok(())
 }
