@@ -252,7 +252,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             write_words: Pack::default(),
             load: LoadEngine::new(config),
             matrix: MatrixEngine::new(config),
-            vector: VectorEngine::new(rows, lanes),
+            vector: VectorEngine::new(rows, lanes, config.row_engine),
             row: (0..usize::from(config.row_engine)).map(|_| RowEngine::new(rows, lanes)).collect(),
             store: StoreEngine::new(config),
             output_stage: OutputStage::new(config),
@@ -844,7 +844,11 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             for l in 0..self._lanes {
                 self.row[r].accumulator_data[l].next = self.accumulators.read_data[l].val();
                 self.row[r].scaled[l].next = self.output_stage.scaled[l].val();
+                self.row[r].factor_a[l].next = self.vector.factor_a[l].val();
+                self.row[r].factor_b[l].next = self.vector.factor_b[l].val();
+                self.vector.lent_product[l].next = self.row[r].product[l].val();
             }
+            self.row[r].lent.next = self.vector.multiplies.val();
             self.row[r].slot_reserved.next = self.matrix.row_slot_reserved.val();
             self.row[r].write_reserved.next = self.matrix.row_write_reserved.val();
             self.scalars[r].row_read_address.next = self.row[r].scalar_read_address.val();

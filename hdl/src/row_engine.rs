@@ -64,6 +64,11 @@ pub struct RowEngine {
     pub post_add: Signal<Out, Bits<32>>,
     /// What comes out of the lanes.
     pub scaled: Vec<Signal<In, Bits<32>>>,
+    // The lanes' multipliers, for the vector engine.
+    pub lent: Signal<In, Bit>,
+    pub factor_a: Vec<Signal<In, Bits<16>>>,
+    pub factor_b: Vec<Signal<In, Bits<16>>>,
+    pub product: Vec<Signal<Out, Bits<32>>>,
     // Results.
     /// A result for the activation scratchpad, by its bank.
     pub activation_even: Signal<Out, Bit>,
@@ -307,6 +312,10 @@ impl RowEngine {
             right: Signal::default(),
             post_add: Signal::default(),
             scaled: inputs(lanes),
+            lent: Signal::default(),
+            factor_a: inputs(lanes),
+            factor_b: inputs(lanes),
+            product: outputs(lanes),
             activation_even: Signal::default(),
             activation_odd: Signal::default(),
             accumulator_valid: Signal::default(),
@@ -951,8 +960,12 @@ impl Logic for RowEngine {
         self.row_lanes.count.next = self.term_delay.delayed[2].val().get_bits::<8>(0);
         self.row_lanes.minimum.next = self.term_delay.delayed[2].val().get_bits::<8>(8);
         self.row_lanes.maximum.next = self.term_delay.delayed[2].val().get_bits::<8>(16);
+        self.row_lanes.lent.next = self.lent.val();
         for l in 0..self._lanes {
             self.row_lanes.result[l].next = self.scaled[l].val();
+            self.row_lanes.factor_a[l].next = self.factor_a[l].val();
+            self.row_lanes.factor_b[l].next = self.factor_b[l].val();
+            self.product[l].next = self.row_lanes.product[l].val();
         }
         for p in 0..self._pairs {
             self.row_lanes.operand[p * 2].next = self.operand_delay.delayed[p].val().get_bits::<16>(0);

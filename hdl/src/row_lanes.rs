@@ -14,6 +14,8 @@
 //! | power of two | segment's value | fraction | segment's slope | shift, and the whole part of -z |
 //! | SiLU | max(z, 0), less the segment's value | fraction | segment's slope, negated | 15 |
 //!
+//! While there are no terms, the lanes' multipliers are lent to the vector engine, whose commands never run beside row commands.
+//!
 //! z is the result, saturated to 16 bits. The definitions are in `frugal_quant::piecewise`.
 
 use crate::emit::describe;
@@ -60,9 +62,17 @@ pub struct RowLanes {
     pub maximum: Signal<In, Bits<8>>,
     /// [`RowLanes::LATENCY_CYCLES`] later.
     pub value: Vec<Signal<Out, Bits<32>>>,
+    /// The multipliers take these factors, signed, instead of a term's.
+    pub lent: Signal<In, Bit>,
+    pub factor_a: Vec<Signal<In, Bits<16>>>,
+    pub factor_b: Vec<Signal<In, Bits<16>>>,
+    /// What the multipliers made of their factors of [`RowLanes::PRODUCT_CYCLES`] ago.
+    pub product: Vec<Signal<Out, Bits<32>>>,
     _lanes: usize,
     /// Terms in stages 1 to 4, the oldest first.
     _terms: Vec<(Control, Vec<Term>)>,
+    /// Products behind the multipliers' factors and behind the multipliers.
+    _products: [Vec<i32>; 2],
     _sum: (Control, Vec<(i32, u32)>),
     _biased: (Control, Vec<(i64, u32)>),
     _shifted: (Control, Vec<i32>),
@@ -70,6 +80,8 @@ pub struct RowLanes {
 
 impl RowLanes {
     pub const LATENCY_CYCLES: usize = 8;
+    /// Registers in front of a multiplier, behind it, and behind that.
+    pub const PRODUCT_CYCLES: usize = 3;
 
     pub fn new(lanes: usize) -> Self {
         Self {
@@ -85,8 +97,13 @@ impl RowLanes {
             minimum: Signal::default(),
             maximum: Signal::default(),
             value: outputs(lanes),
+            lent: Signal::default(),
+            factor_a: inputs(lanes),
+            factor_b: inputs(lanes),
+            product: outputs(lanes),
             _lanes: lanes,
             _terms: vec![Default::default(); 4],
+            _products: [vec![0; lanes], vec![0; lanes]],
             _sum: (Control::default(), vec![(0, 0); lanes]),
             _biased: (Control::default(), vec![(0, 0); lanes]),
             _shifted: (Control::default(), vec![0; lanes]),
@@ -147,6 +164,19 @@ impl Logic for RowLanes {
         let sum = &self._sum;
         self._biased =
             (sum.0, sum.1.iter().map(|(s, amount)| (i64::from(*s) + half(*amount), *amount)).collect());
+        let factors = self.factor_a.iter().zip(&self.factor_b);
+        let products: Vec<i32> = if self.lent.val() {
+            factors
+                .map(|(a, b)| i32::from(a.val().to_u16() as i16) * i32::from(b.val().to_u16() as i16))
+                .collect()
+        } else {
+            self._terms[2].1.iter().map(|term| term.product).collect()
+        };
+        let [made, leaving] = &mut self._products;
+        for (port, product) in self.product.iter_mut().zip(leaving.iter()) {
+            port.next = u64::from(*product as u32).into();
+        }
+        *leaving = std::mem::replace(made, products);
         let (control, terms) = self._terms.remove(0);
         for ((sum, amount), term) in self._sum.1.iter_mut().zip(&terms) {
             if control.valid {
@@ -168,7 +198,7 @@ impl Logic for RowLanes {
         self._terms.push((control, terms));
     }
     fn connect(&mut self) {
-        self.value.iter_mut().for_each(|v| v.connect());
+        self.value.iter_mut().chain(&mut self.product).for_each(|port| port.connect());
     }
     fn hdl(&self) -> Verilog {
         Verilog::Custom(self.verilog())
@@ -227,8 +257,15 @@ impl RowLanes {
         text += &format!(
             "wire [{top}:0] results = {results};\n\
              wire [{half_top}:0] operands = {operands};\n\
+             wire [{half_top}:0] factors_a = {factors_a};\n\
+             wire [{half_top}:0] factors_b = {factors_b};\n\
              wire [{top}:0] values;\n\
              assign {value} = values;\n\
+             wire [{top}:0] products;\n\
+             assign {product} = products;\n\
+             `ifndef SYNTHESIS\n\
+             always @(posedge clock) if (lent && valid_2) $error(\"%m: a term without a multiplier\");\n\
+             `endif\n\
              genvar l;\n\
              generate for (l = 0; l < {lanes}; l = l + 1) begin : lane\n",
             top = 32 * lanes - 1,
@@ -236,6 +273,9 @@ impl RowLanes {
             results = join("result"),
             operands = join("operand"),
             value = join("value"),
+            factors_a = join("factor_a"),
+            factors_b = join("factor_b"),
+            product = join("product"),
         );
         text += "    wire signed [31:0] scaled = results[32*l +: 32];\n\
              \x20   wire fits = scaled[31:15] == {17{scaled[15]}};\n\
@@ -249,7 +289,7 @@ impl RowLanes {
              \x20   reg [10:0] fraction_2;\n\
              \x20   reg [31:0] found;\n\
              \x20   reg signed [15:0] x_3, y_3;\n\
-             \x20   reg signed [31:0] addend_3, addend_4, product_4;\n\
+             \x20   reg signed [31:0] addend_3, addend_4, multiplied_4, multiplied_5;\n\
              \x20   reg [4:0] amount_3, amount_4, amount_5, amount_6;\n\
              \x20   reg signed [31:0] sum_5, shifted_7, bounded_8;\n\
              \x20   reg signed [32:0] biased_6;\n\
@@ -259,6 +299,7 @@ impl RowLanes {
              \x20   wire signed [32:0] moved = biased_6 >>> amount_6;\n\
              \x20   wire signed [31:0] counted = beyond_7 ? 32'd0 : shifted_7;\n\
              \x20   assign values[32*l +: 32] = bounded_8;\n\
+             \x20   assign products[32*l +: 32] = multiplied_5;\n\
              \x20   always @(*) begin\n\
              \x20       found = segment(index_2);\n\
              \x20   end\n\
@@ -302,10 +343,14 @@ impl RowLanes {
              \x20               x_3 <= 0; y_3 <= 0; addend_3 <= scaled_2; amount_3 <= 0;\n\
              \x20           end\n\
              \x20       endcase\n\
-             \x20       product_4 <= x_3 * y_3;\n\
+             \x20       if (lent) begin\n\
+             \x20           x_3 <= factors_a[16*l +: 16]; y_3 <= factors_b[16*l +: 16];\n\
+             \x20       end\n\
+             \x20       multiplied_4 <= x_3 * y_3;\n\
+             \x20       multiplied_5 <= multiplied_4;\n\
              \x20       addend_4 <= addend_3;\n\
              \x20       amount_4 <= amount_3;\n\
-             \x20       if (valid_4) sum_5 <= (first_4 ? addend_4 : sum_5) + product_4;\n\
+             \x20       if (valid_4) sum_5 <= (first_4 ? addend_4 : sum_5) + multiplied_4;\n\
              \x20       amount_5 <= amount_4;\n\
              \x20       biased_6 <= {sum_5[31], sum_5} + half;\n\
              \x20       amount_6 <= amount_5;\n\

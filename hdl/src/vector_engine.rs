@@ -19,6 +19,7 @@ use crate::fields;
 use crate::lanes::{DelayBit, LaneSelect, PackFlags, WindowReduce};
 use crate::leaves::{ecp5, inputs, outputs, DelayLine, PackBytes, SignedProduct};
 use crate::loop_nest::LoopNest;
+use crate::row_lanes::RowLanes;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 
@@ -48,6 +49,11 @@ pub struct VectorEngine {
     // Output stage.
     pub slot_reserved: Signal<In, Bit>,
     pub late_slot_reserved: Signal<In, Bit>,
+    // The row lanes' multipliers, if this engine has none: products come [`SignedProduct::LATENCY_CYCLES`] after their factors.
+    pub multiplies: Signal<Out, Bit>,
+    pub factor_a: Vec<Signal<Out, Bits<16>>>,
+    pub factor_b: Vec<Signal<Out, Bits<16>>>,
+    pub lent_product: Vec<Signal<In, Bits<32>>>,
     pub value_valid: Signal<Out, Bit>,
     pub value: Vec<Signal<Out, Bits<32>>>,
     pub pre_add: Signal<Out, Bits<32>>,
@@ -91,6 +97,7 @@ pub struct VectorEngine {
     nest: LoopNest,
     loading: DFF<Bit>,
     running: DFF<Bit>,
+    lends: DFF<Bit>,
     draining: DFF<Bits<4>>,
     /// `in_flight` is not 0; it is 1.
     occupied: DFF<Bit>,
@@ -141,11 +148,18 @@ pub struct VectorEngine {
     rows_mask: Constant<Bits<8>>,
     _lanes: usize,
     _words: usize,
+    _own: usize,
+    _borrowed: usize,
 }
 
+// The row lanes' multipliers take as long as its own.
+const _: () = assert!(RowLanes::PRODUCT_CYCLES == SignedProduct::LATENCY_CYCLES as usize);
+
 impl VectorEngine {
-    pub fn new(rows: usize, lanes: usize) -> Self {
+    /// `borrows` the row lanes' multipliers, where there are such, or has its own.
+    pub fn new(rows: usize, lanes: usize, borrows: bool) -> Self {
         let words = rows / 4;
+        let (own, borrowed) = if borrows { (0, lanes) } else { (lanes, 0) };
         let in_logic = ecp5::is_crowded(lanes);
         Self {
             clock: Signal::default(),
@@ -165,6 +179,10 @@ impl VectorEngine {
             accumulator_data: inputs(lanes),
             slot_reserved: Signal::default(),
             late_slot_reserved: Signal::default(),
+            multiplies: Signal::default(),
+            factor_a: outputs(borrowed),
+            factor_b: outputs(borrowed),
+            lent_product: inputs(borrowed),
             value_valid: Signal::default(),
             value: outputs(lanes),
             pre_add: Signal::default(),
@@ -196,12 +214,13 @@ impl VectorEngine {
             fields: Default::default(),
             move_fields: Default::default(),
             mover: ByteMover::new(rows),
-            product: (0..lanes).map(|_| SignedProduct::new(in_logic)).collect(),
+            product: (0..own).map(|_| SignedProduct::new(in_logic)).collect(),
             product_route: DelayLine::new(SignedProduct::LATENCY_CYCLES as usize),
             product_last: DelayBit::new(SignedProduct::LATENCY_CYCLES as usize),
             nest: Default::default(),
             loading: DFF::default(),
             running: DFF::default(),
+            lends: DFF::default(),
             draining: DFF::default(),
             occupied: DFF::default(),
             alone: DFF::default(),
@@ -250,6 +269,8 @@ impl VectorEngine {
             rows_mask: Constant::new((rows as u64 - 1).into()),
             _lanes: lanes,
             _words: words,
+            _own: own,
+            _borrowed: borrowed,
         }
     }
 }
@@ -262,6 +283,7 @@ impl Logic for VectorEngine {
             clock,
             loading,
             running,
+            lends,
             draining,
             occupied,
             alone,
@@ -432,11 +454,23 @@ impl Logic for VectorEngine {
                 self.value[l].next = self.accumulator_data[l].val();
             }
             self.sum[l].next = self.reduce[l].reduced.val() + self.fields.pre_add.val();
+        }
+        for l in 0..self._own {
             self.product[l].clock.next = self.clock.val();
             self.product[l].a.next = self.sum[l].val().get_bits::<16>(0);
             self.product[l].b.next = self.accumulator_data[l].val().get_bits::<16>(0);
             if self.multiply.val() {
                 self.value[l].next = self.product[l].product.val();
+            }
+        }
+        // Three cycles pass from a command's start to its first factors, and its last ones come before it has drained.
+        self.lends.d.next = self.multiply.val() & (self.running.q.val() | self.draining.q.val().any());
+        self.multiplies.next = self.lends.q.val();
+        for l in 0..self._borrowed {
+            self.factor_a[l].next = self.sum[l].val().get_bits::<16>(0);
+            self.factor_b[l].next = self.accumulator_data[l].val().get_bits::<16>(0);
+            if self.multiply.val() {
+                self.value[l].next = self.lent_product[l].val();
             }
         }
         self.pre_add.next = self.fields.pre_add.val();

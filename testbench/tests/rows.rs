@@ -30,10 +30,32 @@ fn word(random: &mut Random) -> u32 {
 #[test]
 fn row_lanes() -> Result<(), CompareError> {
     for lanes in [2, 8] {
+        // While the multipliers are lent there are no terms.
+        let mut lent_for = 0;
+        let mut expected: VecDeque<Option<i32>> = vec![None; RowLanes::PRODUCT_CYCLES].into();
+        let mut products = 0;
         compare_native_and_verilated(
             || RowLanes::new(lanes),
-            |block, random, _| {
-                block.valid.next = random.one_in(2);
+            |block, random, cycle| {
+                if let Some(Some(product)) = expected.pop_front() {
+                    let found = block.product[lanes - 1].val().to_u32() as i32;
+                    assert_eq!(found, product, "cycle {cycle}, seed {SEED}");
+                    products += 1;
+                }
+                lent_for =
+                    if lent_for == 0 && random.one_in(40) { 20 } else { lent_for - i32::from(lent_for > 0) };
+                // A term is at the multipliers two cycles after it has come.
+                let lent = (1..16).contains(&lent_for);
+                block.lent.next = lent;
+                for l in 0..lanes {
+                    let [a, b] = [0; 2].map(|_| word(random) as u16);
+                    block.factor_a[l].next = u64::from(a).into();
+                    block.factor_b[l].next = u64::from(b).into();
+                    if l == lanes - 1 {
+                        expected.push_back(lent.then_some(i32::from(a as i16) * i32::from(b as i16)));
+                    }
+                }
+                block.valid.next = lent_for == 0 && random.one_in(2);
                 block.first.next = random.one_in(2);
                 block.operation.next = random.below(5).into();
                 block.shift.next = if random.one_in(2) { random.below(32) } else { 0 }.into();
@@ -50,6 +72,7 @@ fn row_lanes() -> Result<(), CompareError> {
             20_000,
             SEED,
         )?;
+        assert!(products > 1000, "{products} products");
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use frugal_hdl::load_engine::LoadEngine;
 use frugal_hdl::mac_array::MacArray;
 use frugal_hdl::matrix_engine::{MatrixEngine, PRODUCT_SLOT_CYCLES, VECTOR_SLOT_CYCLES};
 use frugal_hdl::output_stage::OutputStage;
+use frugal_hdl::row_lanes::RowLanes;
 use frugal_hdl::store_engine::StoreEngine;
 use frugal_hdl::table_lookup::TableLookup;
 use frugal_hdl::vector_engine::VectorEngine;

@@ -129,7 +129,7 @@ fn vector_command(v: &Vector, rows: u64, lanes: u64) -> (Vec<u64>, Vec<EngineRes
 
 #[test]
 fn vector_engine() -> Result<(), CompareError> {
-    for (rows, lanes) in [(16, 4), (8, 8)] {
+    for (rows, lanes, borrows) in [(16, 4, false), (8, 8, false), (16, 4, true)] {
         let mut next_command: Option<Vector> = None;
         let mut command = Vector::default();
         let mut reads: VecDeque<u64> = VecDeque::new();
@@ -139,8 +139,11 @@ fn vector_engine() -> Result<(), CompareError> {
         let mut finish_cycles: VecDeque<u64> = VecDeque::new();
         let (mut in_flight, mut finished_commands) = (0, 0);
         let mut asked_for: VecDeque<u64> = VecDeque::new();
+        // What multipliers elsewhere made of the factors of the cycles before.
+        let mut products: VecDeque<Vec<u32>> = vec![vec![0; lanes as usize]; RowLanes::PRODUCT_CYCLES].into();
+        let mut lent = 0;
         compare_native_and_verilated(
-            || VectorEngine::new(rows as usize, lanes as usize),
+            || VectorEngine::new(rows as usize, lanes as usize, borrows),
             |block, random, cycle| {
                 let context = format!("cycle {cycle}, seed {SEED}, {rows} rows");
                 if let Some(next) = next_command.take() {
@@ -167,8 +170,20 @@ fn vector_engine() -> Result<(), CompareError> {
                 block.late_slot_reserved.next = reserved_late[cycle as usize];
                 block.finished.next = finishes;
                 block.start.next = false;
+                if let (true, Some(products)) = (borrows, products.pop_front()) {
+                    drive(&mut block.lent_product, &products);
+                }
                 settle_before_edge!(block);
 
+                let factor = |port: &Signal<Out, Bits<16>>| i32::from(port.val().to_u16() as i16);
+                let factors = block.factor_a.iter().zip(&block.factor_b);
+                let multiplies = block.multiplies.val();
+                lent += u32::from(multiplies);
+                products.push_back(
+                    factors
+                        .map(|(a, b)| if multiplies { factor(a) * factor(b) } else { 0x5ad } as u32)
+                        .collect(),
+                );
                 assert!(!block.illegal.val(), "{context}");
                 if block.source_enable.val() {
                     let address = block.source_address.val().to_u64();
@@ -235,6 +250,7 @@ fn vector_engine() -> Result<(), CompareError> {
             SEED,
         )?;
         assert!(finished_commands > 20, "only {finished_commands} commands");
+        assert!(lent > 100, "lent for {lent} cycles");
     }
     Ok(())
 }
@@ -244,7 +260,7 @@ fn vector_engine() -> Result<(), CompareError> {
 fn vector_engine_reports_illegal_fields() -> Result<(), CompareError> {
     let mut counts = [0; 2];
     compare_native_and_verilated(
-        || VectorEngine::new(16, 4),
+        || VectorEngine::new(16, 4, true),
         |block, random, cycle| {
             let context = format!("cycle {cycle}, seed {SEED}");
             // Start, look, reset.
