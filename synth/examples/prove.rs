@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Verdict::Fails { what, .. } => ("fails", what.clone()),
             };
             let line = serde_json::json!({
-                "proof": proof.name, "property": proof.property, "reach": proof.reach.describe(),
+                "proof": proof.name, "property": proof.property, "reach": proof.reach.describe(), "solver": proof.solver.name(),
                 "harness": proof.harness.0, "run": kind, "result": result, "where": what, "seconds": seconds,
             });
             println!("{line}");

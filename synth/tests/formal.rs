@@ -1,8 +1,9 @@
 //! Proofs that take seconds, and what the runner makes of SymbiYosys' answers.
 #![cfg(unix)]
 
+use frugal_hdl::emit::VerilogFile;
 use frugal_synth::flow::tools::Tool;
-use frugal_synth::formal::{FormalError, Proof, Reach, Run, Verdict, PROOFS};
+use frugal_synth::formal::{FormalError, Proof, Reach, Run, Solver, Verdict, PROOFS};
 use std::collections::BTreeSet;
 
 /// Every run of a proof: the block holds, the states are reached, the faults are found.
@@ -69,6 +70,48 @@ fn every_proof_is_tested_here_and_has_faults() {
     for proof in PROOFS {
         assert!(!proof.faults.is_empty(), "{} finds nothing", proof.name);
     }
+}
+
+/// MiniSat's answers: what holds for so many cycles, from reset and from any state, and what does not.
+#[test]
+fn minisat_proves_and_finds() {
+    if Tool::find("yosys").is_err() {
+        return println!("SKIPPED: no Yosys; scripts/setup synth installs it");
+    }
+    let out = tempfile::tempdir().unwrap();
+    let known = Proof::from_name("uart-states").unwrap();
+    // n counts to 9, unless it is beyond: then it goes on to 255.
+    const BLOCK: &str = "module counter (input wire clock, output reg [7:0] n);\n    initial n = 0;\n    always @(posedge clock) n <= n == 9 ? 0 : n + 1;\nendmodule\n";
+    let run = |reach: Reach, promise: &'static str| {
+        let text = format!(
+            "module harness (input wire clock);\n    wire [7:0] n;\n    counter dut (.clock(clock), .n(n));\n    {promise}\nendmodule\n"
+        );
+        let proof = Proof {
+            harness: ("mine.v", text.leak()),
+            block: || Ok(VerilogFile { text: BLOCK.into(), modules: Vec::new() }),
+            solver: Solver::MiniSat,
+            reach,
+            ..*known
+        };
+        proof.run(Run::Promises, out.path()).unwrap().verdict
+    };
+    let fails = |verdict: Verdict| match verdict {
+        Verdict::Fails { what, trace: Some(trace) } => {
+            assert_eq!(what, "mine.v");
+            assert!(trace.is_file());
+        }
+        verdict => panic!("{verdict:?}"),
+    };
+    assert_eq!(run(Reach::Bounded(30), "always @(*) assert (n < 10);"), Verdict::Holds);
+    fails(run(Reach::Bounded(30), "always @(*) assert (n < 9);"));
+    // The 9 comes in the tenth cycle.
+    assert_eq!(run(Reach::Bounded(9), "always @(*) assert (n < 9);"), Verdict::Holds);
+    fails(run(Reach::Bounded(10), "always @(*) assert (n < 9);"));
+    fails(run(Reach::AnyState(3), "always @(*) assert (n < 10);"));
+    assert_eq!(
+        run(Reach::AnyState(3), "always @(*) begin assume (n > 20); assert (n != 9); end"),
+        Verdict::Holds
+    );
 }
 
 /// A harness that promises too much, one that does not close, a name that is not there, and a fault that fits nowhere.

@@ -1,7 +1,7 @@
-//! Proofs about single blocks, with SymbiYosys and the solver Z3.
+//! Proofs about single blocks, with SymbiYosys and the solver Z3, or with MiniSat, which Yosys brings.
 //!
 //! ```text
-//! block's Verilog (emitter) --+--> SymbiYosys --> proved | a counterexample | induction does not close
+//! block's Verilog (emitter) --+--> SymbiYosys or Yosys --> proved | a counterexample | induction does not close
 //! harness (synth/formal) -----+
 //! ```
 //! A harness holds what its block may assume of its surroundings, what it promises, and states that must be reachable, so that the assumptions
@@ -44,6 +44,25 @@ impl Reach {
     }
 }
 
+/// What looks for counterexamples. States to be covered are Z3's in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Solver {
+    /// Words; closes inductions.
+    Z3,
+    /// Single bits; goes through many cycles of a small machine much faster. It does not do inductions.
+    MiniSat,
+}
+
+impl Solver {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Solver::Z3 => "Z3",
+            Solver::MiniSat => "MiniSat",
+        }
+    }
+}
+
 /// A deliberate fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
@@ -67,6 +86,7 @@ pub struct Proof {
     /// Sizes that the harness is told.
     pub defines: &'static [(&'static str, u32)],
     pub reach: Reach,
+    pub solver: Solver,
     /// Cycles in which every state to be covered is reached.
     pub cover_depth: u32,
     pub faults: &'static [Fault],
@@ -117,6 +137,9 @@ pub enum FormalError {
     Report { log: PathBuf, reason: String },
 }
 
+/// The waveform of what MiniSat found.
+const TRACE: &str = "trace.vcd";
+
 /// Seconds after which a run is given up.
 const TIMEOUT_SECONDS: u32 = 1800;
 
@@ -134,17 +157,6 @@ impl Proof {
 
     /// Does one run; its log goes to the folder `out`, which exists.
     pub fn run(&self, run: Run, out: &Path) -> Result<Outcome, FormalError> {
-        let tool = Tool::find("sby")?;
-        Tool::find("z3")?;
-        // What it starts is called otherwise in the environment.
-        let mut arguments = ["-f", "-d", "proof", "proof.sby"].map(str::to_owned).to_vec();
-        for (option, name) in
-            [("--yosys", "yosys"), ("--smtbmc", "yosys-smtbmc"), ("--witness", "yosys-witness")]
-        {
-            let program = Tool::find(name)?.path;
-            let program = program.file_name().unwrap_or_default().to_string_lossy();
-            arguments.extend([option.to_owned(), program.into_owned()]);
-        }
         let mut block = (self.block)()?;
         let name = match run {
             Run::Promises => format!("{}.promises", self.name),
@@ -154,38 +166,35 @@ impl Proof {
                 format!("{}.fault{number}", self.name)
             }
         };
-        let script = self.script(run);
         let log = out.join(format!("{name}.log"));
         // For whoever wants to run it by hand.
-        for (ending, text) in [("block.v", &block.text), ("sby", &script)] {
-            write(&out.join(format!("{name}.{ending}")), text.as_bytes())?;
+        let keep = |ending: &str, text: &str| write(&out.join(format!("{name}.{ending}")), text.as_bytes());
+        keep("block.v", &block.text)?;
+        let inputs = vec![("block.v", block.text.as_bytes()), ("harness.v", self.harness.1.as_bytes())];
+        if self.solver == Solver::MiniSat && run != Run::Covers {
+            let script = self.yosys_script(run);
+            keep("ys", &script)?;
+            return minisat(inputs, &script, self.harness.0, &log);
         }
-        let finished = Step {
-            name: "proof",
-            tool,
-            arguments,
-            inputs: vec![
-                ("block.v", block.text.as_bytes()),
-                ("harness.v", self.harness.1.as_bytes()),
-                ("proof.sby", script.as_bytes()),
-            ],
-            outputs: vec!["proof/status"],
-            digest: None,
-        }
-        .run(&log)?;
-        outcome(&finished, self.harness.0, &log)
+        let script = self.symbiyosys_script(run);
+        keep("sby", &script)?;
+        symbiyosys(inputs, &script, self.harness.0, &log)
     }
 
-    /// SymbiYosys' input.
-    fn script(&self, run: Run) -> String {
-        let (mode, depth) = match (run, self.reach) {
+    /// What a run does, in SymbiYosys' words, over how many cycles.
+    fn mode(&self, run: Run) -> (&'static str, u32) {
+        match (run, self.reach) {
             (Run::Covers, _) => ("cover", self.cover_depth),
             (Run::Fault(number), _) => ("bmc", self.faults[number].depth),
             (Run::Promises, Reach::Induction(depth)) => ("prove", depth),
             (Run::Promises, Reach::Bounded(depth) | Reach::AnyState(depth)) => ("bmc", depth),
-        };
+        }
+    }
+
+    /// Yosys' commands that read block and harness and connect the two.
+    fn reading(&self, run: Run) -> String {
         let mut defines = self.defines.to_vec();
-        if mode == "prove" {
+        if self.mode(run).0 == "prove" {
             defines.push(("INDUCTION", 1));
         }
         let connections: String = inside(self.harness.1, &defines)
@@ -198,17 +207,7 @@ impl Proof {
             _ => "",
         };
         format!(
-            "[options]\n\
-             mode {mode}\n\
-             depth {depth}\n\
-             timeout {TIMEOUT_SECONDS}\n\
-             expect pass,fail,unknown\n\
-             \n\
-             [engines]\n\
-             smtbmc z3\n\
-             \n\
-             [script]\n\
-             read_verilog -formal block.v\n\
+            "read_verilog -formal block.v\n\
              read_verilog -formal{defines} harness.v\n\
              hierarchy -check -top harness\n\
              proc\n\
@@ -219,11 +218,45 @@ impl Proof {
              {connections}\
              cd\n\
              {forget}\
-             opt -keepdc\n\
+             opt -keepdc\n"
+        )
+    }
+
+    /// SymbiYosys' input.
+    fn symbiyosys_script(&self, run: Run) -> String {
+        let (mode, depth) = self.mode(run);
+        format!(
+            "[options]\n\
+             mode {mode}\n\
+             depth {depth}\n\
+             timeout {TIMEOUT_SECONDS}\n\
+             expect pass,fail,unknown\n\
+             \n\
+             [engines]\n\
+             smtbmc z3\n\
+             \n\
+             [script]\n\
+             {}\
              \n\
              [files]\n\
              block.v\n\
-             harness.v\n"
+             harness.v\n",
+            self.reading(run)
+        )
+    }
+
+    /// Yosys' commands for a run over so many cycles with MiniSat.
+    fn yosys_script(&self, run: Run) -> String {
+        format!(
+            "{}\
+             async2sync\n\
+             dffunmap\n\
+             chformal -cover -remove\n\
+             opt -full\n\
+             clean\n\
+             sat -tempinduct -tempinduct-baseonly -maxsteps {} -prove-asserts -set-assumes -timeout {TIMEOUT_SECONDS} -dump_vcd {TRACE} harness\n",
+            self.reading(run),
+            self.mode(run).1,
         )
     }
 }
@@ -242,6 +275,67 @@ impl Fault {
             + &module.replace(self.text, self.replacement)
             + &verilog[start + length..])
     }
+}
+
+/// A run with SymbiYosys and Z3.
+fn symbiyosys<'a>(
+    mut inputs: Vec<(&'static str, &'a [u8])>,
+    script: &'a str,
+    harness: &str,
+    log: &Path,
+) -> Result<Outcome, FormalError> {
+    let tool = Tool::find("sby")?;
+    Tool::find("z3")?;
+    // What it starts is called otherwise in the environment.
+    let mut arguments = ["-f", "-d", "proof", "proof.sby"].map(str::to_owned).to_vec();
+    for (option, name) in [("--yosys", "yosys"), ("--smtbmc", "yosys-smtbmc"), ("--witness", "yosys-witness")]
+    {
+        let program = Tool::find(name)?.path;
+        let program = program.file_name().unwrap_or_default().to_string_lossy();
+        arguments.extend([option.to_owned(), program.into_owned()]);
+    }
+    inputs.push(("proof.sby", script.as_bytes()));
+    let finished =
+        Step { name: "proof", tool, arguments, inputs, outputs: vec!["proof/status"], digest: None }
+            .run(log)?;
+    outcome(&finished, harness, log)
+}
+
+/// A run with Yosys and MiniSat.
+fn minisat<'a>(
+    mut inputs: Vec<(&'static str, &'a [u8])>,
+    script: &'a str,
+    harness: &str,
+    log: &Path,
+) -> Result<Outcome, FormalError> {
+    inputs.push(("proof.ys", script.as_bytes()));
+    let finished = Step {
+        name: "proof",
+        tool: Tool::find("yosys")?,
+        arguments: vec!["proof.ys".into()],
+        inputs,
+        outputs: Vec::new(),
+        digest: None,
+    }
+    .run(log)?;
+    let text = String::from_utf8_lossy(&finished.read(LOG)?).into_owned();
+    let error = |reason: &str| FormalError::Report { log: log.into(), reason: reason.into() };
+    let verdict = if text.contains("SAT temporal induction proof finished - model found for base case: FAIL!")
+    {
+        let trace = finished.folder.join(TRACE);
+        Verdict::Fails { what: harness.to_owned(), trace: trace.is_file().then_some(trace) }
+    } else if text.contains("Reached maximum number of time steps -> proved base case for ") {
+        Verdict::Holds
+    } else {
+        return Err(error("it ends neither with a proof nor with a counterexample"));
+    };
+    // "End of script. Logfile hash: ..., time: 12.34s, user: ..."
+    let seconds = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("End of script.")?.split_once("time: ")?.1.split_once('s'))
+        .find_map(|(seconds, _)| seconds.parse::<f64>().ok())
+        .ok_or_else(|| error("it says no time"))?;
+    Ok(Outcome { verdict, seconds: seconds.round() as u32, reused: finished.reused })
 }
 
 /// The names inside the block that a harness uses, for what is defined: of Verilog's conditions it has `ifdef and `endif only.

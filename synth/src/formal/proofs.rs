@@ -1,6 +1,6 @@
 //! The proofs.
 
-use super::{Fault, Proof, Reach};
+use super::{Fault, Proof, Reach, Solver};
 use frugal_hdl::burst_generator::BurstGenerator;
 use frugal_hdl::command_buffer::CommandBuffer;
 use frugal_hdl::emit::{emit, EmitError, VerilogFile};
@@ -62,6 +62,7 @@ const FIFO: Proof = Proof {
     harness: harness!("fifo.v"),
     defines: &[("DEPTH", 4), ("POINTER_BITS", 2)],
     reach: Reach::Induction(2),
+    solver: Solver::Z3,
     cover_depth: 12,
     faults: &[
         Fault {
@@ -83,6 +84,7 @@ const BURSTS: Proof = Proof {
     harness: harness!("burst_generator.v"),
     defines: &[("BUS_BYTES", 8)],
     reach: Reach::Induction(2),
+    solver: Solver::Z3,
     cover_depth: 20,
     faults: &[
         Fault {
@@ -121,6 +123,7 @@ const LOADS: Proof = Proof {
     harness: harness!("load_engine.v"),
     defines: &[("FEW", 0), ("ANY", 1)],
     reach: Reach::Induction(2),
+    solver: Solver::Z3,
     cover_depth: 16,
     faults: &[
         Fault {
@@ -147,6 +150,7 @@ const STORES: Proof = Proof {
     harness: harness!("store_engine.v"),
     defines: &[("FEW", 0), ("ANY", 1)],
     reach: Reach::Induction(2),
+    solver: Solver::Z3,
     cover_depth: 20,
     faults: &[
         Fault {
@@ -202,6 +206,7 @@ pub const PROOFS: &[Proof] = &[
         harness: harness!("token_counters.v"),
         defines: &[],
         reach: Reach::Induction(2),
+        solver: Solver::Z3,
         cover_depth: 24,
         faults: &[
             Fault {
@@ -244,6 +249,7 @@ pub const PROOFS: &[Proof] = &[
         harness: harness!("command_buffer.v"),
         defines: &[],
         reach: Reach::Induction(2),
+        solver: Solver::Z3,
         cover_depth: 12,
         faults: &[
             Fault {
@@ -270,6 +276,7 @@ pub const PROOFS: &[Proof] = &[
         harness: harness!("read_port.v"),
         defines: &[],
         reach: Reach::Induction(2),
+        solver: Solver::Z3,
         cover_depth: 12,
         faults: &[
             Fault {
@@ -295,6 +302,7 @@ pub const PROOFS: &[Proof] = &[
         harness: harness!("memory_switch.v"),
         defines: &[],
         reach: Reach::Induction(2),
+        solver: Solver::Z3,
         cover_depth: 12,
         faults: &[
             Fault {
@@ -320,6 +328,7 @@ pub const PROOFS: &[Proof] = &[
         harness: harness!("uart_states.v"),
         defines: &[("BIT", 4)],
         reach: Reach::Induction(2),
+        solver: Solver::Z3,
         cover_depth: 50,
         faults: &[Fault {
             module: "uart_transmitter",
@@ -337,6 +346,7 @@ pub const PROOFS: &[Proof] = &[
         harness: harness!("uart.v"),
         defines: &[("BIT", 4), ("QUIET", 0)],
         reach: Reach::Bounded(90),
+        solver: Solver::MiniSat,
         cover_depth: 90,
         faults: &[
             Fault {
@@ -362,6 +372,7 @@ pub const PROOFS: &[Proof] = &[
         harness: harness!("uart.v"),
         defines: &[("BIT", 4), ("QUIET", 44)],
         reach: Reach::AnyState(92),
+        solver: Solver::MiniSat,
         cover_depth: 92,
         faults: &[Fault { module: "uart_receiver", text: "index_d = 4'd0;\n", replacement: "", depth: 92 }],
         is_slow: true,
@@ -374,6 +385,7 @@ pub const PROOFS: &[Proof] = &[
         harness: harness!("packet_receiver.v"),
         defines: &[],
         reach: Reach::Induction(2),
+        solver: Solver::Z3,
         cover_depth: 20,
         faults: &[
             Fault {
@@ -399,6 +411,7 @@ pub const PROOFS: &[Proof] = &[
         harness: harness!("packet_transmitter.v"),
         defines: &[],
         reach: Reach::Induction(2),
+        solver: Solver::Z3,
         cover_depth: 24,
         faults: &[
             Fault {
@@ -427,21 +440,22 @@ pub const PROOFS: &[Proof] = &[
             )
         },
         harness: harness!("packets.v"),
-        defines: &[("WORDS", 1)],
-        reach: Reach::AnyState(18),
-        cover_depth: 18,
+        defines: &[("WORDS", 2)],
+        reach: Reach::AnyState(36),
+        solver: Solver::MiniSat,
+        cover_depth: 24,
         faults: &[
             Fault {
                 module: "packet_receiver",
                 text: "crc_d = all_ones",
                 replacement: "crc_d = 32'd0",
-                depth: 18,
+                depth: 24,
             },
             Fault {
                 module: "packet_transmitter",
                 text: "bytes_d = ~crc",
                 replacement: "bytes_d = crc",
-                depth: 18,
+                depth: 24,
             },
         ],
         is_slow: true,
@@ -454,18 +468,19 @@ pub const PROOFS: &[Proof] = &[
                    all of its beats and no others.",
         defines: &[("FEW", 1), ("BOUNDED", 1), ("IN_TIME", 50)],
         reach: Reach::Bounded(54),
+        solver: Solver::MiniSat,
         cover_depth: 24,
         faults: &[
             Fault {
                 module: "load_engine",
                 text: "beat_ready = !beat_full | beat_taken",
                 replacement: "beat_ready = !beat_full & !beat_taken & setup",
-                depth: 46,
+                depth: 54,
             },
             Fault {
                 module: "load_engine",
-                text: "row_ends = beat_taken & (row_beats_left == 24'd1)",
-                replacement: "row_ends = beat_taken & (row_beats_left == 24'd2)",
+                text: "ends = row_ends & last_row",
+                replacement: "ends = row_ends",
                 depth: 46,
             },
         ],
@@ -478,13 +493,22 @@ pub const PROOFS: &[Proof] = &[
                    of its beats sent and its bursts answered.",
         defines: &[("FEW", 1), ("BOUNDED", 1), ("IN_TIME", 50)],
         reach: Reach::Bounded(54),
+        solver: Solver::MiniSat,
         cover_depth: 30,
-        faults: &[Fault {
-            module: "store_engine",
-            text: "quiet = !reading & !arrived & !head & !out_full & bursts_done",
-            replacement: "quiet = !reading & !arrived & bursts_done",
-            depth: 46,
-        }],
+        faults: &[
+            Fault {
+                module: "store_engine",
+                text: "quiet = !reading & !arrived & !head & !out_full & bursts_done",
+                replacement: "quiet = !reading & !arrived & !head & !out_full & bursts_done & half_full",
+                depth: 54,
+            },
+            Fault {
+                module: "store_engine",
+                text: "finishing = completions_read_valid & (completions_read_data_0[15:0] == answers_now)",
+                replacement: "finishing = completions_read_valid",
+                depth: 46,
+            },
+        ],
         is_slow: true,
         ..STORES
     },
