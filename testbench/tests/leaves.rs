@@ -197,7 +197,7 @@ fn table_ram_gives_what_was_written() -> Result<(), CompareError> {
                 block.write_address.next = cycle.into();
                 block.write_data.next = u64::from(word).into();
             } else {
-                let (table, value) = (cycle as usize & 1, cycle as usize / 2 & 255);
+                let (table, value) = (cycle as usize & 1, (cycle as usize / 2) % 256);
                 let values = [value, 255 - value];
                 block.table.next = (table as u64).into();
                 for (port, value) in block.value.iter_mut().zip(values) {

@@ -260,7 +260,7 @@ fn table_lookup() -> Result<(), CompareError> {
                 if cycle < 128 { (false, true) } else { (random.one_in(2), random.one_in(4)) };
             let (row, word) = (random.below(128), random.bits(32) as u32);
             block.write_valid.next = writes;
-            block.write_address.next = (row as u64).into();
+            block.write_address.next = row.into();
             block.write_data.next = u64::from(word).into();
             if writes && !enable {
                 written = Some((row as usize, word));
