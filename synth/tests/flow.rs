@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use frugal_synth::flow::device::{Device, Resource};
-use frugal_synth::flow::{build, Anchor, Design, FlowError, Outcome, Progress};
+use frugal_synth::flow::{build, Design, FlowError, Outcome, Progress};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -49,7 +49,6 @@ fn results_failures_and_what_they_leave() {
         device: Device::from_name("ecp5-85f").unwrap(),
         constraints: None,
         target_mhz: 80.0,
-        anchors: Vec::new(),
     };
 
     // Tools are looked for before anything runs. PATH may have Yosys, but hardly a packer of this name.
@@ -98,23 +97,6 @@ fn results_failures_and_what_they_leave() {
     assert_eq!(run(&out, &design, 3).1, [true, false]);
     let left: Vec<_> = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name.len() == 64), "{left:?}");
-
-    // Where cells have their places, Yosys writes them into the netlist, and the netlist is another one.
-    let anchored = r#"echo "$2" > netlist.json; cat anchors.ys >> netlist.json"#;
-    tool(&tools, "yosys", anchored);
-    tool(&tools, "nextpnr-ecp5", &format!("{place}\ncp netlist.json placed"));
-    let bel = "X4/Y10/MULT18_0".into();
-    design.anchors = vec![Anchor { cell: "array.multiplier_3".into(), bel }];
-    let (result, steps) = run(&out, &design, 3);
-    assert_eq!(steps, [false, false], "timing is not met: no packing");
-    assert!(result.unwrap().bitstream.is_none());
-    design.target_mhz = 80.0;
-    let netlist = fs::read_to_string(run(&out, &design, 3).0.unwrap().bitstream.unwrap()).unwrap();
-    assert!(netlist.contains("; script anchors.ys; write_json netlist.json\n"), "{netlist}");
-    assert!(
-        netlist.ends_with("setattr -set BEL \"X4/Y10/MULT18_0\" part/c:array.multiplier_3\n"),
-        "{netlist}"
-    );
 
     // A full disk is said as such.
     tool(&tools, "yosys", "echo 'ERROR: write: No space left on device'; exit 1");

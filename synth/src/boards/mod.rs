@@ -6,7 +6,6 @@
 //!        +--------------> constraints/NAME.* ---------------+
 //! ```
 
-mod anchors;
 mod clock;
 mod ecp5_pll;
 mod gowin_pll;
@@ -252,7 +251,6 @@ impl BoardFacts {
             device: self.device(),
             constraints: Some(self.constraints()),
             target_mhz: f64::from(options.clock_khz) / 1000.0,
-            anchors: anchors::array(config, self.device, "board.core.accelerator.parallel_0"),
         };
         Ok((design, build))
     }
@@ -266,8 +264,6 @@ fn bit_cycles(clock_khz: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::Anchor;
-    use std::collections::BTreeSet;
 
     #[test]
     fn the_table_is_whole() {
@@ -310,20 +306,6 @@ mod tests {
             places.sort_unstable();
             places.dedup();
             assert_eq!(places.len(), board.pins.len(), "{}", board.name);
-        }
-    }
-
-    /// The cells that have places are in the Verilog.
-    #[test]
-    fn anchors_name_instances() {
-        let (design, _) = BoardFacts::ALL[0].design(&Config::preset("base").unwrap()).unwrap();
-        assert!(!design.anchors.is_empty());
-        let instances: BTreeSet<&str> =
-            design.verilog.split(" (").filter_map(|before| before.split_whitespace().last()).collect();
-        for Anchor { cell, .. } in &design.anchors {
-            for name in cell.split('.') {
-                assert!(instances.contains(name), "{name} of {cell}");
-            }
         }
     }
 

@@ -35,17 +35,6 @@ pub struct Design {
     pub constraints: Option<String>,
     /// The clock it has to reach.
     pub target_mhz: f64,
-    /// Cells whose place is not nextpnr's to choose.
-    pub anchors: Vec<Anchor>,
-}
-
-/// The place of a cell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Anchor {
-    /// Its name in the flat netlist. There need not be such a cell.
-    pub cell: String,
-    /// A site, as nextpnr calls it.
-    pub bel: String,
 }
 
 /// What came out.
@@ -115,22 +104,12 @@ pub fn build(
     };
 
     let defines: String = family.defines().iter().map(|name| format!(" -D {name}")).collect();
-    let mut synthesis = family.synthesis(&design.top, "netlist.json", design.target_mhz);
-    let mut inputs = vec![("design.v", design.verilog.as_bytes())];
-    let anchors: String = design
-        .anchors
-        .iter()
-        .map(|Anchor { cell, bel }| format!("setattr -set BEL \"{bel}\" {}/c:{cell}\n", design.top))
-        .collect();
-    if !anchors.is_empty() {
-        synthesis += "; script anchors.ys; write_json netlist.json";
-        inputs.push(("anchors.ys", anchors.as_bytes()));
-    }
+    let synthesis = family.synthesis(&design.top, "netlist.json", design.target_mhz);
     let netlist = run(Step {
         name: "synthesis",
         tool: tools[0].clone(),
         arguments: vec!["-p".into(), format!("read_verilog -D SYNTHESIS{defines} design.v; {synthesis}")],
-        inputs,
+        inputs: vec![("design.v", design.verilog.as_bytes())],
         outputs: vec!["netlist.json"],
         digest: None,
     })?

@@ -48,7 +48,6 @@ pub fn run(arguments: &Synth) -> anyhow::Result<()> {
                 device,
                 constraints: None,
                 target_mhz: arguments.target_mhz.unwrap_or(DEFAULT_MHZ),
-                anchors: Vec::new(),
             };
             let title =
                 format!("{} of {} on {}, out of context", block.name(), text::config(&config), device.name);
