@@ -195,9 +195,9 @@ impl HalvesSum {
         }
     }
 
-    /// The same node with both carries in its sum, at the price of a full adder a bit: for a reader that has no time for it.
-    pub fn settled(mut self) -> Self {
-        self._is_settled = true;
+    /// The same node, if `is_settled` with both carries in its sum, at the price of a full adder a bit: for a reader that has no time for it.
+    pub fn settled(mut self, is_settled: bool) -> Self {
+        self._is_settled = is_settled;
         self
     }
 }
@@ -777,14 +777,7 @@ impl PackedColumn {
                 .map(|_| LowSum::new(PackedMultiplier::LOW_BITS + levels(Self::SETTLED) + 1))
                 .collect(),
             high_node: (2..first_packed)
-                .map(|k| {
-                    let node = HalvesSum::new(PackedMultiplier::HIGH_BITS + levels(k));
-                    if k == Self::SETTLED {
-                        node.settled()
-                    } else {
-                        node
-                    }
-                })
+                .map(|k| HalvesSum::new(PackedMultiplier::HIGH_BITS + levels(k)).settled(k == Self::SETTLED))
                 .collect(),
             low: (0..first_packed + splits).map(|_| Signal::default()).collect(),
             high: (0..first_packed + splits).map(|_| Signal::default()).collect(),

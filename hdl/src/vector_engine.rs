@@ -97,7 +97,7 @@ pub struct VectorEngine {
     nest: LoopNest,
     loading: DFF<Bit>,
     running: DFF<Bit>,
-    lends: DFF<Bit>,
+    borrows: DFF<Bit>,
     draining: DFF<Bits<4>>,
     /// `in_flight` is not 0; it is 1.
     occupied: DFF<Bit>,
@@ -220,7 +220,7 @@ impl VectorEngine {
             nest: Default::default(),
             loading: DFF::default(),
             running: DFF::default(),
-            lends: DFF::default(),
+            borrows: DFF::default(),
             draining: DFF::default(),
             occupied: DFF::default(),
             alone: DFF::default(),
@@ -283,7 +283,7 @@ impl Logic for VectorEngine {
             clock,
             loading,
             running,
-            lends,
+            borrows,
             draining,
             occupied,
             alone,
@@ -464,8 +464,8 @@ impl Logic for VectorEngine {
             }
         }
         // Three cycles pass from a command's start to its first factors, and its last ones come before it has drained.
-        self.lends.d.next = self.multiply.val() & (self.running.q.val() | self.draining.q.val().any());
-        self.multiplies.next = self.lends.q.val();
+        self.borrows.d.next = self.multiply.val() & (self.running.q.val() | self.draining.q.val().any());
+        self.multiplies.next = self.borrows.q.val();
         for l in 0..self._borrowed {
             self.factor_a[l].next = self.sum[l].val().get_bits::<16>(0);
             self.factor_b[l].next = self.accumulator_data[l].val().get_bits::<16>(0);

@@ -50,9 +50,7 @@ proofs! {
     packet_transmitter: "packet-transmitter",
     load_engine: "load-engine",
     store_engine: "store-engine",
-    #[ignore = "minutes: scripts/prove"]
     uart_bytes: "uart-bytes",
-    #[ignore = "minutes: scripts/prove"]
     uart_recovers: "uart-recovers",
     #[ignore = "minutes: scripts/prove"]
     packets: "packets",

@@ -362,7 +362,7 @@ pub const PROOFS: &[Proof] = &[
                 depth: 60,
             },
         ],
-        is_slow: true,
+        is_slow: false,
     },
     Proof {
         name: "uart-recovers",
@@ -375,7 +375,7 @@ pub const PROOFS: &[Proof] = &[
         solver: Solver::MiniSat,
         cover_depth: 92,
         faults: &[Fault { module: "uart_receiver", text: "index_d = 4'd0;\n", replacement: "", depth: 92 }],
-        is_slow: true,
+        is_slow: false,
     },
     Proof {
         name: "packet-receiver",

@@ -98,14 +98,7 @@ fn halves_sum() -> Result<(), CompareError> {
     for (width, is_settled) in [2, 13, 18].into_iter().flat_map(|width| [(width, false), (width, true)]) {
         let mut expected = 0;
         compare_native_and_verilated(
-            || {
-                let node = HalvesSum::new(width);
-                if is_settled {
-                    node.settled()
-                } else {
-                    node
-                }
-            },
+            || HalvesSum::new(width).settled(is_settled),
             |block, random, _| {
                 let sum = block.sum.val().to_u32();
                 assert_eq!(half_of(sum), expected);
