@@ -11,6 +11,7 @@ use crate::emit::describe;
 use crate::lanes::{PackFlags, WeightPlace, WordPlace};
 use crate::leaves::{ecp5, Pack, PackBytes, Unpack};
 use crate::load_engine::LoadEngine;
+use crate::load_register::LoadRegister;
 use crate::matrix_engine::MatrixEngine;
 use crate::memories::{AccumulatorMemory, LoadedMemory};
 use crate::output_stage::OutputStage;
@@ -103,6 +104,7 @@ pub struct Accelerator<const N: usize, const S: usize> {
     /// Beside a row engine.
     scalars: Vec<ScalarMemory>,
     activation_place: WordPlace,
+    weight_unit: LoadRegister,
     weight_place: WeightPlace,
     parameter_place: WordPlace,
     scale_place: Vec<WordPlace>,
@@ -127,6 +129,7 @@ pub struct Accelerator<const N: usize, const S: usize> {
     vector_finished: Signal<Local, Bit>,
     starts_row: Signal<Local, Bit>,
     vector_working: Signal<Local, Bit>,
+    vector_takes: DFF<Bit>,
     // The row engine's, or nobody's.
     row_take: Signal<Local, Bit>,
     row_busy: Signal<Local, Bit>,
@@ -262,6 +265,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             accumulators: AccumulatorMemory::new(config.accumulator_depth, lanes),
             scalars: (0..usize::from(config.row_engine)).map(|_| ScalarMemory::default()).collect(),
             activation_place: WordPlace::new(row_words, bus_words.min(row_words), bus_words),
+            weight_unit: LoadRegister::new(bus_words),
             weight_place: WeightPlace::new(rows, cols, bus_words),
             scales: (0..usize::from(config.four_bit))
                 .map(|_| LoadedMemory::scales(config.scale_depth(), scale_words))
@@ -291,6 +295,7 @@ impl<const N: usize, const S: usize> Accelerator<N, S> {
             vector_finished: Signal::default(),
             starts_row: Signal::default(),
             vector_working: Signal::default(),
+            vector_takes: DFF::default(),
             row_take: Signal::default(),
             row_busy: Signal::default(),
             row_finished: Signal::default(),
@@ -524,7 +529,11 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.matrix.start.next = self.queue[1].start.val();
         // Row commands are vector commands of an engine of their own; the two take turns. Bit 3 tells their opcode from the others.
         self.starts_row.next = self.queue[2].opcode.val().get_bit(3);
-        self.queue[2].take.next = self.vector.take.val() & self.row_take.val();
+        // Both lie far from the queue. Who can take a command still can in the next cycle, unless one starts.
+        self.vector_takes.clock.next = self.clock.val();
+        self.vector_takes.d.next =
+            self.vector.take.val() & self.row_take.val() & !self.queue[2].start.val() & !self.clear.val();
+        self.queue[2].take.next = self.vector_takes.q.val();
         self.vector.start.next = self.queue[2].start.val() & !self.starts_row.val();
         for r in 0..self._row_engines {
             self.row[r].start.next = self.queue[2].start.val() & self.starts_row.val();
@@ -617,23 +626,13 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.store.response_error.next = self.b_response.val().get_bit(1);
 
         // Loads into the on-chip memories.
-        self.load_to_activation.next = self.load.write_valid.val() & (self.load.write_space.val() == 0);
-        self.load_to_weight.next = self.load.write_valid.val()
-            & (self.load.write_space.val() == 1)
-            & (self.load.write_layout.val() != 3);
-        self.load_to_scale.next = self.load.write_valid.val()
-            & (self.load.write_space.val() == 1)
-            & (self.load.write_layout.val() == 3);
-        self.load_to_parameter.next = self.load.write_valid.val()
-            & (self.load.write_space.val() == 2)
-            & (self.load.write_layout.val() == 0);
-        self.load_to_table.next = self.load.write_valid.val()
-            & (self.load.write_space.val() == 2)
-            & (self.load.write_layout.val() == 1);
-        self.load_to_scalar.next = self.load.write_valid.val()
-            & (self.load.write_space.val() == 2)
-            & (self.load.write_layout.val() == 2);
-        self.load_to_accumulator.next = self.load.write_valid.val() & (self.load.write_space.val() == 3);
+        self.load_to_activation.next = self.load.write_valid.val() & self.load.write_target.val().get_bit(0);
+        self.load_to_weight.next = self.load.write_valid.val() & self.load.write_target.val().get_bit(1);
+        self.load_to_scale.next = self.load.write_valid.val() & self.load.write_target.val().get_bit(2);
+        self.load_to_parameter.next = self.load.write_valid.val() & self.load.write_target.val().get_bit(3);
+        self.load_to_table.next = self.load.write_valid.val() & self.load.write_target.val().get_bit(4);
+        self.load_to_scalar.next = self.load.write_valid.val() & self.load.write_target.val().get_bit(5);
+        self.load_to_accumulator.next = self.load.write_valid.val() & self.load.write_target.val().get_bit(6);
         self.load.write_ready.next = true;
         if self.load_to_activation.val() {
             self.load.write_ready.next = self.activations.load_ready.val();
@@ -651,18 +650,26 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         }
         self.activation_place.valid.next = self.load_to_activation.val();
         self.activation_place.position.next = self.load.write_position.val();
-        self.weight_place.valid.next = self.load_to_weight.val();
-        self.weight_place.layout.next = self.load.write_layout.val();
-        self.weight_place.position.next = self.load.write_position.val();
-        self.weight_place.column.next = self.load.write_column.val();
-        self.weight_place.row.next = self.load.write_row.val();
+        self.weight_unit.clock.next = self.clock.val();
+        self.weight_unit.valid.next = self.load_to_weight.val();
+        self.weight_unit.layout.next = self.load.write_layout.val();
+        self.weight_unit.address.next = self.load.write_address.val();
+        self.weight_unit.position.next = self.load.write_position.val();
+        self.weight_unit.column.next = self.load.write_column.val();
+        self.weight_unit.row.next = self.load.write_row.val();
+        self.weight_place.valid.next = self.weight_unit.write_valid.val();
+        self.weight_place.layout.next = self.weight_unit.write_layout.val();
+        self.weight_place.position.next = self.weight_unit.write_position.val();
+        self.weight_place.column.next = self.weight_unit.write_column.val();
+        self.weight_place.row.next = self.weight_unit.write_row.val();
         self.parameter_place.valid.next = self.load_to_parameter.val();
         self.parameter_place.position.next = self.load.write_position.val();
         self.accumulator_place.valid.next = self.load_to_accumulator.val();
         self.accumulator_place.position.next = self.load.write_position.val();
         for w in 0..self._bus_words {
             self.activation_place.unit[w].next = self.load.write_unit[w].val();
-            self.weight_place.unit[w].next = self.load.write_unit[w].val();
+            self.weight_unit.unit[w].next = self.load.write_unit[w].val();
+            self.weight_place.unit[w].next = self.weight_unit.write_unit[w].val();
             self.parameter_place.unit[w].next = self.load.write_unit[w].val();
             self.accumulator_place.unit[w].next = self.load.write_unit[w].val();
         }
@@ -672,8 +679,8 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             self.activations.load_enable[w].next = self.activation_place.enable[w].val();
             self.activations.load_data[w].next = self.activation_place.words[w].val();
         }
-        self.weights.write_valid.next = self.load_to_weight.val();
-        self.weights.write_address.next = self.load.write_address.val();
+        self.weights.write_valid.next = self.weight_unit.write_valid.val();
+        self.weights.write_address.next = self.weight_unit.write_address.val();
         for w in 0..self._tile_words {
             self.weights.write_enable[w].next = self.weight_place.enable[w].val();
             self.weights.write_data[w].next = self.weight_place.words[w].val();

@@ -14,6 +14,7 @@ pub mod lanes;
 pub mod leaves;
 pub mod link;
 pub mod load_engine;
+pub mod load_register;
 pub mod loop_nest;
 pub mod mac_array;
 pub mod matrix_engine;

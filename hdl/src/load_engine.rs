@@ -11,7 +11,8 @@
 //! advances after a unit, after a vector or row of columns, and after a memory row.
 //!
 //! The two sides work on different commands: when all bursts of a command are asked for, the next command is taken, and what its data need to
-//! know waits in a queue of descriptors until they come. `finished` comes a cycle after the write of a command's last unit.
+//! know waits in a queue of descriptors until they come. `finished` comes a cycle after the write of a command's last unit; its tokens come with the write,
+//! because they are a cycle on their way.
 
 use crate::burst_generator::BurstGenerator;
 use crate::emit::describe;
@@ -21,6 +22,17 @@ use crate::leaves::{inputs, outputs, Fifo, PackBytes, SkidBuffer};
 use frugal_isa::{register, Config};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
+
+/// Bits of `write_target`: the memory that a unit goes to. One of them is set.
+pub mod target {
+    pub const ACTIVATION: u32 = 0;
+    pub const WEIGHT: u32 = 1;
+    pub const SCALE: u32 = 2;
+    pub const PARAMETER: u32 = 3;
+    pub const TABLE: u32 = 4;
+    pub const SCALAR: u32 = 5;
+    pub const ACCUMULATOR: u32 = 6;
+}
 
 #[derive(LogicBlock)]
 pub struct LoadEngine {
@@ -46,7 +58,8 @@ pub struct LoadEngine {
     // Memory writes.
     pub write_valid: Signal<Out, Bit>,
     pub write_ready: Signal<In, Bit>,
-    pub write_space: Signal<Out, Bits<2>>,
+    /// Where the unit goes, a bit each: [`target`].
+    pub write_target: Signal<Out, Bits<8>>,
     pub write_layout: Signal<Out, Bits<2>>,
     pub write_address: Signal<Out, Bits<16>>,
     pub write_position: Signal<Out, Bits<8>>,
@@ -54,7 +67,9 @@ pub struct LoadEngine {
     pub write_row: Signal<Out, Bits<8>>,
     pub write_unit: Vec<Signal<Out, Bits<32>>>,
     // Status.
+    /// The last write was in the cycle before.
     pub finished: Signal<Out, Bit>,
+    /// Tokens of the command whose last write is in this cycle.
     pub signal: Signal<Out, Bits<4>>,
     pub busy: Signal<Out, Bit>,
     pub illegal: Signal<Out, Bit>,
@@ -96,8 +111,10 @@ pub struct LoadEngine {
     units: SkidBuffer,
     unit_place: PackBytes,
     unit_shape: PackBytes,
+    space: Signal<Local, Bits<2>>,
+    layout: Signal<Local, Bits<2>>,
+    target_bits: PackFlags,
     ended: DFF<Bit>,
-    end_signal: DFF<Bits<4>>,
     unit_flags: Signal<Local, Bits<8>>,
     unit_last: Signal<Local, Bit>,
     places: PackBytes,
@@ -201,7 +218,7 @@ impl LoadEngine {
             beat_error: Signal::default(),
             write_valid: Signal::default(),
             write_ready: Signal::default(),
-            write_space: Signal::default(),
+            write_target: Signal::default(),
             write_layout: Signal::default(),
             write_address: Signal::default(),
             write_position: Signal::default(),
@@ -242,8 +259,10 @@ impl LoadEngine {
             units: SkidBuffer::new(bus_bytes / 4 + 2),
             unit_place: PackBytes::default(),
             unit_shape: PackBytes::default(),
+            space: Signal::default(),
+            layout: Signal::default(),
+            target_bits: PackFlags::default(),
             ended: DFF::default(),
-            end_signal: DFF::default(),
             unit_flags: Signal::default(),
             unit_last: Signal::default(),
             places: PackBytes::default(),
@@ -347,8 +366,7 @@ impl Logic for LoadEngine {
             position,
             column,
             row,
-            ended,
-            end_signal
+            ended
         );
         for i in 0..16 {
             self.fields.words[i].next = self.command[i].val();
@@ -537,7 +555,18 @@ impl Logic for LoadEngine {
         if self.ends.val() {
             self.unit_shape.bytes[2].next = 1.into();
         }
-        self.unit_shape.bytes[3].next = 0.into();
+        // Where a unit goes is decoded before its register: whether it can go depends on that.
+        self.space.next = self.flags.q.val().get_bits::<2>(0);
+        self.layout.next = self.flags.q.val().get_bits::<2>(2);
+        self.target_bits.bits[0].next = self.space.val() == 0;
+        self.target_bits.bits[1].next = (self.space.val() == 1) & (self.layout.val() != 3);
+        self.target_bits.bits[2].next = (self.space.val() == 1) & (self.layout.val() == 3);
+        self.target_bits.bits[3].next = (self.space.val() == 2) & (self.layout.val() == 0);
+        self.target_bits.bits[4].next = (self.space.val() == 2) & (self.layout.val() == 1);
+        self.target_bits.bits[5].next = (self.space.val() == 2) & (self.layout.val() == 2);
+        self.target_bits.bits[6].next = self.space.val() == 3;
+        self.target_bits.bits[7].next = false;
+        self.unit_shape.bytes[3].next = self.target_bits.flags.val();
         self.units.clock.next = self.clock.val();
         self.units.reset.next = self.reset.val();
         self.units.write_valid.next = self.beat_full.q.val() & self.active.q.val();
@@ -555,6 +584,7 @@ impl Logic for LoadEngine {
             self.write_row.next = self.units.read_data[words + 1].val().get_bits::<8>(0);
             self.unit_flags.next = self.units.read_data[words + 1].val().get_bits::<8>(8);
             self.unit_last.next = self.units.read_data[words + 1].val().get_bit(16);
+            self.write_target.next = self.units.read_data[words + 1].val().get_bits::<8>(24);
         }
         self.next_split.next = self.split.q.val() + 1;
         if self.beat_moves.val() {
@@ -636,11 +666,10 @@ impl Logic for LoadEngine {
         self.take.next = !self.setup.q.val() & self.bursts.done.val() & self.descriptors.write_ready.val();
         self.finishing.next = self.unit_moves.val() & self.unit_last.val();
         self.ended.d.next = self.finishing.val();
-        self.end_signal.d.next = self.unit_flags.val().get_bits::<4>(4);
         self.finished.next = self.ended.q.val();
         self.signal.next = 0.into();
-        if self.ended.q.val() {
-            self.signal.next = self.end_signal.q.val();
+        if self.finishing.val() {
+            self.signal.next = self.unit_flags.val().get_bits::<4>(4);
         }
         self.busy.next = self.setup.q.val()
             | self.descriptors.read_valid.val()
@@ -650,7 +679,6 @@ impl Logic for LoadEngine {
 
         // The write.
         self.write_valid.next = self.units.read_valid.val();
-        self.write_space.next = self.unit_flags.val().get_bits::<2>(0);
         self.write_layout.next = self.unit_flags.val().get_bits::<2>(2);
         self.state.next = 0.into();
         if self.setup.q.val() {

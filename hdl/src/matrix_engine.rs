@@ -261,7 +261,9 @@ impl MatrixEngine {
             last_delay: DelayBit::new(2),
             activation: (0..words).map(|_| DFF::default()).collect(),
             history: SimpleRam::new(Config::DEPTHWISE_STEPS, earlier_words)
-                .in_luts(ecp5::is_crowded(config.lanes)),
+                .in_luts(ecp5::is_crowded(config.lanes))
+                // A row of a single step is read again when the step comes.
+                .allowing_collisions(),
             history_step: DFF::default(),
             history_step_1: DFF::default(),
             depthwise_1: DFF::default(),
@@ -531,7 +533,8 @@ impl Logic for MatrixEngine {
         self.activation_address.next = self.nest.address.val();
         self.weight_address_1.d.next = self.weight.q.val();
         self.step_1.d.next = self.issue.val();
-        self.weight_enable.next = self.issue.val();
+        // The next step's tile, whether it comes or not: that is known late.
+        self.weight_enable.next = self.running.q.val();
         self.weight_address.next = self.weight.q.val();
         self.four_bit_1.d.next = self.four_bit.val();
         self.four_bit_2.d.next = self.four_bit_1.q.val();
@@ -563,7 +566,8 @@ impl Logic for MatrixEngine {
             self.history_step.d.next = 0.into();
         }
         self.history.clock.next = self.clock.val();
-        self.history.read_enable.next = self.issue.val() & self.depthwise.val();
+        // The next step's row, as of weights; once more when the step comes.
+        self.history.read_enable.next = self.running.q.val() & self.depthwise.val();
         self.history.read_address.next = self.history_step.q.val() & self.history_mask.val();
         self.history_step_1.d.next = self.history_step.q.val() & self.history_mask.val();
         self.depthwise_1.d.next = self.depthwise.val();

@@ -168,7 +168,7 @@ impl AccumulatorMemory {
             load_enable: inputs(lanes),
             load_data: inputs(lanes),
             load_ready: Signal::default(),
-            ram: SimpleRam::new(depth, lanes),
+            ram: SimpleRam::new(depth, lanes).with_write_register(),
             address_mask: Constant::new((depth as u64 - 1).into()),
             _lanes: lanes,
         }

@@ -78,7 +78,7 @@ pub struct OutputStage {
     // The last result of a command is being written.
     pub matrix_finished: Signal<Out, Bit>,
     pub vector_finished: Signal<Out, Bit>,
-    /// Tokens that the finished command sends.
+    /// Tokens of the command that ends with the next result.
     pub matrix_signal: Signal<Out, Bits<4>>,
     pub vector_signal: Signal<Out, Bits<4>>,
     descriptors: Fifo,
@@ -107,8 +107,6 @@ pub struct OutputStage {
     out_odd: DFF<Bit>,
     matrix_ends: DFF<Bit>,
     vector_ends: DFF<Bit>,
-    matrix_tokens: DFF<Bits<4>>,
-    vector_tokens: DFF<Bits<4>>,
     // The group in the requantise pipeline.
     route_early: DelayLine<32>,
     route_middle: DelayLine<32>,
@@ -251,8 +249,6 @@ impl OutputStage {
             out_odd: DFF::default(),
             matrix_ends: DFF::default(),
             vector_ends: DFF::default(),
-            matrix_tokens: DFF::default(),
-            vector_tokens: DFF::default(),
             route_early: DelayLine::new(early),
             route_middle: DelayLine::new(requantise - early),
             route_late: DelayLine::new(written - requantise),
@@ -339,9 +335,7 @@ impl Logic for OutputStage {
             out_even,
             out_odd,
             matrix_ends,
-            vector_ends,
-            matrix_tokens,
-            vector_tokens
+            vector_ends
         );
         self.descriptors.clock.next = self.clock.val();
         self.descriptors.reset.next = self.reset.val();
@@ -587,23 +581,21 @@ impl Logic for OutputStage {
             self.activation_enable[w].next = self.place.enable[w].val();
             self.activation_data[w].next = self.place.words[w].val();
         }
-        // The end is known a cycle before the write: engines that wait for the token start in its cycle.
+        // The end is known a cycle before the write, and tokens are sent then: engines that wait for one start in the cycle of the write.
         self.ends_matrix.next = self.kind_coming.val().get_bit(0) & self.route_coming.val().get_bit(27);
         self.ends_vector.next = self.kind_coming.val().get_bit(1) & self.route_coming.val().get_bit(27);
         self.matrix_ends.d.next = self.ends_matrix.val();
         self.vector_ends.d.next = self.ends_vector.val();
-        self.matrix_tokens.d.next = 0.into();
-        self.vector_tokens.d.next = 0.into();
+        self.matrix_signal.next = 0.into();
+        self.vector_signal.next = 0.into();
         if self.ends_matrix.val() {
-            self.matrix_tokens.d.next = self.route_coming.val().get_bits::<4>(28);
+            self.matrix_signal.next = self.route_coming.val().get_bits::<4>(28);
         }
         if self.ends_vector.val() {
-            self.vector_tokens.d.next = self.route_coming.val().get_bits::<4>(28);
+            self.vector_signal.next = self.route_coming.val().get_bits::<4>(28);
         }
         self.matrix_finished.next = self.matrix_ends.q.val();
         self.vector_finished.next = self.vector_ends.q.val();
-        self.matrix_signal.next = self.matrix_tokens.q.val();
-        self.vector_signal.next = self.vector_tokens.q.val();
         if self.reset.val() {
             self.holding.d.next = false;
         }

@@ -228,7 +228,9 @@ impl RowLanes {
         );
         text += "reg valid_1, valid_2, valid_3, valid_4;\n\
              reg first_1, first_2, first_3, first_4;\n\
-             reg [2:0] operation_1, operation_2;\n\
+             reg [2:0] operation_1;\n\
+             // Decoded early: the lanes lie far apart.\n\
+             reg multiplies_2, squares_2, raises_2, bends_2, passes_2, takes_z_2, takes_segment_2;\n\
              reg [4:0] shift_1, shift_2;\n\
              reg [7:0] count_1, count_2, count_3, count_4, count_5, count_6;\n\
              reg clamped_1, clamped_2, clamped_3, clamped_4, clamped_5, clamped_6, clamped_7;\n\
@@ -241,7 +243,10 @@ impl RowLanes {
              always @(posedge clock) begin\n\
              \x20   valid_1 <= valid; valid_2 <= valid_1; valid_3 <= valid_2; valid_4 <= valid_3;\n\
              \x20   first_1 <= first; first_2 <= first_1; first_3 <= first_2; first_4 <= first_3;\n\
-             \x20   operation_1 <= operation; operation_2 <= operation_1;\n\
+             \x20   operation_1 <= operation;\n\
+             \x20   multiplies_2 <= operation_1 == 3'd1; squares_2 <= operation_1 == 3'd2; raises_2 <= operation_1 == 3'd3;\n\
+             \x20   bends_2 <= operation_1 == 3'd4; passes_2 <= operation_1 == 3'd0 || operation_1 > 3'd4;\n\
+             \x20   takes_z_2 <= operation_1 == 3'd1 || operation_1 == 3'd2; takes_segment_2 <= operation_1 == 3'd3 || operation_1 == 3'd4;\n\
              \x20   shift_1 <= shift; shift_2 <= shift_1;\n\
              \x20   count_1 <= count; count_2 <= count_1; count_3 <= count_2; count_4 <= count_3;\n\
              \x20   count_5 <= count_4; count_6 <= count_5;\n\
@@ -324,25 +329,18 @@ impl RowLanes {
              \x20           index_2 <= 6'd48 + {1'b0, far[15:11]};\n\
              \x20           fraction_2 <= far[10:0];\n\
              \x20       end\n\
-             \x20       case (operation_2)\n\
-             \x20           3'd1: begin\n\
-             \x20               x_3 <= z_2; y_3 <= factor_2; addend_3 <= 0; amount_3 <= shift_2;\n\
-             \x20           end\n\
-             \x20           3'd2: begin\n\
-             \x20               x_3 <= z_2; y_3 <= z_2; addend_3 <= 0; amount_3 <= shift_2;\n\
-             \x20           end\n\
-             \x20           3'd3: begin\n\
-             \x20               x_3 <= {5'd0, fraction_2}; y_3 <= found[15:0]; addend_3 <= {10'd0, found[31:16], 6'd0};\n\
-             \x20               amount_3 <= power_shift > 7'd31 ? 5'd31 : power_shift[4:0];\n\
-             \x20           end\n\
-             \x20           3'd4: begin\n\
-             \x20               x_3 <= {5'd0, fraction_2}; y_3 <= found[15:0]; amount_3 <= 5'd15;\n\
-             \x20               addend_3 <= {1'b0, z_2[15] ? 16'd0 : z_2, 15'd0} - {5'd0, found[31:16], 11'd0};\n\
-             \x20           end\n\
-             \x20           default: begin\n\
-             \x20               x_3 <= 0; y_3 <= 0; addend_3 <= scaled_2; amount_3 <= 0;\n\
-             \x20           end\n\
-             \x20       endcase\n\
+             \x20       x_3 <= {16{takes_z_2}} & z_2 | {16{takes_segment_2}} & {5'd0, fraction_2};\n\
+             \x20       y_3 <= {16{multiplies_2}} & factor_2 | {16{squares_2}} & z_2 | {16{takes_segment_2}} & found[15:0];\n\
+             \x20       addend_3 <= {32{passes_2}} & scaled_2;\n\
+             \x20       amount_3 <= {5{takes_z_2}} & shift_2;\n\
+             \x20       if (raises_2) begin\n\
+             \x20           addend_3 <= {10'd0, found[31:16], 6'd0};\n\
+             \x20           amount_3 <= power_shift > 7'd31 ? 5'd31 : power_shift[4:0];\n\
+             \x20       end\n\
+             \x20       if (bends_2) begin\n\
+             \x20           addend_3 <= {1'b0, z_2[15] ? 16'd0 : z_2, 15'd0} - {5'd0, found[31:16], 11'd0};\n\
+             \x20           amount_3 <= 5'd15;\n\
+             \x20       end\n\
              \x20       if (lent) begin\n\
              \x20           x_3 <= factors_a[16*l +: 16]; y_3 <= factors_b[16*l +: 16];\n\
              \x20       end\n\

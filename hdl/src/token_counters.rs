@@ -1,8 +1,8 @@
 //! Token counters: one for each pair of engines, counting tokens sent and not yet taken.
 //!
 //! Index `from * 4 + to`, engines in the order load, matrix, vector, store. `send` and `take` are masks, valid for one cycle; any number of pairs
-//! may move at once. A token is `available` from the cycle in which it is sent. `blocked` warns well before a counter is full: a command that would signal
-//! it is not started, so that no token is ever lost.
+//! may move at once. A token is `available` from the cycle after the one in which it is sent: engines and queues lie far apart, so that what they say has a
+//! register here. `blocked` warns well before a counter is full: a command that would signal it is not started, so that no token is ever lost.
 
 use crate::emit::describe;
 use crate::leaves::{inputs, outputs};
@@ -13,9 +13,9 @@ use rust_hdl_widgets::prelude::*;
 pub struct TokenCounters {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
-    /// Tokens that engine `from` sends in this cycle: bit `to`.
+    /// Tokens that engine `from` sends: bit `to`.
     pub send: Vec<Signal<In, Bits<4>>>,
-    /// Tokens that engine `to` takes in this cycle: bit `from`.
+    /// Tokens that engine `to` takes, of those that are available: bit `from`.
     pub take: Vec<Signal<In, Bits<4>>>,
     /// For engine `to`: bit `from` is set when a token is there.
     pub available: Vec<Signal<Out, Bits<4>>>,
@@ -26,8 +26,10 @@ pub struct TokenCounters {
     counter: Vec<DFF<Bits<8>>>,
     /// The counter is not zero.
     filled: Vec<DFF<Bit>>,
-    sent: Vec<Signal<Local, Bit>>,
-    taken: Vec<Signal<Local, Bit>>,
+    // In the cycle before.
+    sent: Vec<DFF<Bit>>,
+    taken: Vec<DFF<Bit>>,
+    /// A token is there, what has been sent and taken in the cycle before counted.
     some: Vec<Signal<Local, Bit>>,
     many: Vec<Signal<Local, Bit>>,
     pack: crate::lanes::PackCounters,
@@ -45,8 +47,8 @@ impl Default for TokenCounters {
             counts: outputs(4),
             counter: (0..16).map(|_| DFF::default()).collect(),
             filled: (0..16).map(|_| DFF::default()).collect(),
-            sent: (0..16).map(|_| Signal::default()).collect(),
-            taken: (0..16).map(|_| Signal::default()).collect(),
+            sent: (0..16).map(|_| DFF::default()).collect(),
+            taken: (0..16).map(|_| DFF::default()).collect(),
             some: (0..16).map(|_| Signal::default()).collect(),
             many: (0..16).map(|_| Signal::default()).collect(),
             pack: Default::default(),
@@ -59,28 +61,31 @@ impl Logic for TokenCounters {
     fn update(&mut self) {
         for from in 0..4 {
             for to in 0..4 {
-                self.sent[from * 4 + to].next = self.send[from].val().get_bit(to);
-                self.taken[from * 4 + to].next = self.take[to].val().get_bit(from);
+                self.sent[from * 4 + to].d.next = self.send[from].val().get_bit(to);
+                self.taken[from * 4 + to].d.next = self.take[to].val().get_bit(from);
             }
         }
         for pair in 0..16 {
             self.counter[pair].clock.next = self.clock.val();
             self.counter[pair].d.next = self.counter[pair].q.val();
             self.filled[pair].clock.next = self.clock.val();
-            self.filled[pair].d.next = self.filled[pair].q.val();
-            if self.sent[pair].val() & !self.taken[pair].val() {
+            self.sent[pair].clock.next = self.clock.val();
+            self.taken[pair].clock.next = self.clock.val();
+            self.some[pair].next = self.filled[pair].q.val();
+            if self.sent[pair].q.val() & !self.taken[pair].q.val() {
                 self.counter[pair].d.next = self.counter[pair].q.val() + 1;
-                self.filled[pair].d.next = true;
-            } else if self.taken[pair].val() & !self.sent[pair].val() {
+                self.some[pair].next = true;
+            } else if self.taken[pair].q.val() & !self.sent[pair].q.val() {
                 self.counter[pair].d.next = self.counter[pair].q.val() - 1;
-                self.filled[pair].d.next = self.counter[pair].q.val() != 1;
+                self.some[pair].next = self.counter[pair].q.val() != 1;
             }
+            self.filled[pair].d.next = self.some[pair].val();
             if self.reset.val() {
+                self.sent[pair].d.next = false;
+                self.taken[pair].d.next = false;
                 self.counter[pair].d.next = 0.into();
                 self.filled[pair].d.next = false;
             }
-            // A token can be taken in the cycle in which it is sent.
-            self.some[pair].next = self.filled[pair].q.val() | self.sent[pair].val();
             self.many[pair].next = self.counter[pair].q.val().get_bits::<4>(4) == 15;
             self.pack.counter[pair].next = self.counter[pair].q.val();
             self.pack.some[pair].next = self.some[pair].val();

@@ -2,4 +2,5 @@
 pub mod boards;
 pub mod flow;
 pub mod formal;
+mod layout;
 pub mod netlist;

@@ -2,6 +2,7 @@
 
 use crate::accelerator::Accelerator;
 use crate::emit::describe;
+use crate::leaves::{Pack, SkidBuffer, Unpack};
 use crate::sequential::SequentialAccelerator;
 use frugal_isa::Config;
 use rust_hdl_core::prelude::*;
@@ -53,6 +54,14 @@ pub struct BoardAccelerator {
     pub b_response: Signal<In, Bits<2>>,
     /// One of these two is there.
     parallel: Vec<Accelerator<64, 8>>,
+    /// Of the parallel one's write data: memory is at the edge of the chip, and the store engine anywhere.
+    write_buffer: Vec<SkidBuffer>,
+    write_words: Vec<Unpack<64>>,
+    write_beat: Vec<Pack<64>>,
+    write_strobe: Signal<Local, Bits<8>>,
+    write_last: Signal<Local, Bit>,
+    write_strobe_and_last: Signal<Local, Bits<32>>,
+    write_flags: Signal<Local, Bits<32>>,
     sequential: Vec<SequentialAccelerator>,
     _parallel: usize,
     _sequential: usize,
@@ -105,6 +114,13 @@ impl BoardAccelerator {
             b_ready: Signal::default(),
             b_response: Signal::default(),
             parallel: (sequential..1).map(|_| Accelerator::new(config)).collect(),
+            write_buffer: (sequential..1).map(|_| SkidBuffer::new(3)).collect(),
+            write_words: (sequential..1).map(|_| Unpack::default()).collect(),
+            write_beat: (sequential..1).map(|_| Pack::default()).collect(),
+            write_strobe: Signal::default(),
+            write_last: Signal::default(),
+            write_strobe_and_last: Signal::default(),
+            write_flags: Signal::default(),
             sequential: (0..sequential).map(|_| SequentialAccelerator::new(config)).collect(),
             _parallel: 1 - sequential,
             _sequential: sequential,
@@ -115,6 +131,13 @@ impl BoardAccelerator {
 impl Logic for BoardAccelerator {
     #[hdl_gen]
     fn update(&mut self) {
+        self.write_strobe.next = 0.into();
+        self.write_last.next = false;
+        self.write_flags.next = 0.into();
+        self.write_strobe_and_last.next = bit_cast::<32, 8>(self.write_strobe.val());
+        if self.write_last.val() {
+            self.write_strobe_and_last.next = bit_cast::<32, 8>(self.write_strobe.val()) | 0x100;
+        }
         for i in 0..self._parallel {
             self.parallel[i].clock.next = self.clock.val();
             self.parallel[i].reset.next = self.reset.val();
@@ -133,7 +156,20 @@ impl Logic for BoardAccelerator {
             self.parallel[i].r_last.next = self.r_last.val();
             self.parallel[i].r_id.next = self.r_id.val();
             self.parallel[i].aw_ready.next = self.aw_ready.val();
-            self.parallel[i].w_ready.next = self.w_ready.val();
+            self.parallel[i].w_ready.next = self.write_buffer[i].write_ready.val();
+            self.write_buffer[i].clock.next = self.clock.val();
+            self.write_buffer[i].reset.next = self.reset.val();
+            self.write_buffer[i].write_valid.next = self.parallel[i].w_valid.val();
+            self.write_buffer[i].read_ready.next = self.w_ready.val();
+            self.write_words[i].packed.next = self.parallel[i].w_data.val();
+            for w in 0..2 {
+                self.write_buffer[i].write_data[w].next = self.write_words[i].words[w].val();
+                self.write_beat[i].words[w].next = self.write_buffer[i].read_data[w].val();
+            }
+            self.write_strobe.next = self.parallel[i].w_strobe.val();
+            self.write_last.next = self.parallel[i].w_last.val();
+            self.write_buffer[i].write_data[2].next = self.write_strobe_and_last.val();
+            self.write_flags.next = self.write_buffer[i].read_data[2].val();
             self.parallel[i].b_valid.next = self.b_valid.val();
             self.parallel[i].b_response.next = self.b_response.val();
             self.irq.next = self.parallel[i].irq.val();
@@ -153,10 +189,10 @@ impl Logic for BoardAccelerator {
             self.aw_valid.next = self.parallel[i].aw_valid.val();
             self.aw_address.next = self.parallel[i].aw_address.val();
             self.aw_length.next = self.parallel[i].aw_length.val();
-            self.w_valid.next = self.parallel[i].w_valid.val();
-            self.w_data.next = self.parallel[i].w_data.val();
-            self.w_strobe.next = self.parallel[i].w_strobe.val();
-            self.w_last.next = self.parallel[i].w_last.val();
+            self.w_valid.next = self.write_buffer[i].read_valid.val();
+            self.w_data.next = self.write_beat[i].packed.val();
+            self.w_strobe.next = self.write_flags.val().get_bits::<8>(0);
+            self.w_last.next = self.write_flags.val().get_bit(8);
             self.b_ready.next = self.parallel[i].b_ready.val();
         }
         for i in 0..self._sequential {

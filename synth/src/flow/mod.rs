@@ -1,8 +1,9 @@
 //! From Verilog to a bitstream and timing figures, with Yosys, nextpnr and the family's packer.
 //!
 //! ```text
-//! Design --> Yosys --> netlist --> nextpnr --> report, placed design --> packer --> bitstream
+//! Design --> Yosys --> netlist --> layout of hard blocks --> nextpnr --> report, placed design --> packer --> bitstream
 //! ```
+//! The layout is ours (`crate::layout`) and comes where a board's chip is nearly full of hard blocks.
 //! Every step has a log in the output folder; results of a step are taken from the cache while its input stays the same (`step`). Files appear in the
 //! output folder when they are whole, and a bitstream only when timing is met.
 
@@ -13,6 +14,7 @@ pub mod report;
 pub(crate) mod step;
 pub mod tools;
 
+use crate::layout;
 use device::{Device, Family, Resource};
 use report::{shortage, Report, Use};
 use std::path::{Path, PathBuf};
@@ -69,6 +71,8 @@ pub enum FlowError {
         count.used, resource.name(), count.used - count.available, count.available
     )]
     DoesNotFit { design: String, device: &'static str, resource: Resource, count: Use },
+    #[error("hard blocks cannot be laid out")]
+    Layout(#[from] layout::LayoutError),
     #[error("{tool}'s report cannot be understood: {reason}")]
     Report { tool: &'static str, reason: String },
 }
@@ -96,7 +100,7 @@ pub fn build(
         _ => {}
     }
     step::write(&path(".v"), design.verilog.as_bytes())?;
-    let mut run = |step: Step| -> Result<Finished, FlowError> {
+    let run = |step: Step, progress: &mut dyn FnMut(Progress)| -> Result<Finished, FlowError> {
         progress(Progress::Begun(step.name));
         let finished = step.run(&path(&format!(".{}.log", step.name)))?;
         progress(Progress::Ended { step: step.name, reused: finished.reused });
@@ -105,17 +109,21 @@ pub fn build(
 
     let defines: String = family.defines().iter().map(|name| format!(" -D {name}")).collect();
     let synthesis = family.synthesis(&design.top, "netlist.json", design.target_mhz);
-    let netlist = run(Step {
+    let synthesis = Step {
         name: "synthesis",
         tool: tools[0].clone(),
         arguments: vec!["-p".into(), format!("read_verilog -D SYNTHESIS{defines} design.v; {synthesis}")],
         inputs: vec![("design.v", design.verilog.as_bytes())],
         outputs: vec!["netlist.json"],
         digest: None,
-    })?
-    .read("netlist.json")?;
+    };
+    let netlist = run(synthesis, progress)?.read("netlist.json")?;
+    let netlist = match layout::Chip::of(&design.device) {
+        Some(chip) if design.constraints.is_some() => lay_out(netlist, &chip, seed, progress)?,
+        _ => netlist,
+    };
     let placement =
-        run(placement(design, seed, &netlist, tools[1].clone())).map_err(|error| match error {
+        run(placement(design, seed, &netlist, tools[1].clone()), progress).map_err(|error| match error {
             FlowError::Failed { ref text, .. } => match shortage(family, text) {
                 Some((resource, count)) => FlowError::DoesNotFit {
                     design: design.name.clone(),
@@ -149,17 +157,41 @@ pub fn build(
         .into_iter()
         .map(str::to_owned),
     );
-    let packed = run(Step {
+    let packing = Step {
         name: "packing",
         tool: tools[2].clone(),
         arguments,
         inputs: vec![(PLACED, &placed)],
         outputs: vec!["bitstream"],
         digest: None,
-    })?;
+    };
+    let packed = run(packing, progress)?;
     step::write(&bitstream, &packed.read("bitstream")?)?;
     outcome.bitstream = Some(bitstream);
     Ok(outcome)
+}
+
+/// The netlist with sites for its hard blocks, where those are scarce.
+fn lay_out(
+    netlist: Vec<u8>,
+    chip: &layout::Chip,
+    seed: u32,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<u8>, FlowError> {
+    match layout::is_needed(&netlist, chip) {
+        // What does not fit is for nextpnr to say.
+        Ok(false) | Err(layout::LayoutError::TooMany { .. }) => return Ok(netlist),
+        Ok(true) => {}
+        Err(error) => return Err(error.into()),
+    }
+    const LAID_OUT: &str = "laid-out.json";
+    progress(Progress::Begun("layout"));
+    let version = format!("{} seed {seed}", layout::VERSION);
+    let finished = step::run_own(LAID_OUT, &version, &netlist, |netlist| {
+        Ok(layout::lay_out(netlist, chip, seed.into())?)
+    })?;
+    progress(Progress::Ended { step: "layout", reused: finished.reused });
+    finished.read(LAID_OUT)
 }
 
 /// Place and route.

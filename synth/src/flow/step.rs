@@ -63,11 +63,7 @@ impl Step<'_> {
             copy(&entry.join(LOG), log)?;
             return Ok(Finished { folder: entry, reused: true });
         }
-        fs::create_dir_all(&cache).map_err(|source| FlowError::File { path: cache.clone(), source })?;
-        let work = tempfile::Builder::new()
-            .prefix(".step-")
-            .tempdir_in(&cache)
-            .map_err(|source| FlowError::File { path: cache.clone(), source })?;
+        let work = work_folder(&cache)?;
         for (name, contents) in &self.inputs {
             let path = work.path().join(name);
             fs::write(&path, contents).map_err(|source| FlowError::File { path, source })?;
@@ -107,12 +103,48 @@ impl Step<'_> {
             digest(work.path()).map_err(|source| FlowError::File { path: work.path().into(), source })?;
         }
         copy(log, &work.path().join(LOG))?;
-        match fs::rename(work.path(), &entry) {
-            // Another run was faster.
-            Err(_) if entry.is_dir() => {}
-            result => result.map_err(|source| FlowError::File { path: entry.clone(), source })?,
-        }
+        enter(work, &entry)?;
         Ok(Finished { folder: entry, reused: false })
+    }
+}
+
+/// A step that is a function of ours: one file made of one file. `version` tells what makes the same input give another result.
+pub(crate) fn run_own(
+    name: &'static str,
+    version: &str,
+    input: &[u8],
+    make: impl FnOnce(&[u8]) -> Result<Vec<u8>, FlowError>,
+) -> Result<Finished, FlowError> {
+    let cache = cache_dir();
+    let mut hash = Sha256::new();
+    for part in [name.as_bytes(), version.as_bytes(), input] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let entry = cache.join(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    if entry.is_dir() {
+        return Ok(Finished { folder: entry, reused: true });
+    }
+    let result = make(input)?;
+    let work = work_folder(&cache)?;
+    write(&work.path().join(name), &result)?;
+    enter(work, &entry)?;
+    Ok(Finished { folder: entry, reused: false })
+}
+
+/// Where a step's results are made before the cache has them.
+fn work_folder(cache: &Path) -> Result<tempfile::TempDir, FlowError> {
+    let error = |source| FlowError::File { path: cache.to_owned(), source };
+    fs::create_dir_all(cache).map_err(error)?;
+    tempfile::Builder::new().prefix(".step-").tempdir_in(cache).map_err(error)
+}
+
+/// Puts whole results into the cache.
+fn enter(work: tempfile::TempDir, entry: &Path) -> Result<(), FlowError> {
+    match fs::rename(work.path(), entry) {
+        // Another run was faster.
+        Err(_) if entry.is_dir() => Ok(()),
+        result => result.map_err(|source| FlowError::File { path: entry.to_owned(), source }),
     }
 }
 

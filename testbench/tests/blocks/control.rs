@@ -75,7 +75,9 @@ fn field_decoders() -> Result<(), CompareError> {
 
 #[test]
 fn token_counters() -> Result<(), CompareError> {
+    // What counts, and what was sent and taken in the cycle before.
     let mut counters = [0u64; 16];
+    let mut coming = [(0u64, 0u64); 16];
     let mut most = 0;
     compare_native_and_verilated(
         TokenCounters::default,
@@ -86,21 +88,22 @@ fn token_counters() -> Result<(), CompareError> {
             let (mut sends, mut takes, mut available, mut blocked) =
                 ([0u64; 4], [0u64; 4], [0u64; 4], [0u64; 4]);
             let mut counts = [0u64; 4];
-            for (pair, counter) in counters.iter_mut().enumerate() {
+            for (pair, (counter, coming)) in counters.iter_mut().zip(&mut coming).enumerate() {
                 let (from, to) = (pair / 4, pair % 4);
                 counts[to] |= *counter << (8 * from);
                 blocked[from] |= u64::from(*counter >= 240) << to;
                 // No token is sent to a full counter, none is taken that is not there.
-                let takes_one = random.one_in(take_chance);
+                *counter = *counter + coming.0 - coming.1;
+                most = most.max(*counter);
+                let is_there = *counter > 0;
+                let takes_one = random.one_in(take_chance) && is_there;
                 let sends_one = random.one_in(send_chance) && *counter < 255;
-                let is_there = *counter > 0 || sends_one;
                 available[to] |= u64::from(is_there) << from;
                 sends[from] |= u64::from(sends_one) << to;
-                takes[to] |= u64::from(takes_one && is_there) << from;
-                *counter = *counter + u64::from(sends_one) - u64::from(takes_one && is_there);
-                most = most.max(*counter);
+                takes[to] |= u64::from(takes_one) << from;
+                *coming = (u64::from(sends_one), u64::from(takes_one));
                 if reset {
-                    *counter = 0;
+                    (*counter, *coming) = (0, (0, 0));
                 }
             }
             block.reset.next = reset;

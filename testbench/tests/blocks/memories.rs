@@ -212,12 +212,15 @@ fn accumulator_memory() -> Result<(), CompareError> {
     const LANES: usize = 4;
     let mut memory = Rows::new(8, LANES);
     let mut expected = vec![0; LANES];
+    // What came in the cycle before is written in this one: address, enables, data.
+    let mut written: Option<(u64, Vec<u64>, Vec<u32>)> = None;
     compare_native_and_verilated(
         || AccumulatorMemory::new(8, LANES),
         |block, random, cycle| {
             assert_eq!(words_of(&block.read_data), expected, "cycle {cycle}, seed {SEED}");
             let [result, load] = [0; 2].map(|_| random.bits(16));
-            let [partial, vector, store] = [0; 3].map(|_| memory.address_apart_from(random, &[result, load]));
+            let taken = written.as_ref().map_or(0, |(address, ..)| *address);
+            let [partial, vector, store] = [0; 3].map(|_| memory.address_apart_from(random, &[taken]));
             // Partial sums and the vector engine never want the same cycle.
             let partial_enable = random.one_in(4);
             let vector_enable = !partial_enable && random.one_in(4);
@@ -247,10 +250,13 @@ fn accumulator_memory() -> Result<(), CompareError> {
             if let Some((_, address)) = readers.iter().find(|(enable, _)| *enable) {
                 expected.clone_from(memory.row(*address));
             }
+            if let Some((address, enable, data)) = written.take() {
+                memory.write(address, &enable, &data);
+            }
             if result_valid {
-                memory.write(result, &[15; LANES], &result_data);
+                written = Some((result, vec![15; LANES], result_data));
             } else if load_valid {
-                memory.write(load, &load_enable, &load_data);
+                written = Some((load, load_enable, load_data));
             }
         },
         clocked!(),

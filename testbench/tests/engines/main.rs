@@ -6,7 +6,7 @@
 use frugal_hdl::byte_mover::ByteMover;
 use frugal_hdl::dispatch::Dispatch;
 use frugal_hdl::leaves::Requantise;
-use frugal_hdl::load_engine::LoadEngine;
+use frugal_hdl::load_engine::{target, LoadEngine};
 use frugal_hdl::mac_array::MacArray;
 use frugal_hdl::matrix_engine::{MatrixEngine, PRODUCT_SLOT_CYCLES, VECTOR_SLOT_CYCLES};
 use frugal_hdl::output_stage::OutputStage;

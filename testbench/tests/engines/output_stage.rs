@@ -70,6 +70,7 @@ fn output_stages(
         // Activation writes to come: cycle, and whether the address is odd.
         let mut soon: Vec<(u64, bool)> = Vec::new();
         let mut expected: BTreeMap<u64, StageResult> = BTreeMap::new();
+        let mut signalled = [0; 2];
         let mut planned: VecDeque<PlannedResult> = VecDeque::new();
         // Results whose totals have come; the first may be in the lanes while the next one is held.
         let mut arrived: VecDeque<PlannedResult> = VecDeque::new();
@@ -299,8 +300,10 @@ fn output_stages(
                 let result = result.unwrap_or_default();
                 assert_eq!(block.matrix_finished.val(), result.matrix_signal.is_some(), "{context}");
                 assert_eq!(block.vector_finished.val(), result.vector_signal.is_some(), "{context}");
+                // Tokens come a cycle before.
                 let signals =
                     [block.matrix_signal.val(), block.vector_signal.val()].map(|port| port.to_u64());
+                let signals = std::mem::replace(&mut signalled, signals);
                 let expected_signals =
                     [result.matrix_signal, result.vector_signal].map(Option::unwrap_or_default);
                 assert_eq!(signals, expected_signals, "{context}");

@@ -129,6 +129,7 @@ fn load_engine() -> Result<(), CompareError> {
         let mut on_chip = OnChip::new();
         let mut offered = None;
         let mut finished_commands = 0;
+        let mut signalled = 0;
         compare_native_and_verilated(
             || LoadEngine::new(&config),
             |block, random, cycle| {
@@ -184,8 +185,8 @@ fn load_engine() -> Result<(), CompareError> {
                     offered = None;
                 }
                 assert_eq!(block.busy.val(), !under_way.is_empty(), "{context}");
-                // A cycle after its last write.
-                let signal = block.signal.val().to_u8();
+                // A cycle after its last write, with which its tokens come.
+                let signal = std::mem::replace(&mut signalled, block.signal.val().to_u8());
                 if block.finished.val() {
                     let (command, expected) = under_way.pop_front().expect("a command is under way");
                     assert_eq!(signal, command.tokens.signal, "{context}");
@@ -197,7 +198,16 @@ fn load_engine() -> Result<(), CompareError> {
                 }
                 if block.write_valid.val() && write_ready {
                     let command = &under_way[0].0;
-                    assert_eq!(block.write_space.val().to_u32(), command.space, "{context}");
+                    let target = match (command.space, command.layout) {
+                        (space::ACTIVATION, _) => target::ACTIVATION,
+                        (space::WEIGHT, layout::SCALES) => target::SCALE,
+                        (space::WEIGHT, _) => target::WEIGHT,
+                        (space::PARAMETER, layout::TABLE) => target::TABLE,
+                        (space::PARAMETER, layout::SCALARS) => target::SCALAR,
+                        (space::PARAMETER, _) => target::PARAMETER,
+                        _ => target::ACCUMULATOR,
+                    };
+                    assert_eq!(block.write_target.val().to_u32(), 1 << target, "{context}");
                     assert_eq!(block.write_layout.val().to_u32(), command.layout, "{context}");
                     let address = block.write_address.val().to_u16();
                     let [position, column, row] =
