@@ -819,8 +819,11 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.activations.result_even.next = self.output_stage.activation_even.val() | self.row_to_even.val();
         self.activations.result_odd.next = self.output_stage.activation_odd.val() | self.row_to_odd.val();
         self.activations.result_address.next = self.output_stage.result_address.val();
-        self.accumulators.result_valid.next =
-            self.output_stage.accumulator_valid.val() | self.row_to_accumulator.val();
+        self.accumulators.result_soon.next = self.output_stage.accumulator_soon.val();
+        for r in 0..self._row_engines {
+            self.accumulators.result_soon.next =
+                self.output_stage.accumulator_soon.val() | self.row[r].accumulator_soon.val();
+        }
         self.accumulators.result_address.next = self.output_stage.result_address.val();
         for w in 0..self._row_words {
             self.activations.result_enable[w].next = self.output_stage.activation_enable[w].val();

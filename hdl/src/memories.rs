@@ -6,6 +6,7 @@
 use crate::emit::describe;
 use crate::leaves::{inputs, outputs, SimpleRam};
 use rust_hdl_core::prelude::*;
+use rust_hdl_widgets::prelude::*;
 
 /// Weight scratchpad, parameter memory and group scales: written by loads, read by the matrix engine.
 ///
@@ -132,7 +133,8 @@ pub struct AccumulatorMemory {
     /// Data for whoever read.
     pub read_data: Vec<Signal<Out, Bits<32>>>,
     // Result write.
-    pub result_valid: Signal<In, Bit>,
+    /// One comes in the next cycle. The rest comes with it.
+    pub result_soon: Signal<In, Bit>,
     pub result_address: Signal<In, Bits<16>>,
     pub result_data: Vec<Signal<In, Bits<32>>>,
     // Load write.
@@ -142,6 +144,8 @@ pub struct AccumulatorMemory {
     pub load_data: Vec<Signal<In, Bits<32>>>,
     pub load_ready: Signal<Out, Bit>,
     ram: SimpleRam,
+    /// Loads look at it, and go on without reaching for whoever writes.
+    result: DFF<Bit>,
     address_mask: Constant<Bits<16>>,
     _lanes: usize,
 }
@@ -160,7 +164,7 @@ impl AccumulatorMemory {
             store_address: Signal::default(),
             store_ready: Signal::default(),
             read_data: outputs(lanes),
-            result_valid: Signal::default(),
+            result_soon: Signal::default(),
             result_address: Signal::default(),
             result_data: inputs(lanes),
             load_valid: Signal::default(),
@@ -169,6 +173,7 @@ impl AccumulatorMemory {
             load_data: inputs(lanes),
             load_ready: Signal::default(),
             ram: SimpleRam::new(depth, lanes).with_write_register(),
+            result: DFF::default(),
             address_mask: Constant::new((depth as u64 - 1).into()),
             _lanes: lanes,
         }
@@ -188,9 +193,11 @@ impl Logic for AccumulatorMemory {
         } else if self.vector_enable.val() {
             self.ram.read_address.next = self.vector_address.val() & self.address_mask.val();
         }
-        self.load_ready.next = !self.result_valid.val();
+        self.result.clock.next = self.clock.val();
+        self.result.d.next = self.result_soon.val();
+        self.load_ready.next = !self.result.q.val();
         self.ram.write_address.next = self.load_address.val() & self.address_mask.val();
-        if self.result_valid.val() {
+        if self.result.q.val() {
             self.ram.write_address.next = self.result_address.val() & self.address_mask.val();
         }
         for l in 0..self._lanes {
@@ -198,8 +205,8 @@ impl Logic for AccumulatorMemory {
             self.ram.write_data[l].next = self.load_data[l].val();
             self.ram.write_enable[l].next = self.load_enable[l].val();
         }
-        self.ram.write_valid.next = self.result_valid.val() | self.load_valid.val();
-        if self.result_valid.val() {
+        self.ram.write_valid.next = self.result.q.val() | self.load_valid.val();
+        if self.result.q.val() {
             for l in 0..self._lanes {
                 self.ram.write_data[l].next = self.result_data[l].val();
                 self.ram.write_enable[l].next = 15.into();

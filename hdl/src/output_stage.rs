@@ -67,6 +67,8 @@ pub struct OutputStage {
     pub activation_even: Signal<Out, Bit>,
     pub activation_odd: Signal<Out, Bit>,
     pub accumulator_valid: Signal<Out, Bit>,
+    /// It will be valid in the next cycle.
+    pub accumulator_soon: Signal<Out, Bit>,
     pub result_address: Signal<Out, Bits<16>>,
     pub activation_enable: Vec<Signal<Out, Bits<4>>>,
     pub activation_data: Vec<Signal<Out, Bits<32>>>,
@@ -217,6 +219,7 @@ impl OutputStage {
             activation_even: Signal::default(),
             activation_odd: Signal::default(),
             accumulator_valid: Signal::default(),
+            accumulator_soon: Signal::default(),
             result_address: Signal::default(),
             activation_enable: outputs(rows / 4),
             activation_data: outputs(rows / 4),
@@ -564,6 +567,7 @@ impl Logic for OutputStage {
         self.route_coming.next = self.route_middle.delayed.val();
         self.comes.next = self.kind_coming.val().get_bit(0) | self.kind_coming.val().get_bit(1);
         self.out_accumulator.d.next = self.comes.val() & self.route_coming.val().get_bit(24);
+        self.accumulator_soon.next = self.comes.val() & self.route_coming.val().get_bit(24);
         self.to_activation.next = self.comes.val() & !self.route_coming.val().get_bit(24);
         self.out_even.d.next = self.to_activation.val() & !self.route_coming.val().get_bit(0);
         self.out_odd.d.next = self.to_activation.val() & self.route_coming.val().get_bit(0);

@@ -74,6 +74,8 @@ pub struct RowEngine {
     pub activation_even: Signal<Out, Bit>,
     pub activation_odd: Signal<Out, Bit>,
     pub accumulator_valid: Signal<Out, Bit>,
+    /// It will be valid in the next cycle.
+    pub accumulator_soon: Signal<Out, Bit>,
     pub result_address: Signal<Out, Bits<16>>,
     pub activation_enable: Vec<Signal<Out, Bits<4>>>,
     pub activation_data: Vec<Signal<Out, Bits<32>>>,
@@ -319,6 +321,7 @@ impl RowEngine {
             activation_even: Signal::default(),
             activation_odd: Signal::default(),
             accumulator_valid: Signal::default(),
+            accumulator_soon: Signal::default(),
             result_address: Signal::default(),
             activation_enable: outputs(rows / 4),
             activation_data: outputs(rows / 4),
@@ -981,6 +984,7 @@ impl Logic for RowEngine {
         self.leaves.next = self.leaving_flags.val().get_bit(7) & self.leaving_flags.val().get_bit(3);
         self.out_valid.d.next = self.leaves.val();
         self.out_accumulator.d.next = self.leaves.val() & self.leaving_flags.val().get_bit(0);
+        self.accumulator_soon.next = self.leaves.val() & self.leaving_flags.val().get_bit(0);
         self.leaves_for_activation.next = self.leaves.val() & self.leaving_flags.val().get_bit(1);
         self.out_even.d.next =
             self.leaves_for_activation.val() & !self.words_delay.delayed[0].val().get_bit(0);

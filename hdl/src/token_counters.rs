@@ -24,8 +24,12 @@ pub struct TokenCounters {
     /// Counters towards engine `to`, eight bits each.
     pub counts: Vec<Signal<Out, Bits<32>>>,
     counter: Vec<DFF<Bits<8>>>,
-    /// The counter is not zero.
+    // The counter is not zero; it is one; it is 239; it is 240 or more.
     filled: Vec<DFF<Bit>>,
+    single: Vec<DFF<Bit>>,
+    brimming: Vec<DFF<Bit>>,
+    full: Vec<DFF<Bit>>,
+    next: Vec<Signal<Local, Bits<8>>>,
     // In the cycle before.
     sent: Vec<DFF<Bit>>,
     taken: Vec<DFF<Bit>>,
@@ -47,6 +51,10 @@ impl Default for TokenCounters {
             counts: outputs(4),
             counter: (0..16).map(|_| DFF::default()).collect(),
             filled: (0..16).map(|_| DFF::default()).collect(),
+            single: (0..16).map(|_| DFF::default()).collect(),
+            brimming: (0..16).map(|_| DFF::default()).collect(),
+            full: (0..16).map(|_| DFF::default()).collect(),
+            next: (0..16).map(|_| Signal::default()).collect(),
             sent: (0..16).map(|_| DFF::default()).collect(),
             taken: (0..16).map(|_| DFF::default()).collect(),
             some: (0..16).map(|_| Signal::default()).collect(),
@@ -66,27 +74,39 @@ impl Logic for TokenCounters {
             }
         }
         for pair in 0..16 {
-            self.counter[pair].clock.next = self.clock.val();
-            self.counter[pair].d.next = self.counter[pair].q.val();
-            self.filled[pair].clock.next = self.clock.val();
             self.sent[pair].clock.next = self.clock.val();
             self.taken[pair].clock.next = self.clock.val();
+            self.counter[pair].clock.next = self.clock.val();
+            self.filled[pair].clock.next = self.clock.val();
+            self.single[pair].clock.next = self.clock.val();
+            self.brimming[pair].clock.next = self.clock.val();
+            self.full[pair].clock.next = self.clock.val();
+            self.next[pair].next = self.counter[pair].q.val();
             self.some[pair].next = self.filled[pair].q.val();
             if self.sent[pair].q.val() & !self.taken[pair].q.val() {
-                self.counter[pair].d.next = self.counter[pair].q.val() + 1;
+                self.next[pair].next = self.counter[pair].q.val() + 1;
                 self.some[pair].next = true;
             } else if self.taken[pair].q.val() & !self.sent[pair].q.val() {
-                self.counter[pair].d.next = self.counter[pair].q.val() - 1;
-                self.some[pair].next = self.counter[pair].q.val() != 1;
+                self.next[pair].next = self.counter[pair].q.val() - 1;
+                self.some[pair].next = self.filled[pair].q.val() & !self.single[pair].q.val();
             }
+            // What many wait for follows from registers of its own.
+            self.counter[pair].d.next = self.next[pair].val();
             self.filled[pair].d.next = self.some[pair].val();
+            self.single[pair].d.next = self.next[pair].val() == 1;
+            self.brimming[pair].d.next = self.next[pair].val() == 239;
+            self.full[pair].d.next = self.next[pair].val().get_bits::<4>(4) == 15;
+            self.many[pair].next =
+                self.full[pair].q.val() | (self.brimming[pair].q.val() & self.sent[pair].q.val());
             if self.reset.val() {
                 self.sent[pair].d.next = false;
                 self.taken[pair].d.next = false;
                 self.counter[pair].d.next = 0.into();
                 self.filled[pair].d.next = false;
+                self.single[pair].d.next = false;
+                self.brimming[pair].d.next = false;
+                self.full[pair].d.next = false;
             }
-            self.many[pair].next = self.counter[pair].q.val().get_bits::<4>(4) == 15;
             self.pack.counter[pair].next = self.counter[pair].q.val();
             self.pack.some[pair].next = self.some[pair].val();
             self.pack.many[pair].next = self.many[pair].val();

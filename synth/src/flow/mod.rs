@@ -178,11 +178,9 @@ fn lay_out(
     seed: u32,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<u8>, FlowError> {
-    match layout::is_needed(&netlist, chip) {
-        // What does not fit is for nextpnr to say.
-        Ok(false) | Err(layout::LayoutError::TooMany { .. }) => return Ok(netlist),
-        Ok(true) => {}
-        Err(error) => return Err(error.into()),
+    // What does not fit, or is no netlist, is for nextpnr to say.
+    if !layout::is_needed(&netlist, chip).unwrap_or(false) {
+        return Ok(netlist);
     }
     const LAID_OUT: &str = "laid-out.json";
     progress(Progress::Begun("layout"));

@@ -201,7 +201,7 @@ pub const PROOFS: &[Proof] = &[
     Proof {
         name: "token-counters",
         property: "A token sent is there until it is taken, once; a counter never overflows; a token is \
-                   available as soon as it is sent.",
+                   available in the cycle after the one in which it is sent.",
         block: || verilog(&TokenCounters::default(), "token_counters"),
         harness: harness!("token_counters.v"),
         defines: &[],
@@ -217,8 +217,8 @@ pub const PROOFS: &[Proof] = &[
             },
             Fault {
                 module: "token_counters",
-                text: "some_9 = filled_9 | sent_9",
-                replacement: "some_9 = (|counter_9)",
+                text: "some_9 = filled_9 & !single_9",
+                replacement: "some_9 = filled_9",
                 depth: 8,
             },
         ],

@@ -91,7 +91,7 @@ fn token_counters() -> Result<(), CompareError> {
             for (pair, (counter, coming)) in counters.iter_mut().zip(&mut coming).enumerate() {
                 let (from, to) = (pair / 4, pair % 4);
                 counts[to] |= *counter << (8 * from);
-                blocked[from] |= u64::from(*counter >= 240) << to;
+                blocked[from] |= u64::from(*counter >= 240 || *counter == 239 && coming.0 == 1) << to;
                 // No token is sent to a full counter, none is taken that is not there.
                 *counter = *counter + coming.0 - coming.1;
                 most = most.max(*counter);

@@ -214,6 +214,7 @@ fn accumulator_memory() -> Result<(), CompareError> {
     let mut expected = vec![0; LANES];
     // What came in the cycle before is written in this one: address, enables, data.
     let mut written: Option<(u64, Vec<u64>, Vec<u32>)> = None;
+    let mut result_soon = false;
     compare_native_and_verilated(
         || AccumulatorMemory::new(8, LANES),
         |block, random, cycle| {
@@ -224,7 +225,8 @@ fn accumulator_memory() -> Result<(), CompareError> {
             // Partial sums and the vector engine never want the same cycle.
             let partial_enable = random.one_in(4);
             let vector_enable = !partial_enable && random.one_in(4);
-            let [store_enable, result_valid, load_valid] = [0; 3].map(|_| random.one_in(2));
+            let [store_enable, load_valid] = [0; 2].map(|_| random.one_in(2));
+            let result_valid = std::mem::replace(&mut result_soon, random.one_in(2));
             let ((_, result_data), (load_enable, load_data)) =
                 (random_row(random, LANES), random_row(random, LANES));
             block.partial_enable.next = partial_enable;
@@ -236,7 +238,7 @@ fn accumulator_memory() -> Result<(), CompareError> {
             block.vector_address.next = vector.into();
             block.store_enable.next = store_enable;
             block.store_address.next = store.into();
-            block.result_valid.next = result_valid;
+            block.result_soon.next = result_soon;
             block.result_address.next = result.into();
             drive_words(&mut block.result_data, result_data.iter().map(|word| u64::from(*word)));
             block.load_valid.next = load_valid;

@@ -70,7 +70,7 @@ fn output_stages(
         // Activation writes to come: cycle, and whether the address is odd.
         let mut soon: Vec<(u64, bool)> = Vec::new();
         let mut expected: BTreeMap<u64, StageResult> = BTreeMap::new();
-        let mut signalled = [0; 2];
+        let (mut signalled, mut accumulator_soon) = ([0; 2], false);
         let mut planned: VecDeque<PlannedResult> = VecDeque::new();
         // Results whose totals have come; the first may be in the lanes while the next one is held.
         let mut arrived: VecDeque<PlannedResult> = VecDeque::new();
@@ -297,6 +297,8 @@ fn output_stages(
                 assert_eq!(block.activation_even.val(), to_activation && !odd, "{context}");
                 assert_eq!(block.activation_odd.val(), to_activation && odd, "{context}");
                 assert_eq!(block.accumulator_valid.val(), to_accumulator, "{context}");
+                let soon = std::mem::replace(&mut accumulator_soon, block.accumulator_soon.val());
+                assert_eq!(soon, to_accumulator, "{context}");
                 let result = result.unwrap_or_default();
                 assert_eq!(block.matrix_finished.val(), result.matrix_signal.is_some(), "{context}");
                 assert_eq!(block.vector_finished.val(), result.vector_signal.is_some(), "{context}");
