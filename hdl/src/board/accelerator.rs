@@ -134,10 +134,7 @@ impl Logic for BoardAccelerator {
         self.write_strobe.next = 0.into();
         self.write_last.next = false;
         self.write_flags.next = 0.into();
-        self.write_strobe_and_last.next = bit_cast::<32, 8>(self.write_strobe.val());
-        if self.write_last.val() {
-            self.write_strobe_and_last.next = bit_cast::<32, 8>(self.write_strobe.val()) | 0x100;
-        }
+        self.write_strobe_and_last.next = 0.into();
         for i in 0..self._parallel {
             self.parallel[i].clock.next = self.clock.val();
             self.parallel[i].reset.next = self.reset.val();
@@ -168,6 +165,10 @@ impl Logic for BoardAccelerator {
             }
             self.write_strobe.next = self.parallel[i].w_strobe.val();
             self.write_last.next = self.parallel[i].w_last.val();
+            self.write_strobe_and_last.next = bit_cast::<32, 8>(self.write_strobe.val());
+            if self.write_last.val() {
+                self.write_strobe_and_last.next = bit_cast::<32, 8>(self.write_strobe.val()) | 0x100;
+            }
             self.write_buffer[i].write_data[2].next = self.write_strobe_and_last.val();
             self.write_flags.next = self.write_buffer[i].read_data[2].val();
             self.parallel[i].b_valid.next = self.b_valid.val();
