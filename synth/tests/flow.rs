@@ -29,6 +29,24 @@ fn run(out: &Path, design: &Design, seed: u32) -> (Result<Outcome, FlowError>, V
     (result, reused)
 }
 
+/// Yosys' netlist of so many multipliers, each one's product the next one's factor.
+fn multipliers_in_a_row(count: usize) -> String {
+    let cells: Vec<String> = (0..count)
+        .map(|cell| {
+            format!(
+                r#""cell_{cell}": {{"type": "MULT18X18D", "parameters": {{}}, "attributes": {{}},
+                "port_directions": {{"A0": "input", "P0": "output"}},
+                "connections": {{"A0": [{cell}], "P0": [{}]}}}}"#,
+                cell + 1
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"modules": {{"part": {{"attributes": {{"top": "1"}}, "cells": {{{}}}}}}}}}"#,
+        cells.join(", ")
+    )
+}
+
 // One test: the tools are found through the environment, which is the whole process's.
 #[test]
 fn results_failures_and_what_they_leave() {
@@ -97,6 +115,33 @@ fn results_failures_and_what_they_leave() {
     assert_eq!(run(&out, &design, 3).1, [true, false]);
     let left: Vec<_> = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name.len() == 64), "{left:?}");
+
+    // A chip nearly full of multipliers: each has a site of its own before nextpnr begins. With a few less, nextpnr finds them.
+    let netlist = folder.path().join("netlist.json");
+    tool(&tools, "yosys", &format!("cp {} netlist.json", netlist.display()));
+    tool(
+        &tools,
+        "nextpnr-ecp5",
+        &format!("{place}\ngrep -o 'X[0-9]*/Y[0-9]*/MULT18_[0-9]' netlist.json | sort -u | wc -l"),
+    );
+    design.target_mhz = 80.0;
+    for (multipliers, sites, with_layout) in [(117, "117", true), (116, "0", false)] {
+        fs::write(&netlist, multipliers_in_a_row(multipliers)).unwrap();
+        design.verilog.push(' ');
+        let mut steps = vec![false; if with_layout { 4 } else { 3 }];
+        // What is packed is the same as before.
+        *steps.last_mut().unwrap() = true;
+        let (result, ran) = run(&out, &design, 1);
+        assert!(result.is_ok(), "{result:?}");
+        assert_eq!(ran, steps);
+        assert_eq!(fs::read_to_string(out.join("part.placement.log")).unwrap().trim(), sites);
+        assert!(run(&out, &design, 1).1.iter().all(|reused| *reused));
+    }
+    assert_eq!(
+        run(&out, &design, 2).1,
+        [true, false, true],
+        "another seed is another placement, and no layout where there was none"
+    );
 
     // A full disk is said as such.
     tool(&tools, "yosys", "echo 'ERROR: write: No space left on device'; exit 1");
