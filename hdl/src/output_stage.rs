@@ -566,8 +566,8 @@ impl Logic for OutputStage {
         self.kind_coming.next = self.kind_middle.delayed.val();
         self.route_coming.next = self.route_middle.delayed.val();
         self.comes.next = self.kind_coming.val().get_bit(0) | self.kind_coming.val().get_bit(1);
-        self.out_accumulator.d.next = self.comes.val() & self.route_coming.val().get_bit(24);
         self.accumulator_soon.next = self.comes.val() & self.route_coming.val().get_bit(24);
+        self.out_accumulator.d.next = self.accumulator_soon.val();
         self.to_activation.next = self.comes.val() & !self.route_coming.val().get_bit(24);
         self.out_even.d.next = self.to_activation.val() & !self.route_coming.val().get_bit(0);
         self.out_odd.d.next = self.to_activation.val() & self.route_coming.val().get_bit(0);

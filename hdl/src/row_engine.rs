@@ -983,8 +983,8 @@ impl Logic for RowEngine {
         self.leaving_flags.next = self.words_delay.delayed[0].val().get_bits::<8>(24);
         self.leaves.next = self.leaving_flags.val().get_bit(7) & self.leaving_flags.val().get_bit(3);
         self.out_valid.d.next = self.leaves.val();
-        self.out_accumulator.d.next = self.leaves.val() & self.leaving_flags.val().get_bit(0);
         self.accumulator_soon.next = self.leaves.val() & self.leaving_flags.val().get_bit(0);
+        self.out_accumulator.d.next = self.accumulator_soon.val();
         self.leaves_for_activation.next = self.leaves.val() & self.leaving_flags.val().get_bit(1);
         self.out_even.d.next =
             self.leaves_for_activation.val() & !self.words_delay.delayed[0].val().get_bit(0);

@@ -136,6 +136,8 @@ fn results_failures_and_what_they_leave() {
         assert_eq!(ran, steps);
         assert_eq!(fs::read_to_string(out.join("part.placement.log")).unwrap().trim(), sites);
         assert!(run(&out, &design, 1).1.iter().all(|reused| *reused));
+        let log = fs::read_to_string(out.join("part.layout.log")).unwrap_or_default();
+        assert!(log.starts_with("117 multipliers and 0 block RAMs laid out, seed 1.\n"), "{log}");
     }
     assert_eq!(
         run(&out, &design, 2).1,

@@ -24,6 +24,9 @@ use tools::Tool;
 /// The placed design, as the family's packer takes it.
 const PLACED: &str = "placed";
 
+/// The netlist with sites for its hard blocks.
+const LAID_OUT: &str = "laid-out.json";
+
 /// What is to be built.
 #[derive(Clone, Debug)]
 pub struct Design {
@@ -119,7 +122,9 @@ pub fn build(
     };
     let netlist = run(synthesis, progress)?.read("netlist.json")?;
     let netlist = match layout::Chip::of(&design.device) {
-        Some(chip) if design.constraints.is_some() => lay_out(netlist, &chip, seed, progress)?,
+        Some(chip) if design.constraints.is_some() => {
+            lay_out(netlist, &chip, seed, &path(".layout.log"), progress)?
+        }
         _ => netlist,
     };
     let placement =
@@ -176,17 +181,16 @@ fn lay_out(
     netlist: Vec<u8>,
     chip: &layout::Chip,
     seed: u32,
+    log: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<u8>, FlowError> {
     // What does not fit, or is no netlist, is for nextpnr to say.
-    if !layout::is_needed(&netlist, chip).unwrap_or(false) {
-        return Ok(netlist);
-    }
-    const LAID_OUT: &str = "laid-out.json";
+    let Ok(Some(layout)) = layout::Layout::of(&netlist, chip) else { return Ok(netlist) };
     progress(Progress::Begun("layout"));
     let version = format!("{} seed {seed}", layout::VERSION);
-    let finished = step::run_own(LAID_OUT, &version, &netlist, |netlist| {
-        Ok(layout::lay_out(netlist, chip, seed.into())?)
+    let finished = step::run_own(LAID_OUT, &version, &netlist, log, || {
+        let laid_out = layout.lay_out(seed.into())?;
+        Ok((laid_out.netlist, laid_out.log))
     })?;
     progress(Progress::Ended { step: "layout", reused: finished.reused });
     finished.read(LAID_OUT)

@@ -40,19 +40,11 @@ pub(crate) const LOG: &str = "log.txt";
 
 impl Step<'_> {
     fn key(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut add = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        add(self.tool.name.as_bytes());
-        add(self.tool.identity().as_bytes());
-        self.arguments.iter().for_each(|argument| add(argument.as_bytes()));
-        for (name, contents) in &self.inputs {
-            add(name.as_bytes());
-            add(contents);
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let identity = self.tool.identity();
+        let tool = [self.tool.name.as_bytes(), identity.as_bytes()].into_iter();
+        let arguments = self.arguments.iter().map(|argument| argument.as_bytes());
+        let inputs = self.inputs.iter().flat_map(|(name, contents)| [name.as_bytes(), contents]);
+        key_of(tool.chain(arguments).chain(inputs))
     }
 
     /// Runs the step unless it has been run. What the program says goes to `log` while it runs.
@@ -108,28 +100,36 @@ impl Step<'_> {
     }
 }
 
-/// A step that is a function of ours: one file made of one file. `version` tells what makes the same input give another result.
+/// A step that is a function of ours: of one file it makes the file `output` and a log. `version` tells whatever else its results depend on.
 pub(crate) fn run_own(
-    name: &'static str,
+    output: &'static str,
     version: &str,
     input: &[u8],
-    make: impl FnOnce(&[u8]) -> Result<Vec<u8>, FlowError>,
+    log: &Path,
+    make: impl FnOnce() -> Result<(Vec<u8>, String), FlowError>,
 ) -> Result<Finished, FlowError> {
     let cache = cache_dir();
+    let entry = cache.join(key_of([output.as_bytes(), version.as_bytes(), input].into_iter()));
+    let reused = entry.is_dir();
+    if !reused {
+        let (result, text) = make()?;
+        let work = work_folder(&cache)?;
+        write(&work.path().join(output), &result)?;
+        write(&work.path().join(LOG), text.as_bytes())?;
+        enter(work, &entry)?;
+    }
+    copy(&entry.join(LOG), log)?;
+    Ok(Finished { folder: entry, reused })
+}
+
+/// The name in the cache of what depends on these parts.
+fn key_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
-    for part in [name.as_bytes(), version.as_bytes(), input] {
+    for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    let entry = cache.join(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-    if entry.is_dir() {
-        return Ok(Finished { folder: entry, reused: true });
-    }
-    let result = make(input)?;
-    let work = work_folder(&cache)?;
-    write(&work.path().join(name), &result)?;
-    enter(work, &entry)?;
-    Ok(Finished { folder: entry, reused: false })
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where a step's results are made before the cache has them.

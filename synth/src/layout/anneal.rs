@@ -1,7 +1,8 @@
 //! Simulated annealing: groups of logic move between bins of tiles, hard blocks between sites, and the temperature falls.
 
 use super::groups::{Bundle, Grouping};
-use super::{Chip, Kind, Random};
+use super::{Chip, Kind};
+use fastrand::Rng;
 
 /// A bin has so many columns and rows of tiles.
 const BIN: usize = 4;
@@ -18,14 +19,26 @@ const NARROW: f64 = 6.0;
 const COLD: f64 = 0.005;
 const MOST_STEPS: usize = 200;
 
-/// The number of each hard block's site, by its group; None of logic.
-pub(super) fn anneal(grouping: &Grouping, chip: &Chip, seed: u64) -> Vec<Option<usize>> {
-    let mut state = State::random(grouping, chip, Random(seed));
+/// What annealing found.
+pub(super) struct Annealed {
+    /// The number of each hard block's site, by its group; None of logic.
+    pub(super) sites: Vec<Option<usize>>,
+    /// Half the way around all bundles, by their weights, in tiles: where everything began at random, and in the end.
+    pub(super) length_before: f64,
+    pub(super) length_after: f64,
+    pub(super) temperatures: usize,
+}
+
+pub(super) fn anneal(grouping: &Grouping, chip: &Chip, seed: u64) -> Annealed {
+    let mut state = State::random(grouping, chip, Rng::with_seed(seed));
+    let length_before = state.length();
     let moves = (EFFORT * (grouping.groups.len() as f64).powf(1.25)) as usize;
     let mut window = chip.columns.max(chip.rows) as f64;
     let widest = window;
     let mut temperature = state.typical_change(moves.min(10_000), window);
+    let mut temperatures = 0;
     for _ in 0..MOST_STEPS {
+        temperatures += 1;
         let made = (0..moves).filter(|_| state.step(window, temperature)).count();
         let rate = made as f64 / moves as f64;
         if rate < COLD {
@@ -40,8 +53,13 @@ pub(super) fn anneal(grouping: &Grouping, chip: &Chip, seed: u64) -> Vec<Option<
         };
         window = (window * (0.56 + rate)).clamp(NARROW, widest);
     }
-    let place = |(group, place): (usize, &usize)| grouping.groups[group].kind.map(|_| *place);
-    state.places.iter().enumerate().map(place).collect()
+    let site = |(group, place): (usize, &usize)| grouping.groups[group].kind.map(|_| *place);
+    Annealed {
+        sites: state.places.iter().enumerate().map(site).collect(),
+        length_before,
+        length_after: state.length(),
+        temperatures,
+    }
 }
 
 /// A group goes from one place to another, and who was there goes the other way.
@@ -55,7 +73,7 @@ struct Move {
 struct State<'a> {
     grouping: &'a Grouping,
     chip: &'a Chip,
-    random: Random,
+    random: Rng,
     /// The bundles of each group.
     bundles_of: Vec<Vec<usize>>,
     hard_blocks: Vec<usize>,
@@ -79,7 +97,7 @@ struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    fn random(grouping: &'a Grouping, chip: &'a Chip, mut random: Random) -> Self {
+    fn random(grouping: &'a Grouping, chip: &'a Chip, mut random: Rng) -> Self {
         let count = grouping.groups.len();
         let mut bundles_of = vec![Vec::new(); count];
         for (number, bundle) in grouping.bundles.iter().enumerate() {
@@ -95,13 +113,13 @@ impl<'a> State<'a> {
             .enumerate()
             .map(|(number, group)| match group.kind {
                 None => {
-                    let bin = random.below(bins);
+                    let bin = random.usize(..bins);
                     filled[bin] += group.luts;
                     bin
                 }
                 Some(kind) => loop {
                     let sites = &mut occupants[kind as usize];
-                    let site = random.below(sites.len());
+                    let site = random.usize(..sites.len());
                     if sites[site].is_none() {
                         sites[site] = Some(number);
                         break site;
@@ -152,16 +170,25 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Half the way around a bundle's groups, long ways counted more.
-    fn cost(&self, bundle: &Bundle) -> f64 {
+    /// Half the way around a bundle's groups.
+    fn way(&self, bundle: &Bundle) -> f64 {
         let (mut left, mut right, mut low, mut high) =
             (f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY);
         for group in &bundle.groups {
             let (x, y) = self.positions[*group];
             (left, right, low, high) = (left.min(x), right.max(x), low.min(y), high.max(y));
         }
-        let length = right - left + high - low;
-        bundle.weight * (length + length * length / LONG)
+        right - left + high - low
+    }
+
+    /// What it costs, long ways counted more.
+    fn cost(&self, bundle: &Bundle) -> f64 {
+        let way = self.way(bundle);
+        bundle.weight * (way + way * way / LONG)
+    }
+
+    fn length(&self) -> f64 {
+        self.grouping.bundles.iter().map(|bundle| bundle.weight * self.way(bundle)).sum()
     }
 
     fn overfull(&self, luts: f64) -> f64 {
@@ -186,7 +213,7 @@ impl<'a> State<'a> {
     fn step(&mut self, window: f64, temperature: f64) -> bool {
         let Some(step) = self.propose(window) else { return false };
         let change = self.go(&step);
-        let stays = change <= 0.0 || self.random.unit() < (-change / temperature).exp();
+        let stays = change <= 0.0 || self.random.f64() < (-change / temperature).exp();
         if stays {
             self.stay(&step);
         } else {
@@ -197,16 +224,18 @@ impl<'a> State<'a> {
 
     /// A move to another place at most `window` tiles away. Every fourth is a hard block's: those are few, and what all this is for.
     fn propose(&mut self, window: f64) -> Option<Move> {
-        let group = match self.random.below(4) {
-            0 if !self.hard_blocks.is_empty() => self.hard_blocks[self.random.below(self.hard_blocks.len())],
-            _ => self.random.below(self.places.len()),
+        let group = match self.random.usize(..4) {
+            0 if !self.hard_blocks.is_empty() => {
+                self.hard_blocks[self.random.usize(..self.hard_blocks.len())]
+            }
+            _ => self.random.usize(..self.places.len()),
         };
         let (x, y) = self.positions[group];
         let from = self.places[group];
         let (to, other) = match self.grouping.groups[group].kind {
             None => {
                 let mut near =
-                    |at: f64| ((at + (self.random.unit() * 2.0 - 1.0) * window) / BIN as f64).floor();
+                    |at: f64| ((at + (self.random.f64() * 2.0 - 1.0) * window) / BIN as f64).floor();
                 let (column, row) = (near(x), near(y));
                 if column < 0.0 || row < 0.0 {
                     return None;
@@ -222,9 +251,9 @@ impl<'a> State<'a> {
                 let rows = &self.rows[kind as usize];
                 let near: Vec<usize> =
                     (0..rows.len()).filter(|row| (rows[*row] - y).abs() <= window).collect();
-                let row = near[self.random.below(near.len())];
+                let row = near[self.random.usize(..near.len())];
                 let span = (window * in_row as f64 / self.chip.columns as f64).ceil().max(2.0) as usize;
-                let column = (from % in_row + self.random.below(2 * span + 1)).checked_sub(span)?;
+                let column = (from % in_row + self.random.usize(..2 * span + 1)).checked_sub(span)?;
                 if column >= in_row {
                     return None;
                 }

@@ -17,7 +17,6 @@ pub(crate) use sites::Chip;
 
 use graph::Graph;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// Raised when the same netlist and seed give other sites: results in the cache are of one version.
 pub(crate) const VERSION: u32 = 1;
@@ -44,70 +43,74 @@ impl Kind {
     pub(crate) const ALL: [Kind; 2] = [Kind::Multiplier, Kind::BlockRam];
 }
 
-/// Whether a netlist has at least three quarters of a kind of hard blocks that the chip has. With fewer, nextpnr finds good sites itself.
-///
-/// # Errors
-/// If the netlist is none of Yosys', or has more hard blocks than the chip.
-pub(crate) fn is_needed(netlist: &[u8], chip: &Chip) -> Result<bool, LayoutError> {
-    is_crowded(&Graph::parse(netlist)?, chip)
+/// A netlist whose hard blocks nextpnr would not find good sites for.
+pub(crate) struct Layout<'a> {
+    netlist: &'a [u8],
+    chip: &'a Chip,
+    graph: Graph,
 }
 
-fn is_crowded(graph: &Graph, chip: &Chip) -> Result<bool, LayoutError> {
-    let mut is_crowded = false;
-    for kind in Kind::ALL {
-        let used = graph.cells.iter().filter(|cell| cell.kind == Some(kind)).count();
-        let available = chip.sites(kind).len();
-        if used > available {
-            return Err(LayoutError::TooMany { used, available });
+/// What came out.
+pub(crate) struct LaidOut {
+    /// The netlist with a site for every hard block.
+    pub(crate) netlist: Vec<u8>,
+    /// What was done, for people.
+    pub(crate) log: String,
+}
+
+impl<'a> Layout<'a> {
+    /// The layout of a netlist that has at least three quarters of a kind of hard blocks that the chip has. With fewer there is none: nextpnr finds good sites
+    /// itself.
+    ///
+    /// # Errors
+    /// If the netlist is none of Yosys', or has more hard blocks than the chip.
+    pub(crate) fn of(netlist: &'a [u8], chip: &'a Chip) -> Result<Option<Self>, LayoutError> {
+        let layout = Layout { netlist, chip, graph: Graph::parse(netlist)? };
+        let mut is_crowded = false;
+        for kind in Kind::ALL {
+            let (used, available) = (layout.used(kind), chip.sites(kind).len());
+            if used > available {
+                return Err(LayoutError::TooMany { used, available });
+            }
+            is_crowded |= 4 * used >= 3 * available;
         }
-        is_crowded |= 4 * used >= 3 * available;
+        Ok(is_crowded.then_some(layout))
     }
-    Ok(is_crowded)
-}
 
-/// The netlist with a site for every hard block.
-///
-/// # Errors
-/// As [`is_needed`].
-pub(crate) fn lay_out(netlist: &[u8], chip: &Chip, seed: u64) -> Result<Vec<u8>, LayoutError> {
-    let graph = Graph::parse(netlist)?;
-    is_crowded(&graph, chip)?;
-    let grouping = groups::group(&graph);
-    let places = anneal::anneal(&grouping, chip, seed);
-    let bels: BTreeMap<&str, &str> = graph
-        .cells
-        .iter()
-        .enumerate()
-        .filter_map(|(cell, about)| {
-            let site = places[grouping.group_of[cell]]?;
-            Some((about.name.as_str(), chip.sites(about.kind?)[site].bel.as_str()))
-        })
-        .collect();
-    let mut document: Value = serde_json::from_slice(netlist)?;
-    let cells = document["modules"][&graph.top]["cells"].as_object_mut().ok_or(LayoutError::NoTop)?;
-    for (name, bel) in bels {
-        cells[name]["attributes"]["BEL"] = bel.into();
+    fn used(&self, kind: Kind) -> usize {
+        self.graph.cells.iter().filter(|cell| cell.kind == Some(kind)).count()
     }
-    Ok(serde_json::to_vec(&document)?)
-}
 
-/// Random numbers, the same on every machine: SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-    /// Less than `limit`.
-    fn below(&mut self, limit: usize) -> usize {
-        ((u128::from(self.next()) * limit as u128) >> 64) as usize
-    }
-    /// From 0 to 1.
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    /// Finds the sites. The same seed finds the same ones.
+    ///
+    /// # Errors
+    /// If the netlist is none of Yosys'.
+    pub(crate) fn lay_out(&self, seed: u64) -> Result<LaidOut, LayoutError> {
+        let grouping = groups::group(&self.graph);
+        let annealed = anneal::anneal(&grouping, self.chip, seed);
+        let mut document: Value = serde_json::from_slice(self.netlist)?;
+        let cells =
+            document["modules"][&self.graph.top]["cells"].as_object_mut().ok_or(LayoutError::NoTop)?;
+        for (cell, about) in self.graph.cells.iter().enumerate() {
+            let (Some(kind), Some(site)) = (about.kind, annealed.sites[grouping.group_of[cell]]) else {
+                continue;
+            };
+            cells[&about.name]["attributes"]["BEL"] = self.chip.sites(kind)[site].bel.as_str().into();
+        }
+        let log = format!(
+            "{} multipliers and {} block RAMs laid out, seed {seed}.\n\
+             {} cells in {} groups, {} bundles of nets between them.\n\
+             Half the way around each bundle, by its weight: {:.0} tiles at random, {:.0} after {} temperatures.\n",
+            self.used(Kind::Multiplier),
+            self.used(Kind::BlockRam),
+            self.graph.cells.len(),
+            grouping.groups.len(),
+            grouping.bundles.len(),
+            annealed.length_before,
+            annealed.length_after,
+            annealed.temperatures,
+        );
+        Ok(LaidOut { netlist: serde_json::to_vec(&document)?, log })
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// A chain of blocks, each a multiplier, a block RAM beside it, and a register between one multiplier and the next.
@@ -39,7 +39,8 @@ fn hard_blocks_that_talk_are_neighbours() {
     const BLOCKS: usize = 120;
     let netlist = chain(BLOCKS);
     let chip = Chip::ecp5_85f();
-    let laid_out = |seed| lay_out(netlist.as_bytes(), &chip, seed).unwrap();
+    let layout = Layout::of(netlist.as_bytes(), &chip).unwrap().expect("nearly full");
+    let laid_out = |seed| layout.lay_out(seed).unwrap().netlist;
     let first = bels(&laid_out(1));
     assert_eq!(first.len(), 2 * BLOCKS, "every hard block has a site, and nothing else");
     assert_eq!(first.values().collect::<BTreeSet<_>>().len(), 2 * BLOCKS, "each its own");
@@ -64,12 +65,13 @@ fn hard_blocks_that_talk_are_neighbours() {
 #[test]
 fn a_design_with_room_is_left_alone_and_one_too_large_is_refused() {
     let chip = Chip::ecp5_85f();
-    assert!(!is_needed(chain(100).as_bytes(), &chip).unwrap());
-    assert!(is_needed(chain(120).as_bytes(), &chip).unwrap());
-    let error = is_needed(chain(157).as_bytes(), &chip).unwrap_err();
-    assert!(matches!(error, LayoutError::TooMany { used: 157, available: 156 }), "{error}");
-    assert!(matches!(lay_out(b"{", &chip, 1), Err(LayoutError::Json(_))));
-    assert!(matches!(lay_out(br#"{"modules": {}}"#, &chip, 1), Err(LayoutError::NoTop)));
+    let of = |netlist: &str| Layout::of(netlist.as_bytes(), &chip).map(|layout| layout.is_some());
+    // Three quarters of 156 multipliers are 117.
+    assert!(matches!(of(&chain(116)), Ok(false)));
+    assert!(matches!(of(&chain(117)), Ok(true)));
+    assert!(matches!(of(&chain(157)), Err(LayoutError::TooMany { used: 157, available: 156 })));
+    assert!(matches!(of("{"), Err(LayoutError::Json(_))));
+    assert!(matches!(of(r#"{"modules": {}}"#), Err(LayoutError::NoTop)));
 }
 
 #[test]

@@ -67,6 +67,42 @@ fn word_place() -> Result<(), CompareError> {
     Ok(())
 }
 
+/// What comes in a cycle is there in the next.
+#[test]
+fn load_register() -> Result<(), CompareError> {
+    const WORDS: usize = 2;
+    // The unit, and valid, layout, address, position, column and row.
+    let mut expected = (vec![0; WORDS], [0u64; 6]);
+    compare_native_and_verilated(
+        || LoadRegister::new(WORDS),
+        |block, random, cycle| {
+            let place = [
+                u64::from(block.write_valid.val()),
+                block.write_layout.val().to_u64(),
+                block.write_address.val().to_u64(),
+                block.write_position.val().to_u64(),
+                block.write_column.val().to_u64(),
+                block.write_row.val().to_u64(),
+            ];
+            assert_eq!((words_of(&block.write_unit), place), expected, "cycle {cycle}, seed {SEED}");
+            let unit: Vec<u32> = (0..WORDS).map(|_| random.bits(32) as u32).collect();
+            let place = [1, 2, 16, 8, 8, 8].map(|bits| random.bits(bits));
+            drive_words(&mut block.unit, unit.iter().map(|word| u64::from(*word)));
+            block.valid.next = place[0] == 1;
+            block.layout.next = place[1].into();
+            block.address.next = place[2].into();
+            block.position.next = place[3].into();
+            block.column.next = place[4].into();
+            block.row.next = place[5].into();
+            expected = (unit, place);
+        },
+        clocked!(),
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
 #[test]
 fn weight_place() -> Result<(), CompareError> {
     for (rows, cols, bus_words) in [(16, 8, 2), (8, 4, 4)] {

@@ -9,6 +9,7 @@ use frugal_hdl::byte_mover::ByteMover;
 use frugal_hdl::command_buffer::CommandBuffer;
 use frugal_hdl::fields;
 use frugal_hdl::lanes::*;
+use frugal_hdl::load_register::LoadRegister;
 use frugal_hdl::loop_nest::LoopNest;
 use frugal_hdl::mac_array::{MacArray, MacColumn, PipelinedMultiplier};
 use frugal_hdl::memories::{AccumulatorMemory, LoadedMemory};
