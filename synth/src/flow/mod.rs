@@ -121,24 +121,27 @@ pub fn build(
         digest: None,
     };
     let netlist = run(synthesis, progress)?.read("netlist.json")?;
-    let netlist = match layout::Chip::of(&design.device) {
+    let laid_out = match layout::Chip::of(&design.device) {
         Some(chip) if design.constraints.is_some() => {
-            lay_out(netlist, &chip, seed, &path(".layout.log"), progress)?
+            lay_out(&netlist, &chip, seed, &path(".layout.log"), progress)?
         }
-        _ => netlist,
+        _ => None,
     };
+    let (is_laid_out, netlist) = (laid_out.is_some(), laid_out.unwrap_or(netlist));
     let placement =
-        run(placement(design, seed, &netlist, tools[1].clone()), progress).map_err(|error| match error {
-            FlowError::Failed { ref text, .. } => match shortage(family, text) {
-                Some((resource, count)) => FlowError::DoesNotFit {
-                    design: design.name.clone(),
-                    device: design.device.name,
-                    resource,
-                    count,
+        run(placement(design, seed, &netlist, is_laid_out, tools[1].clone()), progress).map_err(|error| {
+            match error {
+                FlowError::Failed { ref text, .. } => match shortage(family, text) {
+                    Some((resource, count)) => FlowError::DoesNotFit {
+                        design: design.name.clone(),
+                        device: design.device.name,
+                        resource,
+                        count,
+                    },
+                    None => error,
                 },
-                None => error,
-            },
-            error => error,
+                error => error,
+            }
         })?;
     let log = placement.read(step::LOG)?;
     let report = Report::parse(family, &placement.read("report.json")?, &String::from_utf8_lossy(&log))
@@ -178,31 +181,40 @@ pub fn build(
 
 /// The netlist with sites for its hard blocks, where those are scarce.
 fn lay_out(
-    netlist: Vec<u8>,
+    netlist: &[u8],
     chip: &layout::Chip,
     seed: u32,
     log: &Path,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<u8>, FlowError> {
+) -> Result<Option<Vec<u8>>, FlowError> {
     // What does not fit, or is no netlist, is for nextpnr to say.
-    let Ok(Some(layout)) = layout::Layout::of(&netlist, chip) else { return Ok(netlist) };
+    let Ok(Some(layout)) = layout::Layout::of(netlist, chip) else { return Ok(None) };
     progress(Progress::Begun("layout"));
     let version = format!("{} seed {seed}", layout::VERSION);
-    let finished = step::run_own(LAID_OUT, &version, &netlist, log, || {
+    let finished = step::run_own(LAID_OUT, &version, netlist, log, || {
         let laid_out = layout.lay_out(seed.into())?;
         Ok((laid_out.netlist, laid_out.log))
     })?;
     progress(Progress::Ended { step: "layout", reused: finished.reused });
-    finished.read(LAID_OUT)
+    finished.read(LAID_OUT).map(Some)
 }
 
-/// Place and route.
-fn placement<'a>(design: &'a Design, seed: u32, netlist: &'a [u8], tool: Tool) -> Step<'a> {
+/// Place and route. Around hard blocks that have their sites, the placer has more to choose, and looks more at timing.
+fn placement<'a>(
+    design: &'a Design,
+    seed: u32,
+    netlist: &'a [u8],
+    is_laid_out: bool,
+    tool: Tool,
+) -> Step<'a> {
     let mut arguments: Vec<String> = design.device.nextpnr.iter().map(|word| (*word).to_owned()).collect();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
     add(&["--json", "netlist.json", "--report", "report.json", "--timing-allow-fail"]);
     add(&["--write", floorplan::ROUTED]);
     add(&["--freq", &design.target_mhz.to_string(), "--seed", &seed.to_string()]);
+    if is_laid_out {
+        add(&["--placer-heap-timingweight", "30"]);
+    }
     let mut inputs = vec![("netlist.json", netlist)];
     let mut outputs = vec!["report.json", floorplan::ROUTED];
     let mut digest: fn(&Path) -> std::io::Result<()> = floorplan::keep_places;
