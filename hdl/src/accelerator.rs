@@ -649,7 +649,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
             }
         }
         self.activation_place.valid.next = self.load_to_activation.val();
-        self.activation_place.position.next = self.load.write_position.val();
+        self.activation_place.places.next = self.load.write_places.val();
         self.weight_unit.clock.next = self.clock.val();
         self.weight_unit.valid.next = self.load_to_weight.val();
         self.weight_unit.layout.next = self.load.write_layout.val();
@@ -663,9 +663,9 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         self.weight_place.column.next = self.weight_unit.write_column.val();
         self.weight_place.row.next = self.weight_unit.write_row.val();
         self.parameter_place.valid.next = self.load_to_parameter.val();
-        self.parameter_place.position.next = self.load.write_position.val();
+        self.parameter_place.places.next = self.load.write_places.val();
         self.accumulator_place.valid.next = self.load_to_accumulator.val();
-        self.accumulator_place.position.next = self.load.write_position.val();
+        self.accumulator_place.places.next = self.load.write_places.val();
         for w in 0..self._bus_words {
             self.activation_place.unit[w].next = self.load.write_unit[w].val();
             self.weight_unit.unit[w].next = self.load.write_unit[w].val();
@@ -694,7 +694,7 @@ impl<const N: usize, const S: usize> Logic for Accelerator<N, S> {
         for s in 0..self._scale_memories {
             self.scales[s].clock.next = self.clock.val();
             self.scale_place[s].valid.next = self.load_to_scale.val();
-            self.scale_place[s].position.next = self.load.write_position.val();
+            self.scale_place[s].places.next = self.load.write_places.val();
             for w in 0..self._bus_words {
                 self.scale_place[s].unit[w].next = self.load.write_unit[w].val();
             }

@@ -233,12 +233,12 @@ impl Logic for ActivationScratchpad {
         self.odd.read_address.next = self.store_row.val() & self.row_mask.val();
         if self.matrix_even_read.val() {
             self.even.read_address.next = self.matrix_row.val() & self.row_mask.val();
-        } else if self.vector_even_read.val() {
+        } else if self.vector_may_read.val() & !self.vector_odd.val() {
             self.even.read_address.next = self.vector_row.val() & self.row_mask.val();
         }
         if self.matrix_odd_read.val() {
             self.odd.read_address.next = self.matrix_row.val() & self.row_mask.val();
-        } else if self.vector_odd_read.val() {
+        } else if self.vector_may_read.val() & self.vector_odd.val() {
             self.odd.read_address.next = self.vector_row.val() & self.row_mask.val();
         }
         if self.matrix_even_read.val() | self.matrix_odd_read.val() {

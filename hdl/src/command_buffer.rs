@@ -4,7 +4,8 @@
 //! dispatch --> FIFO of bus beats --> pending (16 words) --tokens--> active (16 words) --> field decoder of the engine
 //! ```
 //! The head command starts (`start` for one cycle) when the engine can `take` one, a token from each engine it waits for is `available`, no counter that
-//! it will signal is `blocked`, and the machine is not halted. From the next cycle on `active` holds it, until the next start.
+//! it will signal is `blocked`, and the machine is not halted. From the next cycle on `active` holds it, until the engine can take another: then the one
+//! at the head is there before it starts, so that hundreds of registers do not wait for its tokens.
 //!
 //! A buffer of depth 1 has neither queue nor copy: the pending command is the active one, and the next one comes when the engine can take it. That saves
 //! two thirds of the buffer, and an engine waits for its commands.
@@ -59,6 +60,8 @@ pub struct CommandBuffer {
     present: Signal<Local, Bit>,
     clear: Signal<Local, Bit>,
     starting: Signal<Local, Bit>,
+    /// The active command becomes the one at the head.
+    follows: Signal<Local, Bit>,
     moving: Signal<Local, Bit>,
     drained: Signal<Local, Bit>,
     beats: Signal<Local, Bits<16>>,
@@ -116,6 +119,7 @@ impl CommandBuffer {
             present: Signal::default(),
             clear: Signal::default(),
             starting: Signal::default(),
+            follows: Signal::default(),
             moving: Signal::default(),
             drained: Signal::default(),
             beats: Signal::default(),
@@ -195,6 +199,9 @@ impl Logic for CommandBuffer {
         if self.starting.val() {
             self.taken.next = self.wait.val();
             self.usable.d.next = false;
+        }
+        self.follows.next = self.usable.q.val() & self.take.val();
+        if self.follows.val() {
             for i in 0..self._active {
                 self.active_words[i].d.next = self.pending[i].q.val();
             }

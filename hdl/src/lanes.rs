@@ -168,12 +168,36 @@ impl Logic for LanePlace {
     }
 }
 
-/// Spreads one unit of loaded words over a memory row: the words on every position, a write enable at `position`.
+/// A bit for each of 32 numbers: that of `number` is one, and none of a larger one.
+#[derive(LogicBlock, Default)]
+pub struct OneHot {
+    pub number: Signal<In, Bits<8>>,
+    pub bits: Signal<Out, Bits<32>>,
+}
+
+impl Logic for OneHot {
+    fn update(&mut self) {
+        let number = self.number.val().to_u64();
+        self.bits.next = if number < 32 { 1u64 << number } else { 0 }.into();
+    }
+    fn connect(&mut self) {
+        self.bits.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom("assign bits = 32'd1 << number;".into())
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        describe("one_hot", "A bit for each of 32 numbers.")
+    }
+}
+
+/// Spreads one unit of loaded words over a memory row: the words on every position, a write enable where `places` has a one.
 #[derive(LogicBlock)]
 pub struct WordPlace {
     pub unit: Vec<Signal<In, Bits<32>>>,
     pub valid: Signal<In, Bit>,
-    pub position: Signal<In, Bits<8>>,
+    /// A bit for each position: see [`OneHot`].
+    pub places: Signal<In, Bits<32>>,
     pub words: Vec<Signal<Out, Bits<32>>>,
     pub enable: Vec<Signal<Out, Bits<4>>>,
     _unit_words: usize,
@@ -182,10 +206,11 @@ pub struct WordPlace {
 impl WordPlace {
     /// A row of `words` words, written `unit_words` at a time from a bus of `bus_words`.
     pub fn new(words: usize, unit_words: usize, bus_words: usize) -> Self {
+        assert!(words <= 32 * unit_words, "{words} words have more places than 32");
         Self {
             unit: inputs(bus_words),
             valid: Signal::default(),
-            position: Signal::default(),
+            places: Signal::default(),
             words: outputs(words),
             enable: outputs(words),
             _unit_words: unit_words,
@@ -197,7 +222,7 @@ impl Logic for WordPlace {
     fn update(&mut self) {
         for w in 0..self.words.len() {
             self.words[w].next = self.unit[w % self._unit_words].val();
-            let here = self.valid.val() && self.position.val().index() == w / self._unit_words;
+            let here = self.valid.val() && self.places.val().get_bit(w / self._unit_words);
             self.enable[w].next = if here { 15u64 } else { 0 }.into();
         }
     }
@@ -211,7 +236,7 @@ impl Logic for WordPlace {
             let (from, position) = (w % self._unit_words, w / self._unit_words);
             text += &format!(
                 "assign words${w} = unit${from};\n\
-                 assign enable${w} = {{4{{valid && position == 8'd{position}}}}};\n"
+                 assign enable${w} = {{4{{valid && places[{position}]}}}};\n"
             );
         }
         Verilog::Custom(text)

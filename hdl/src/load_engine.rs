@@ -17,7 +17,7 @@
 use crate::burst_generator::BurstGenerator;
 use crate::emit::describe;
 use crate::fields;
-use crate::lanes::PackFlags;
+use crate::lanes::{OneHot, PackFlags};
 use crate::leaves::{inputs, outputs, Fifo, PackBytes, SkidBuffer};
 use frugal_isa::{register, Config};
 use rust_hdl_core::prelude::*;
@@ -63,6 +63,8 @@ pub struct LoadEngine {
     pub write_layout: Signal<Out, Bits<2>>,
     pub write_address: Signal<Out, Bits<16>>,
     pub write_position: Signal<Out, Bits<8>>,
+    /// The position, a bit each, where there are at most 32.
+    pub write_places: Signal<Out, Bits<32>>,
     pub write_column: Signal<Out, Bits<8>>,
     pub write_row: Signal<Out, Bits<8>>,
     pub write_unit: Vec<Signal<Out, Bits<32>>>,
@@ -110,6 +112,7 @@ pub struct LoadEngine {
     // The unit that is written, and the one behind it: whether memory takes a unit is known late in the cycle.
     units: SkidBuffer,
     unit_place: PackBytes,
+    unit_places: OneHot,
     unit_shape: PackBytes,
     space: Signal<Local, Bits<2>>,
     layout: Signal<Local, Bits<2>>,
@@ -222,6 +225,7 @@ impl LoadEngine {
             write_layout: Signal::default(),
             write_address: Signal::default(),
             write_position: Signal::default(),
+            write_places: Signal::default(),
             write_column: Signal::default(),
             write_row: Signal::default(),
             write_unit: outputs(bus_bytes / 4),
@@ -256,8 +260,9 @@ impl LoadEngine {
             position: DFF::default(),
             column: DFF::default(),
             row: DFF::default(),
-            units: SkidBuffer::new(bus_bytes / 4 + 2),
+            units: SkidBuffer::new(bus_bytes / 4 + 3),
             unit_place: PackBytes::default(),
+            unit_places: OneHot::default(),
             unit_shape: PackBytes::default(),
             space: Signal::default(),
             layout: Signal::default(),
@@ -555,7 +560,8 @@ impl Logic for LoadEngine {
         if self.ends.val() {
             self.unit_shape.bytes[2].next = 1.into();
         }
-        // Where a unit goes is decoded before its register: whether it can go depends on that.
+        // Where a unit goes is decoded before its register: whether it can go depends on that, and it has a long way to go.
+        self.unit_places.number.next = self.position.q.val();
         self.space.next = self.flags.q.val().get_bits::<2>(0);
         self.layout.next = self.flags.q.val().get_bits::<2>(2);
         self.target_bits.bits[0].next = self.space.val() == 0;
@@ -578,6 +584,8 @@ impl Logic for LoadEngine {
             }
             self.units.write_data[words].next = self.unit_place.word.val();
             self.units.write_data[words + 1].next = self.unit_shape.word.val();
+            self.units.write_data[words + 2].next = self.unit_places.bits.val();
+            self.write_places.next = self.units.read_data[words + 2].val();
             self.write_address.next = self.units.read_data[words].val().get_bits::<16>(0);
             self.write_position.next = self.units.read_data[words].val().get_bits::<8>(16);
             self.write_column.next = self.units.read_data[words].val().get_bits::<8>(24);

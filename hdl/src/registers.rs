@@ -65,6 +65,8 @@ pub struct Registers {
     read_group: DFF<Bits<6>>,
     start_pulse: DFF<Bit>,
     reset_pulse: DFF<Bit>,
+    /// Thousands of registers listen to it.
+    resetting: DFF<Bit>,
     program_address_register: DFF<Bits<32>>,
     program_commands_register: DFF<Bits<32>>,
     base_registers: Vec<DFF<Bits<32>>>,
@@ -143,6 +145,7 @@ impl Registers {
             read_group: DFF::default(),
             start_pulse: DFF::default(),
             reset_pulse: DFF::default(),
+            resetting: DFF::default(),
             program_address_register: DFF::default(),
             program_commands_register: DFF::default(),
             base_registers: (0..config.base_registers).map(|_| DFF::default()).collect(),
@@ -195,6 +198,7 @@ impl Logic for Registers {
             read_index,
             start_pulse,
             reset_pulse,
+            resetting,
             program_address_register,
             program_commands_register,
             cycles_low,
@@ -338,7 +342,8 @@ impl Logic for Registers {
         self.r_valid.next = self.answer_read.q.val();
 
         self.start.next = self.start_pulse.q.val() & !self.busy.val();
-        self.machine_reset.next = self.reset_pulse.q.val() | self.reset.val();
+        self.resetting.d.next = self.reset_pulse.q.val() | self.reset.val();
+        self.machine_reset.next = self.resetting.q.val();
         self.program_address.next = self.program_address_register.q.val();
         self.program_commands.next = self.program_commands_register.q.val();
         if self.reset.val() {

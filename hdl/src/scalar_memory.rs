@@ -1,7 +1,7 @@
 //! Scalar memory: 256 words that row commands, loads and dispatch share.
 //!
 //! Two copies of the words, written together: one is read by the row engine, the other by dispatch. Both reads are there in the next cycle.
-//! Writes: the row engine goes first and never waits, then dispatch, then loads. Whether the row engine writes is known late, so the others wait when
+//! Writes: the row engine goes first and never waits, then loads, then dispatch, which knows late that it writes. Whether the row engine writes is known late, so the others wait when
 //! it may. When a program starts, a walk over all words clears them
 //! (`clearing`, some 256 cycles); until it is done nothing else may be written or read, and loads and dispatch wait.
 
@@ -96,11 +96,11 @@ impl Logic for ScalarMemory {
         self.write_address.next = self.position.q.val();
         self.write_data.next = 0.into();
         if !self.walking.q.val() {
-            self.write_address.next = self.load_address.val();
-            self.write_data.next = self.load_data.val();
-            if self.control_write_valid.val() {
-                self.write_address.next = self.control_write_address.val();
-                self.write_data.next = self.control_write_data.val();
+            self.write_address.next = self.control_write_address.val();
+            self.write_data.next = self.control_write_data.val();
+            if self.load_valid.val() {
+                self.write_address.next = self.load_address.val();
+                self.write_data.next = self.load_data.val();
             }
         }
         if self.row_write_valid.val() {
@@ -112,9 +112,9 @@ impl Logic for ScalarMemory {
             | self.row_write_valid.val()
             | self.load_valid.val()
             | self.control_write_valid.val();
-        self.control_write_ready.next = !self.walking.q.val() & !self.row_may_write.val();
-        self.load_ready.next =
-            !self.walking.q.val() & !self.row_may_write.val() & !self.control_write_valid.val();
+        self.control_write_ready.next =
+            !self.walking.q.val() & !self.row_may_write.val() & !self.load_valid.val();
+        self.load_ready.next = !self.walking.q.val() & !self.row_may_write.val();
         // The walk.
         self.clearing.next = self.walking.q.val();
         if self.walking.q.val() & !self.row_may_write.val() {
@@ -151,7 +151,7 @@ impl Logic for ScalarMemory {
     fn timing(&self) -> Vec<TimingInfo> {
         describe(
             "scalar_memory",
-            "256 words, in two copies: one read by the row engine, one by dispatch. Writes: row engine, then dispatch, then loads.",
+            "256 words, in two copies: one read by the row engine, one by dispatch. Writes: row engine, then loads, then dispatch.",
         )
     }
 }

@@ -97,6 +97,12 @@ pub struct VectorEngine {
     nest: LoopNest,
     loading: DFF<Bit>,
     running: DFF<Bit>,
+    /// A vector command runs.
+    computing: DFF<Bit>,
+    /// The command is a move: until the next one, because the mover reads on when the last segment is asked for.
+    moving: DFF<Bit>,
+    /// The command reads activations.
+    reads_source: DFF<Bit>,
     borrows: DFF<Bit>,
     draining: DFF<Bits<4>>,
     /// `in_flight` is not 0; it is 1.
@@ -220,6 +226,9 @@ impl VectorEngine {
             nest: Default::default(),
             loading: DFF::default(),
             running: DFF::default(),
+            computing: DFF::default(),
+            moving: DFF::default(),
+            reads_source: DFF::default(),
             borrows: DFF::default(),
             draining: DFF::default(),
             occupied: DFF::default(),
@@ -283,6 +292,9 @@ impl Logic for VectorEngine {
             clock,
             loading,
             running,
+            computing,
+            moving,
+            reads_source,
             borrows,
             draining,
             occupied,
@@ -357,15 +369,15 @@ impl Logic for VectorEngine {
         self.nest.lane_mask.next = self.rows_mask.val();
 
         // Issue.
-        self.computes.next = self.running.q.val() & self.nest.valid.val() & !self.is_move.val();
+        self.computes.next = self.computing.q.val() & self.nest.valid.val();
         self.slot_ok.next = !self.nest.last.val()
             | !(self.slot_reserved.val() | (self.multiply.val() & self.late_slot_reserved.val()));
-        self.reads.next = !self.from_accumulator.val() & self.nest.in_bounds.val();
+        self.reads.next = self.reads_source.q.val() & self.nest.in_bounds.val();
         self.request.next = self.computes.val() & self.slot_ok.val();
         self.source_may_read.next = (self.computes.val() & self.reads.val()) | self.mover.may_read.val();
         self.source_enable.next = (self.request.val() & self.reads.val()) | self.mover.read_enable.val();
         self.source_address.next = self.nest.address.val();
-        if self.is_move.val() {
+        if self.moving.q.val() {
             self.source_address.next = self.mover.read_address.val();
         }
         self.issue.next = self.request.val() & (self.source_ready.val() | !self.reads.val());
@@ -381,14 +393,19 @@ impl Logic for VectorEngine {
         }
         if self.finishing.val() {
             self.running.d.next = false;
+            self.computing.d.next = false;
             // The command's fields are used until its last value is in the output stage; the mover tells for itself.
             self.draining.d.next = 2.into();
             if self.multiply.val() {
                 self.draining.d.next = 5.into();
             }
         }
+        // The command's words are read all over the chip; what decides about reads are registers of its own.
         if self.load_now.val() {
             self.running.d.next = true;
+            self.computing.d.next = !self.is_move.val();
+            self.moving.d.next = self.is_move.val();
+            self.reads_source.d.next = !self.from_accumulator.val();
         }
         if self.issue_last.val() {
             self.accumulator.d.next = self.accumulator.q.val() + 1;
@@ -516,7 +533,7 @@ impl Logic for VectorEngine {
         // Moves.
         self.mover.clock.next = self.clock.val();
         self.mover.reset.next = self.reset.val();
-        self.mover.active.next = self.running.q.val() & self.nest.valid.val() & self.is_move.val();
+        self.mover.active.next = self.running.q.val() & self.nest.valid.val() & self.moving.q.val();
         self.mover.position.next = self.nest.position_x.val();
         self.mover.source.next = self.nest.address.val();
         self.mover.row_inside.next = self.nest.row_inside.val();
@@ -566,6 +583,7 @@ impl Logic for VectorEngine {
         if self.reset.val() {
             self.loading.d.next = false;
             self.running.d.next = false;
+            self.computing.d.next = false;
             self.draining.d.next = 0.into();
             self.in_flight.d.next = 0.into();
             self.occupied.d.next = false;

@@ -115,8 +115,8 @@ module harness (
     wire [2:0] \in.dut.descriptors.count ;
     wire \in.dut.active , \in.dut.ended , \in.dut.setup , \in.dut.bursts.offering , \in.dut.bursts.running ;
     wire \in.dut.units.head_full , \in.dut.units.spare_full , \in.dut.bursts.refused ;
-    // Bit 16 of a unit's last word marks the last unit of a command.
-    wire [127:0] \in.dut.units.head , \in.dut.units.spare ;
+    // Bit 16 of the word before a unit's last marks the last unit of a command.
+    wire [159:0] \in.dut.units.head , \in.dut.units.spare ;
     wire ends_in_head = \in.dut.units.head_full && \in.dut.units.head [112];
     wire ends_in_spare = \in.dut.units.spare_full && \in.dut.units.spare [112];
     wire \in.dut.descriptors.filled ;

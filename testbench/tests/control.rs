@@ -176,14 +176,14 @@ fn scalar_memory() -> Result<(), CompareError> {
             block.control_write_data.next = u64::from(data[2]).into();
             settle_before_edge!(block);
             let sets = set && block.control_write_ready.val();
-            assert_eq!(block.load_ready.val(), !clearing && !row_may && !set, "{context}");
-            assert_eq!(block.control_write_ready.val(), !clearing && !row_may, "{context}");
+            assert_eq!(block.load_ready.val(), !clearing && !row_may, "{context}");
+            assert_eq!(block.control_write_ready.val(), !clearing && !row_may && !load, "{context}");
             waits += u32::from(set && !sets);
             // Who waits only because the row engine may write has written already, and writes the same again.
             let written = match (row_writes, load && !clearing, set && !clearing) {
                 (true, ..) => Some((addresses[2], data[0])),
-                (.., true) => Some((addresses[4], data[2])),
                 (_, true, _) => Some((addresses[3], data[1])),
+                (.., true) => Some((addresses[4], data[2])),
                 _ => None,
             };
             let read = |at: u64| {

@@ -175,6 +175,10 @@ fn command_buffer() -> Result<(), CompareError> {
                 block.halt.next = halt;
                 settle_before_edge!(block);
                 let taken = block.taken.val().to_u64();
+                if take && block.waits.val() {
+                    // Whatever is active, the engine does not need it any more.
+                    active = None;
+                }
                 if block.start.val() {
                     let command = waiting.pop_front();
                     let command = command.unwrap_or_else(|| panic!("{context}: nothing to start"));
@@ -218,6 +222,8 @@ fn command_buffer() -> Result<(), CompareError> {
 struct RegisterModel {
     words: BTreeMap<u32, u32>,
     start: bool,
+    /// Asked for in the cycle before, and in effect in this one.
+    asks_reset: bool,
     machine_reset: bool,
 }
 
@@ -321,7 +327,7 @@ fn registers() -> Result<(), CompareError> {
                 (cycles, steps) = (0, 0);
                 starts += 1;
             }
-            (model.start, model.machine_reset) = (false, false);
+            (model.start, model.machine_reset, model.asks_reset) = (false, model.asks_reset, false);
 
             // Reads; the value is that of the cycle in which the address is taken.
             if block.r_valid.val() {
@@ -354,8 +360,8 @@ fn registers() -> Result<(), CompareError> {
                 }
                 if offset == register::CONTROL {
                     model.start = data & 1 == 1;
-                    model.machine_reset = data & 2 == 2 && !busy;
-                    resets += u64::from(model.machine_reset);
+                    model.asks_reset = data & 2 == 2 && !busy;
+                    resets += u64::from(model.asks_reset);
                 }
             }
         },

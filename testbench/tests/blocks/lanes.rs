@@ -57,13 +57,26 @@ fn word_place() -> Result<(), CompareError> {
             |block, random, _| {
                 randomise(&mut block.unit, random);
                 block.valid.next = !random.one_in(4);
-                block.position.next = random.below((words / unit_words) as u64 + 1).into();
+                // No place, one, or a place that the row does not have.
+                block.places.next = (random.bits(1) << random.below((words / unit_words) as u64 + 1)).into();
             },
             no_clock,
             CYCLES,
             SEED,
         )?;
     }
+    Ok(())
+}
+
+#[test]
+fn one_hot() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        OneHot::default,
+        |block, _, cycle| block.number.next = (cycle % 256).into(),
+        no_clock,
+        256,
+        SEED,
+    )?;
     Ok(())
 }
 

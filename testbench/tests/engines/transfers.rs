@@ -213,6 +213,8 @@ fn load_engine() -> Result<(), CompareError> {
                     let [position, column, row] =
                         [&block.write_position, &block.write_column, &block.write_row]
                             .map(|p| p.val().index());
+                    let place = u32::try_from(position).ok().and_then(|place| 1u32.checked_shl(place));
+                    assert_eq!(block.write_places.val().to_u32(), place.unwrap_or(0), "{context}");
                     let unit = bytes_of(&words_of(&block.write_unit));
                     // The bytes of the beat that fill the row, and where they land: as lanes::WordPlace and
                     // lanes::WeightPlace have it.
