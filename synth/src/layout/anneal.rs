@@ -1,21 +1,23 @@
 //! Simulated annealing: groups of logic move between bins of tiles, hard blocks between sites, and the temperature falls.
 
+use super::demand::{Demand, Span, BIN};
 use super::groups::{Bundle, Grouping};
 use super::{Chip, Kind};
 use fastrand::Rng;
 
-/// A bin has so many columns and rows of tiles.
-const BIN: usize = 4;
-/// The share of a bin's LUTs that costs nothing to fill; more costs this times its square.
+/// Room for logic is counted in regions of so many bins, across and down: a bin alone holds three groups, and there would be nowhere to go.
+const REGION: usize = 2;
+/// The share of a region's LUTs that costs nothing to fill; more costs its square.
 const FILLED: f64 = 0.92;
-const OVERFULL: f64 = 3.0;
 /// Wires that are long cost more than their length: one of so many tiles costs twice as much. It is the longest that make a design slow.
-const LONG: f64 = 48.0;
+const LONG: f64 = 16.0;
+/// Wires over bins that are wanted twice as much as the mean cost one and so many times as much.
+const CROWDED: f64 = 3.0;
 /// Moves at each temperature: this times the number of groups to the power of 5/4.
-const EFFORT: f64 = 48.0;
+const EFFORT: f64 = 16.0;
 /// The widest move in the end, in tiles.
 const NARROW: f64 = 6.0;
-/// It is cold when fewer of all moves are made.
+/// It is cold when the temperature is so small a part of a bundle's cost.
 const COLD: f64 = 0.005;
 const MOST_STEPS: usize = 200;
 
@@ -39,9 +41,10 @@ pub(super) fn anneal(grouping: &Grouping, chip: &Chip, seed: u64) -> Annealed {
     let mut temperatures = 0;
     for _ in 0..MOST_STEPS {
         temperatures += 1;
+        state.measure_demand();
         let made = (0..moves).filter(|_| state.step(window, temperature)).count();
         let rate = made as f64 / moves as f64;
-        if rate < COLD {
+        if temperature < COLD * state.mean_cost() {
             break;
         }
         // Slowly while about half of the moves are made: that is where order arises.
@@ -60,6 +63,10 @@ pub(super) fn anneal(grouping: &Grouping, chip: &Chip, seed: u64) -> Annealed {
         length_after: state.length(),
         temperatures,
     }
+}
+
+fn region(bin: usize, bins_across: usize) -> usize {
+    bin / bins_across / REGION * bins_across.div_ceil(REGION) + bin % bins_across / REGION
 }
 
 /// A group goes from one place to another, and who was there goes the other way.
@@ -84,11 +91,12 @@ struct State<'a> {
     occupants: [Vec<Option<usize>>; 2],
     /// Rows of sites, by kind: where they are.
     rows: [Vec<f64>; 2],
-    /// LUTs in each bin.
+    /// LUTs in each region, and how many may be there.
     filled: Vec<f64>,
     bins_across: usize,
     bins_down: usize,
-    bin_luts: f64,
+    region_luts: f64,
+    demand: Demand,
     costs: Vec<f64>,
     // What the move under way changes.
     stamps: Vec<u64>,
@@ -106,7 +114,8 @@ impl<'a> State<'a> {
         let (bins_across, bins_down) = (chip.columns / BIN, chip.rows / BIN);
         let bins = bins_across * bins_down;
         let mut occupants = Kind::ALL.map(|kind| vec![None; chip.sites(kind).len()]);
-        let mut filled = vec![0.0; bins];
+        let regions = bins_across.div_ceil(REGION) * bins_down.div_ceil(REGION);
+        let mut filled = vec![0.0; regions];
         let places: Vec<usize> = grouping
             .groups
             .iter()
@@ -114,7 +123,7 @@ impl<'a> State<'a> {
             .map(|(number, group)| match group.kind {
                 None => {
                     let bin = random.usize(..bins);
-                    filled[bin] += group.luts;
+                    filled[region(bin, bins_across)] += group.luts;
                     bin
                 }
                 Some(kind) => loop {
@@ -143,7 +152,8 @@ impl<'a> State<'a> {
             filled,
             bins_across,
             bins_down,
-            bin_luts: FILLED * chip.luts as f64 / bins as f64,
+            region_luts: FILLED * chip.luts as f64 / regions as f64,
+            demand: Demand::even(bins_across, bins_down),
             costs: Vec::new(),
             stamps: vec![0; grouping.bundles.len()],
             move_number: 0,
@@ -170,30 +180,43 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Half the way around a bundle's groups.
-    fn way(&self, bundle: &Bundle) -> f64 {
-        let (mut left, mut right, mut low, mut high) =
-            (f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY);
-        for group in &bundle.groups {
-            let (x, y) = self.positions[*group];
-            (left, right, low, high) = (left.min(x), right.max(x), low.min(y), high.max(y));
-        }
-        right - left + high - low
+    fn span(&self, bundle: &Bundle) -> Span {
+        Span::around(bundle.groups.iter().map(|group| self.positions[*group]))
     }
 
-    /// What it costs, long ways counted more.
+    /// What a bundle costs: its way, long ones and those through crowds counted more.
     fn cost(&self, bundle: &Bundle) -> f64 {
-        let way = self.way(bundle);
-        bundle.weight * (way + way * way / LONG)
+        let span = self.span(bundle);
+        let way = span.way();
+        bundle.weight * (way + way * way / LONG) * (1.0 + CROWDED * self.demand.beyond(&span))
+    }
+
+    /// Sees where it is crowded now, and what all bundles cost then.
+    fn measure_demand(&mut self) {
+        let bundles = &self.grouping.bundles;
+        let mut demand = Demand::even(self.bins_across, self.bins_down);
+        demand.measure(bundles.iter().map(|bundle| (self.span(bundle), bundle.wires)));
+        self.demand = demand;
+        self.costs = bundles.iter().map(|bundle| self.cost(bundle)).collect();
     }
 
     fn length(&self) -> f64 {
-        self.grouping.bundles.iter().map(|bundle| bundle.weight * self.way(bundle)).sum()
+        self.grouping.bundles.iter().map(|bundle| bundle.weight * self.span(bundle).way()).sum()
     }
 
+    fn mean_cost(&self) -> f64 {
+        self.costs.iter().sum::<f64>() / self.costs.len().max(1) as f64
+    }
+
+    /// The region of a bin.
+    fn region(&self, bin: usize) -> usize {
+        region(bin, self.bins_across)
+    }
+
+    /// What it costs that a region holds so many LUTs.
     fn overfull(&self, luts: f64) -> f64 {
-        let over = (luts - self.bin_luts).max(0.0);
-        OVERFULL * over * over
+        let over = (luts - self.region_luts).max(0.0);
+        over * over
     }
 
     /// Twice the mean change of cost by a move, whichever way: hot enough for most moves to be made.
@@ -273,9 +296,12 @@ impl<'a> State<'a> {
         let mut change = 0.0;
         if self.grouping.groups[step.group].kind.is_none() {
             let luts = self.grouping.groups[step.group].luts;
-            let (from, to) = (self.filled[step.from], self.filled[step.to]);
-            change += self.overfull(to + luts) - self.overfull(to);
-            change += self.overfull(from - luts) - self.overfull(from);
+            let (from, to) = (self.region(step.from), self.region(step.to));
+            if from != to {
+                let (from, to) = (self.filled[from], self.filled[to]);
+                change += self.overfull(to + luts) - self.overfull(to);
+                change += self.overfull(from - luts) - self.overfull(from);
+            }
         }
         self.move_number += 1;
         self.changed.clear();
@@ -314,8 +340,9 @@ impl<'a> State<'a> {
         match self.grouping.groups[step.group].kind {
             None => {
                 let luts = self.grouping.groups[step.group].luts;
-                self.filled[step.from] -= luts;
-                self.filled[step.to] += luts;
+                let (from, to) = (self.region(step.from), self.region(step.to));
+                self.filled[from] -= luts;
+                self.filled[to] += luts;
             }
             Some(kind) => {
                 let occupants = &mut self.occupants[kind as usize];

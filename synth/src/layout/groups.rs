@@ -28,6 +28,8 @@ pub(super) struct Group {
 pub(super) struct Bundle {
     pub(super) groups: Vec<usize>,
     pub(super) weight: f64,
+    /// Wires that its nets need: those with many groups branch, and need more than half the way around.
+    pub(super) wires: f64,
 }
 
 /// Pairs of neighbours become one group, again and again, while there are pairs small enough.
@@ -61,16 +63,20 @@ pub(super) fn group(graph: &Graph) -> Grouping {
             break;
         }
     }
-    let mut bundles: BTreeMap<Vec<usize>, f64> = BTreeMap::new();
+    let mut bundles: BTreeMap<Vec<usize>, (f64, f64)> = BTreeMap::new();
     for net in &graph.nets {
         let touched = touched(&net.cells, &group_of);
         if (2..=MOST_GROUPS).contains(&touched.len()) {
             // A path with twice the levels has half the time for each wire, and bends around as many more corners.
             let levels = net.levels / 3.0;
-            *bundles.entry(touched).or_default() += 1.0 + (levels * levels).min(6.0);
+            let wires = (0.4 * (touched.len() as f64).sqrt()).max(1.0);
+            let bundle = bundles.entry(touched).or_default();
+            bundle.0 += 1.0 + (levels * levels).min(6.0);
+            bundle.1 += wires;
         }
     }
-    let bundles = bundles.into_iter().map(|(groups, weight)| Bundle { groups, weight }).collect();
+    let bundles =
+        bundles.into_iter().map(|(groups, (weight, wires))| Bundle { groups, weight, wires }).collect();
     Grouping { groups, bundles, group_of }
 }
 

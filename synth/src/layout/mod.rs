@@ -9,6 +9,7 @@
 //! ```
 
 mod anneal;
+mod demand;
 mod graph;
 mod groups;
 mod sites;
@@ -19,7 +20,7 @@ use graph::Graph;
 use serde_json::Value;
 
 /// Raised when the same netlist and seed give other sites: results in the cache are of one version.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Why hard blocks have no sites.
 #[derive(Debug, thiserror::Error)]
