@@ -77,6 +77,21 @@ fn boards_and_ports_that_are_none_are_named() {
     fail(1, &[&large[..], &["--device", "sim-board:ulx3s-85f"]].concat(), &["the board has 33554432"]);
 }
 
+/// A terminal that another program, here this test, has opened as a serial port.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_port_in_use_is_left_alone() {
+    use frugal_device::link::serial::SerialLine;
+    use rustix::pty::{grantpt, openpt, ptsname, unlockpt, OpenptFlags};
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let path = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    let _line = SerialLine::open(&path, 1_000_000).unwrap();
+    let said = Sandbox::new().fail(1, &["bringup", "--device", &format!("serial:{path}")]);
+    assert_says(&said, &[&format!("{path} is in use: another program has it"), "identify failed"]);
+}
+
 /// Stand-ins for the tools in the sandbox: a placement says what its script says.
 #[cfg(unix)]
 fn tools(sandbox: &Sandbox, family: [&str; 2], placement: &str) {

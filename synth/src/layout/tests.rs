@@ -87,3 +87,27 @@ fn sites_are_those_of_the_chip() {
         assert_eq!(sites.iter().map(|site| &site.bel).collect::<BTreeSet<_>>().len(), count);
     }
 }
+
+#[test]
+fn crowds_are_where_nets_meet() {
+    use super::demand::{Demand, Span, BIN};
+    let tile = |bin: usize| (bin * BIN) as f64;
+    let span = |columns: (usize, usize), rows: (usize, usize)| {
+        Span::around([(tile(columns.0), tile(rows.0)), (tile(columns.1), tile(rows.1))].into_iter())
+    };
+    let row = span((0, 7), (2, 2));
+    assert_eq!(row.way(), 28.0);
+    let mut demand = Demand::even(8, 4);
+    assert_eq!(demand.beyond(&row), 0.0, "nothing is wanted yet");
+    // A row of 8 bins and a column of 4, both with 28 tiles of wire: 3.5 in each bin of the row and 7 in each of the column, which share a bin.
+    let column = span((5, 5), (0, 3));
+    demand.measure([(row, 1.0), (column, 28.0 / column.way())].into_iter());
+    let mean = 56.0 / 32.0;
+    let close = |found: f64, wanted: f64| assert!((found - wanted).abs() < 1e-9, "{found}, not {wanted}");
+    close(demand.beyond(&span((5, 5), (2, 2))), 10.5 / mean - 1.0);
+    close(demand.beyond(&span((0, 0), (2, 2))), 3.5 / mean - 1.0);
+    close(demand.beyond(&span((0, 4), (0, 1))), 0.0);
+    close(demand.beyond(&column), (10.5 + 3.0 * 7.0) / mean / 4.0 - 1.0);
+    // A net that ends on the chip's last tiles ends in its last bins.
+    close(demand.beyond(&Span::around([(31.0, 15.0), (40.0, 99.0)].into_iter())), 0.0);
+}

@@ -46,7 +46,10 @@ impl SerialLine {
                         others: others.into_iter().map(|other| other.port_name).collect(),
                     }
                 }
-                ErrorKind::NoDevice if reason.to_lowercase().contains("busy") => SerialError::Busy { port },
+                // There is one, and it cannot be had: "busy" if the system says so, "lock" if another program holds it.
+                ErrorKind::NoDevice if reason.contains("busy") || reason.contains("lock") => {
+                    SerialError::Busy { port }
+                }
                 ErrorKind::Io(io::ErrorKind::ResourceBusy) => SerialError::Busy { port },
                 ErrorKind::Io(io::ErrorKind::PermissionDenied) => SerialError::Forbidden { port },
                 _ => SerialError::Other { port, baud, reason },
