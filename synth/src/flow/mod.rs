@@ -25,6 +25,8 @@ use tools::Tool;
 const PLACED: &str = "placed";
 
 /// The netlist with sites for its hard blocks.
+/// What the layout did, by what its name ends in.
+const LAYOUT_LOG: &str = ".layout.log";
 const LAID_OUT: &str = "laid-out.json";
 
 /// What is to be built.
@@ -95,12 +97,14 @@ pub fn build(
     let tools = tools.into_iter().flatten().map(Tool::find).collect::<Result<Vec<_>, _>>()?;
     let path = |suffix: &str| out.join(format!("{}{suffix}", design.name));
     let bitstream = path(&format!(".{}", family.bitstream_suffix()));
-    // What an earlier run left is not the result of this one.
-    match std::fs::remove_file(&bitstream) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            return Err(FlowError::File { path: bitstream, source })
+    // What an earlier run left is not the result of this one, which may have no layout and no bitstream.
+    for left in [&bitstream, &path(LAYOUT_LOG)] {
+        match std::fs::remove_file(left) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(FlowError::File { path: left.clone(), source })
+            }
+            _ => {}
         }
-        _ => {}
     }
     step::write(&path(".v"), design.verilog.as_bytes())?;
     let run = |step: Step, progress: &mut dyn FnMut(Progress)| -> Result<Finished, FlowError> {
@@ -123,7 +127,7 @@ pub fn build(
     let netlist = run(synthesis, progress)?.read("netlist.json")?;
     let laid_out = match layout::Chip::of(&design.device) {
         Some(chip) if design.constraints.is_some() => {
-            lay_out(&netlist, &chip, seed, &path(".layout.log"), progress)?
+            lay_out(&netlist, &chip, seed, &path(LAYOUT_LOG), progress)?
         }
         _ => None,
     };

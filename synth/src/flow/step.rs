@@ -8,6 +8,7 @@ use super::FlowError;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What to run.
 pub(crate) struct Step<'a> {
@@ -132,11 +133,30 @@ fn key_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What work folders are called.
+const WORK: &str = ".step-";
+/// No step takes so long.
+const FORGOTTEN: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+/// Takes work folders away whose program was killed long ago. Those of programs that run are younger.
+fn sweep(cache: &Path) {
+    for folder in fs::read_dir(cache).into_iter().flatten().flatten() {
+        let is_work = folder.file_name().to_string_lossy().starts_with(WORK);
+        let age =
+            folder.metadata().and_then(|about| about.modified()).ok().and_then(|time| time.elapsed().ok());
+        if is_work && age.is_some_and(|age| age > FORGOTTEN) {
+            // Another run may be faster.
+            let _ = fs::remove_dir_all(folder.path());
+        }
+    }
+}
+
 /// Where a step's results are made before the cache has them.
 fn work_folder(cache: &Path) -> Result<tempfile::TempDir, FlowError> {
     let error = |source| FlowError::File { path: cache.to_owned(), source };
     fs::create_dir_all(cache).map_err(error)?;
-    tempfile::Builder::new().prefix(".step-").tempdir_in(cache).map_err(error)
+    sweep(cache);
+    tempfile::Builder::new().prefix(WORK).tempdir_in(cache).map_err(error)
 }
 
 /// Puts whole results into the cache.
@@ -178,5 +198,30 @@ fn cache_dir() -> PathBuf {
     match std::env::var_os("FRUGAL_SYNTH_CACHE_DIR") {
         Some(folder) => folder.into(),
         None => checkout().join("target/synth"),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn forgotten_work_is_swept_and_nothing_else() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = |name: &str, age: Duration| {
+            let path = cache.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("netlist.json"), "{}").unwrap();
+            fs::File::open(&path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+            path
+        };
+        let old = FORGOTTEN + Duration::from_secs(60);
+        let forgotten = folder(".step-forgotten", old);
+        let kept = [folder(".step-running", FORGOTTEN / 2), folder("results", old)];
+        let work = work_folder(cache.path()).unwrap();
+        assert!(!forgotten.exists());
+        assert!(kept.iter().all(|path| path.join("netlist.json").exists()));
+        assert!(work.path().is_dir());
     }
 }
