@@ -8,8 +8,8 @@ use crate::activation_scratchpad::ActivationScratchpad;
 use crate::command_buffer::CommandBuffer;
 use crate::dispatch::Dispatch;
 use crate::emit::describe;
-use crate::lanes::{PackFlags, WeightPlace, WordPlace};
-use crate::leaves::{ecp5, Pack, PackBytes, Unpack};
+use crate::lanes::{WeightPlace, WordPlace};
+use crate::leaves::{ecp5, Pack, PackBytes, PackFlags, PackNibbles, Unpack};
 use crate::load_engine::LoadEngine;
 use crate::load_register::LoadRegister;
 use crate::matrix_engine::MatrixEngine;
@@ -162,29 +162,6 @@ pub struct Accelerator<const N: usize, const S: usize> {
     _scale_memories: usize,
     _row_engines: usize,
     _scale_words: usize,
-}
-
-/// Two four-bit states as a byte, the first one low.
-#[derive(LogicBlock, Default)]
-pub struct PackNibbles {
-    pub low: Signal<In, Bits<4>>,
-    pub high: Signal<In, Bits<4>>,
-    pub both: Signal<Out, Bits<8>>,
-}
-
-impl Logic for PackNibbles {
-    fn update(&mut self) {
-        self.both.next = (self.low.val().to_u64() | self.high.val().to_u64() << 4).into();
-    }
-    fn connect(&mut self) {
-        self.both.connect();
-    }
-    fn hdl(&self) -> Verilog {
-        Verilog::Custom("assign both = {high, low};".into())
-    }
-    fn timing(&self) -> Vec<TimingInfo> {
-        describe("pack_nibbles", "Two four-bit values as a byte.")
-    }
 }
 
 impl<const N: usize, const S: usize> Accelerator<N, S> {

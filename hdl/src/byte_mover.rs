@@ -14,8 +14,8 @@
 //! cycles later (`result_soon`), and loads give way. Whether a segment can go depends on who else reads; the queue keeps that away from the nest.
 
 use crate::emit::describe;
-use crate::lanes::{ByteFunnel, DelayBit, PackFlags};
-use crate::leaves::{inputs, outputs, DelayLine, PackHalves, SkidBuffer};
+use crate::lanes::ByteFunnel;
+use crate::leaves::{inputs, outputs, DelayBit, DelayLine, PackFlags, PackHalves, SkidBuffer};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 

@@ -17,8 +17,7 @@
 //! On an error nothing is dispatched or started any more (`halt`); the run ends when every engine has finished what it runs.
 
 use crate::emit::describe;
-use crate::lanes::PackFlags;
-use crate::leaves::{inputs, outputs, Fifo, PackBytes, PatchAmount, PatchWord, SkidBuffer};
+use crate::leaves::{inputs, outputs, Fifo, PackBytes, PackFlags, PatchAmount, PatchWord, SkidBuffer};
 use frugal_isa::command::Patch;
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;

@@ -17,8 +17,8 @@
 use crate::burst_generator::BurstGenerator;
 use crate::emit::describe;
 use crate::fields;
-use crate::lanes::{OneHot, PackFlags};
-use crate::leaves::{inputs, outputs, Fifo, PackBytes, SkidBuffer};
+use crate::lanes::OneHot;
+use crate::leaves::{inputs, outputs, Fifo, PackBytes, PackFlags, SkidBuffer};
 use frugal_isa::{register, Config};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;

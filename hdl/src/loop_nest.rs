@@ -14,8 +14,7 @@
 //! shape inputs stay stable while the nest runs.
 
 use crate::emit::describe;
-use crate::lanes::PackFlags;
-use crate::leaves::{inputs, PackBytes, PackHalves, SkidBuffer};
+use crate::leaves::{inputs, PackBytes, PackFlags, PackHalves, SkidBuffer};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 

@@ -16,10 +16,11 @@
 //! together with the activations and delayed inside. There is no stall.
 
 use crate::emit::describe;
-use crate::lanes::{DelayBit, SplitBytes};
 use crate::leaves::ecp5::{self, Registers};
 use crate::leaves::gowin::{self, Multiplier};
-use crate::leaves::{inputs, outputs, Accumulate, DelayLine, PairSum, SignExtend16to32};
+use crate::leaves::{
+    inputs, outputs, Accumulate, DelayBit, DelayLine, PairSum, SignExtend16to32, SplitBytes,
+};
 use crate::packed_column::{ActivationSum, PackedColumn};
 use rust_hdl_core::prelude::*;
 

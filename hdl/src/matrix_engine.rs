@@ -24,8 +24,7 @@
 
 use crate::emit::describe;
 use crate::fields;
-use crate::lanes::DelayBit;
-use crate::leaves::{ecp5, inputs, outputs, DelayLine, PackBytes, SimpleRam};
+use crate::leaves::{ecp5, inputs, outputs, DelayBit, DelayLine, PackBytes, SimpleRam};
 use crate::loop_nest::LoopNest;
 use crate::mac_array::MacArray;
 use frugal_isa::Config;
@@ -149,8 +148,8 @@ pub struct MatrixEngine {
     deliver: Signal<Local, Bit>,
     ready: Signal<Local, Bit>,
     flags: Signal<Local, Bits<8>>,
-    flag_bits: crate::lanes::PackFlags,
-    mode_bits: crate::lanes::PackFlags,
+    flag_bits: crate::leaves::PackFlags,
+    mode_bits: crate::leaves::PackFlags,
     weight_next: Signal<Local, Bits<16>>,
     weight_next_tile: Signal<Local, Bits<16>>,
     shifted: Signal<Local, Bits<64>>,

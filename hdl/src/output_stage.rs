@@ -12,8 +12,8 @@
 
 use crate::byte_mover::ByteMover;
 use crate::emit::describe;
-use crate::lanes::{LanePlace, PackFlags};
-use crate::leaves::{ecp5, inputs, outputs, DelayLine, Fifo, PackBytes, Requantise};
+use crate::lanes::LanePlace;
+use crate::leaves::{ecp5, inputs, outputs, DelayLine, Fifo, PackBytes, PackFlags, Requantise};
 use crate::matrix_engine::DESCRIPTOR_WORDS;
 use crate::table_lookup::TableLookup;
 use frugal_isa::Config;

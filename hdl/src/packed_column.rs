@@ -20,9 +20,8 @@
 //! k) as with 4-bit weights (0 low, 1 high). 8-bit sums are in accumulator 0.
 
 use crate::emit::describe;
-use crate::lanes::SplitBytes;
 use crate::leaves::ecp5::{self, Registers, Term};
-use crate::leaves::{inputs, outputs, sign_extend, AccumulateEither, DelayLine, PairSum};
+use crate::leaves::{inputs, outputs, sign_extend, AccumulateEither, DelayLine, PairSum, SplitBytes};
 use rust_hdl_core::prelude::*;
 use std::collections::VecDeque;
 

@@ -7,8 +7,7 @@
 //! Command fetch always takes its beats (it asks only for what it has room for), so it never stands in the way of a load.
 
 use crate::emit::describe;
-use crate::lanes::PackFlags;
-use crate::leaves::{inputs, outputs, Fifo, PackBytes};
+use crate::leaves::{inputs, outputs, Fifo, PackBytes, PackFlags};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 

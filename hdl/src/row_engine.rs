@@ -17,8 +17,10 @@
 
 use crate::emit::describe;
 use crate::fields;
-use crate::lanes::{DelayBit, LanePlace, PackFlags};
-use crate::leaves::{inputs, outputs, DelayLine, DelayRows, Fifo, PackBytes, PackHalves, Requantise};
+use crate::lanes::LanePlace;
+use crate::leaves::{
+    inputs, outputs, DelayBit, DelayLine, DelayRows, Fifo, PackBytes, PackFlags, PackHalves, Requantise,
+};
 use crate::row_lanes::RowLanes;
 use crate::row_reduce::{RowReduce, ScaleUnit};
 use rust_hdl_core::prelude::*;

@@ -36,8 +36,7 @@ pub use cutter::{CutterState, SegmentCutter};
 pub use wait::Wait;
 
 use crate::emit::describe;
-use crate::lanes::PackFlags;
-use crate::leaves::{DelayLine, Fifo, Pack64};
+use crate::leaves::{DelayLine, Fifo, Pack64, PackFlags};
 use rust_hdl_core::prelude::*;
 use rust_hdl_widgets::prelude::*;
 

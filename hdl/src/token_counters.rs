@@ -36,7 +36,7 @@ pub struct TokenCounters {
     /// A token is there, what has been sent and taken in the cycle before counted.
     some: Vec<Signal<Local, Bit>>,
     many: Vec<Signal<Local, Bit>>,
-    pack: crate::lanes::PackCounters,
+    pack: crate::leaves::PackCounters,
 }
 
 impl Default for TokenCounters {

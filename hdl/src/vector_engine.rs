@@ -16,8 +16,8 @@
 use crate::byte_mover::ByteMover;
 use crate::emit::describe;
 use crate::fields;
-use crate::lanes::{DelayBit, LaneSelect, PackFlags, WindowReduce};
-use crate::leaves::{ecp5, inputs, outputs, DelayLine, PackBytes, SignedProduct};
+use crate::lanes::{LaneSelect, WindowReduce};
+use crate::leaves::{ecp5, inputs, outputs, DelayBit, DelayLine, PackBytes, PackFlags, SignedProduct};
 use crate::loop_nest::LoopNest;
 use crate::row_lanes::RowLanes;
 use rust_hdl_core::prelude::*;

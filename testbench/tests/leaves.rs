@@ -17,6 +17,15 @@ macro_rules! clock {
     };
 }
 
+/// Random values on all of these ports.
+fn randomise<const N: usize>(ports: &mut [Signal<In, Bits<N>>], random: &mut Random) {
+    ports.iter_mut().for_each(|port| port.next = random.bits(N as u32).into());
+}
+
+fn randomise_bits(ports: &mut [Signal<In, Bit>], random: &mut Random) {
+    ports.iter_mut().for_each(|port| port.next = random.one_in(2));
+}
+
 #[test]
 fn signed_product() -> Result<(), CompareError> {
     compare_native_and_verilated(
@@ -382,10 +391,30 @@ fn delay_line() -> Result<(), CompareError> {
 }
 
 #[test]
+fn delay_bit() -> Result<(), CompareError> {
+    for cycles in [1, 5] {
+        let mut sent = Vec::new();
+        compare_native_and_verilated(
+            || DelayBit::new(cycles),
+            |block, random, cycle| {
+                let expected = sent.len().checked_sub(cycles).is_some_and(|first| sent[first]);
+                assert_eq!(block.delayed.val(), expected, "cycle {cycle}, seed {SEED}");
+                sent.push(random.one_in(2));
+                block.value.next = sent[sent.len() - 1];
+            },
+            clock!(),
+            CYCLES / 4,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
 fn packing() -> Result<(), CompareError> {
     compare_native_and_verilated(
         Pack128::default,
-        |block, random, _| block.words.iter_mut().for_each(|word| word.next = random.bits(32).into()),
+        |block, random, _| randomise(&mut block.words, random),
         |_, _| {},
         CYCLES,
         SEED,
@@ -402,7 +431,57 @@ fn packing() -> Result<(), CompareError> {
     )?;
     compare_native_and_verilated(
         PackBytes::default,
-        |block, random, _| block.bytes.iter_mut().for_each(|byte| byte.next = random.bits(8).into()),
+        |block, random, _| randomise(&mut block.bytes, random),
+        |_, _| {},
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn pack_flags_and_nibbles() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        PackFlags::default,
+        |block, random, _| randomise_bits(&mut block.bits, random),
+        |_, _| {},
+        CYCLES,
+        SEED,
+    )?;
+    compare_native_and_verilated(
+        PackNibbles::default,
+        |block, random, _| {
+            block.low.next = random.bits(4).into();
+            block.high.next = random.bits(4).into();
+        },
+        |_, _| {},
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn pack_counters() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        PackCounters::default,
+        |block, random, _| {
+            randomise(&mut block.counter, random);
+            randomise_bits(&mut block.some, random);
+            randomise_bits(&mut block.many, random);
+        },
+        |_, _| {},
+        CYCLES,
+        SEED,
+    )?;
+    Ok(())
+}
+
+#[test]
+fn split_bytes() -> Result<(), CompareError> {
+    compare_native_and_verilated(
+        || SplitBytes::new(16),
+        |block, random, _| randomise(&mut block.words, random),
         |_, _| {},
         CYCLES,
         SEED,

@@ -1,8 +1,7 @@
 //! Bytes of two vectors aligned to the lanes of a third.
 
-use super::concatenation;
 use crate::emit::describe;
-use crate::leaves::{inputs, outputs};
+use crate::leaves::{concatenation, inputs, outputs};
 use rust_hdl_core::prelude::*;
 
 /// Aligns a segment of two neighbouring vectors to the lanes of its destination.

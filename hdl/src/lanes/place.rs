@@ -1,8 +1,7 @@
 //! Where words and bytes land in a row of memory.
 
-use super::concatenation;
 use crate::emit::describe;
-use crate::leaves::{inputs, outputs};
+use crate::leaves::{concatenation, inputs, outputs};
 use rust_hdl_core::prelude::*;
 
 /// Places `lanes` result bytes in a vector: the bytes on every group, a write enable on the one group that begins at `lane`.

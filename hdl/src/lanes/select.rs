@@ -1,45 +1,8 @@
 //! What is taken out of words and vectors.
 
-use super::concatenation;
 use crate::emit::describe;
-use crate::leaves::{inputs, outputs};
+use crate::leaves::{concatenation, inputs, outputs};
 use rust_hdl_core::prelude::*;
-
-/// The bytes of a vector of words, byte 0 least significant.
-#[derive(LogicBlock)]
-pub struct SplitBytes {
-    pub words: Vec<Signal<In, Bits<32>>>,
-    pub bytes: Vec<Signal<Out, Bits<8>>>,
-}
-
-impl SplitBytes {
-    /// `count` bytes, a multiple of four.
-    pub fn new(count: usize) -> Self {
-        Self { words: inputs(count / 4), bytes: outputs(count) }
-    }
-}
-
-impl Logic for SplitBytes {
-    fn update(&mut self) {
-        for (i, byte) in self.bytes.iter_mut().enumerate() {
-            byte.next = u64::from(self.words[i / 4].val().to_u32() >> (8 * (i % 4)) & 0xff).into();
-        }
-    }
-    fn connect(&mut self) {
-        self.bytes.iter_mut().for_each(|b| b.connect());
-    }
-    fn hdl(&self) -> Verilog {
-        let (bytes, words) = (self.bytes.len(), self.words.len());
-        Verilog::Custom(format!(
-            "assign {} = {};",
-            concatenation("bytes", bytes),
-            concatenation("words", words)
-        ))
-    }
-    fn timing(&self) -> Vec<TimingInfo> {
-        describe(&format!("split_bytes_{}", self.bytes.len()), "The bytes of a vector of words.")
-    }
-}
 
 /// Picks `lanes` bytes of a vector, from byte `lane` on, and sign-extends them.
 #[derive(LogicBlock)]

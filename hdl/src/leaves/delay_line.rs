@@ -90,3 +90,55 @@ impl<const N: usize> Logic for DelayLine<N> {
         )
     }
 }
+
+/// One bit, some cycles later.
+#[derive(LogicBlock)]
+pub struct DelayBit {
+    pub clock: Signal<In, Clock>,
+    pub value: Signal<In, Bit>,
+    pub delayed: Signal<Out, Bit>,
+    _stages: std::collections::VecDeque<bool>,
+}
+
+impl DelayBit {
+    /// A delay of `cycles`, at least one.
+    pub fn new(cycles: usize) -> Self {
+        assert!(cycles > 0, "a delay of at least one cycle");
+        Self {
+            clock: Signal::default(),
+            value: Signal::default(),
+            delayed: Signal::default(),
+            _stages: vec![false; cycles].into(),
+        }
+    }
+}
+
+impl Logic for DelayBit {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            self._stages.push_back(self.value.val());
+            self._stages.pop_front();
+            self.delayed.next = self._stages[0];
+        }
+    }
+    fn connect(&mut self) {
+        self.delayed.connect();
+    }
+    fn hdl(&self) -> Verilog {
+        let cycles = self._stages.len();
+        Verilog::Custom(match cycles {
+            1 => "initial delayed = 1'b0;\nalways @(posedge clock) delayed <= value;".into(),
+            _ => format!(
+                "reg [{}:0] stages;\ninitial stages = 0;\nassign delayed = stages[{}];\n\
+                 always @(posedge clock) stages <= {{stages[{}:0], value}};",
+                cycles - 1,
+                cycles - 1,
+                cycles - 2
+            ),
+        })
+    }
+    fn timing(&self) -> Vec<TimingInfo> {
+        let cycles = self._stages.len();
+        describe(&format!("delay_bit_{cycles}"), &format!("One bit, {cycles} cycles later."))
+    }
+}

@@ -18,11 +18,11 @@
 //! | [`TableRam`] | 1 | bytes looked up by two readers |
 //! | [`Fifo`] | 1 | first-word fall-through queue |
 //! | [`SkidBuffer`] | 1 | a handshake cut by registers |
-//! | [`DelayLine`] | any | a signal some cycles later |
+//! | [`DelayLine`], [`DelayBit`] | any | a signal some cycles later |
 //! | [`DelayRows`] | any from 3 on | rows of words some cycles later |
 //! | [`Requantise`] | [`Requantise::LATENCY_CYCLES`] | int32 to int8 with a fixed-point multiplier |
 //! | [`PatchAmount`], [`PatchWord`] | [`PatchAmount::LATENCY_CYCLES`], 0 | what an `adjust` command adds |
-//! | [`Pack`], [`Unpack`], [`PackBytes`], [`PackHalves`] | 0 | concatenation |
+//! | [`Pack`], [`Unpack`], [`PackBytes`], [`PackHalves`], [`PackFlags`], [`PackNibbles`], [`PackCounters`], [`SplitBytes`] | 0 | concatenation |
 //!
 //! Registers have no reset: they power up at zero, and valid bits (which do have a reset, in the blocks above) say when
 //! their contents mean something. Values are `Bits<N>`; a leaf that calls a value signed reads it as two's complement.
@@ -45,11 +45,15 @@ mod table_ram;
 
 pub use arithmetic::{Accumulate, AccumulateEither, PairSum, SignExtend16to32, SignExtend8, SignedProduct};
 pub use collision_report::CollisionReport;
-pub use delay_line::DelayLine;
+pub use delay_line::{DelayBit, DelayLine};
 pub use delay_rows::DelayRows;
 pub use dot_product::DotProduct;
 pub use fifo::Fifo;
-pub use pack::{Pack, Pack128, Pack64, PackBytes, PackHalves, Unpack, Unpack128, Unpack64};
+pub(crate) use pack::concatenation;
+pub use pack::{
+    Pack, Pack128, Pack64, PackBytes, PackCounters, PackFlags, PackHalves, PackNibbles, SplitBytes, Unpack,
+    Unpack128, Unpack64,
+};
 pub use patch::{PatchAmount, PatchWord};
 pub use requantise::{ClampPack, Requantise, RoundingShift, ShiftLeft, WideMultiply};
 pub use simple_ram::SimpleRam;

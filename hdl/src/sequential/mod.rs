@@ -22,8 +22,7 @@ pub use micro_rom::MicroRom;
 pub use sequencer::Sequencer;
 
 use crate::emit::describe;
-use crate::lanes::PackFlags;
-use crate::leaves::{Pack64, PackBytes, Unpack64};
+use crate::leaves::{Pack64, PackBytes, PackFlags, Unpack64};
 use crate::registers::Registers;
 use frugal_isa::Config;
 use rust_hdl_core::prelude::*;

@@ -3,18 +3,6 @@
 use super::*;
 
 #[test]
-fn split_bytes() -> Result<(), CompareError> {
-    compare_native_and_verilated(
-        || SplitBytes::new(16),
-        |block, random, _| randomise(&mut block.words, random),
-        no_clock,
-        CYCLES,
-        SEED,
-    )?;
-    Ok(())
-}
-
-#[test]
 fn lane_select() -> Result<(), CompareError> {
     for (rows, lanes) in [(16, 4), (8, 8)] {
         compare_native_and_verilated(
@@ -160,64 +148,6 @@ fn window_reduce() -> Result<(), CompareError> {
             block.element.next = u64::from(element as u32).into();
         },
         clocked!(),
-        CYCLES,
-        SEED,
-    )?;
-    Ok(())
-}
-
-#[test]
-fn delay_bit() -> Result<(), CompareError> {
-    for cycles in [1, 5] {
-        let mut sent = Vec::new();
-        compare_native_and_verilated(
-            || DelayBit::new(cycles),
-            |block, random, cycle| {
-                let expected = sent.len().checked_sub(cycles).is_some_and(|first| sent[first]);
-                assert_eq!(block.delayed.val(), expected, "cycle {cycle}, seed {SEED}");
-                sent.push(random.one_in(2));
-                block.value.next = sent[sent.len() - 1];
-            },
-            clocked!(),
-            CYCLES / 4,
-            SEED,
-        )?;
-    }
-    Ok(())
-}
-
-#[test]
-fn pack_counters() -> Result<(), CompareError> {
-    compare_native_and_verilated(
-        PackCounters::default,
-        |block, random, _| {
-            randomise(&mut block.counter, random);
-            randomise_bits(&mut block.some, random);
-            randomise_bits(&mut block.many, random);
-        },
-        no_clock,
-        CYCLES,
-        SEED,
-    )?;
-    Ok(())
-}
-
-#[test]
-fn pack_flags_and_nibbles() -> Result<(), CompareError> {
-    compare_native_and_verilated(
-        PackFlags::default,
-        |block, random, _| randomise_bits(&mut block.bits, random),
-        no_clock,
-        CYCLES,
-        SEED,
-    )?;
-    compare_native_and_verilated(
-        PackNibbles::default,
-        |block, random, _| {
-            block.low.next = random.bits(4).into();
-            block.high.next = random.bits(4).into();
-        },
-        no_clock,
         CYCLES,
         SEED,
     )?;

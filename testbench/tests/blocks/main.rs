@@ -2,7 +2,6 @@
 //!
 //! The native block and its Verilog get the same inputs. Where a test also knows what must come out, it checks the native
 //! block in the same run; the comparison carries the check over to the Verilog.
-use frugal_hdl::accelerator::PackNibbles;
 use frugal_hdl::activation_scratchpad::ActivationScratchpad;
 use frugal_hdl::burst_generator::{BurstGenerator, MAX_BURST_BEATS};
 use frugal_hdl::byte_mover::ByteMover;
@@ -45,10 +44,6 @@ fn no_clock<B>(_: &mut B, _: bool) {}
 /// Random values on all of these ports, extremes among them.
 fn randomise<const N: usize>(ports: &mut [Signal<In, Bits<N>>], random: &mut Random) {
     ports.iter_mut().for_each(|port| port.next = random.bits(N as u32).into());
-}
-
-fn randomise_bits(ports: &mut [Signal<In, Bit>], random: &mut Random) {
-    ports.iter_mut().for_each(|port| port.next = random.one_in(2));
 }
 
 /// Lets the inputs reach the combinational outputs, as they are before the clock rises.
