@@ -7,7 +7,7 @@
 // C3  It takes exactly the tokens it waits for, in the cycle it starts, and none are taken otherwise.
 // C4  Every command that came starts once: none is skipped, none started twice, none before its fields are there.
 // C5  With the head started, the next one is at the head at the latest nine cycles later, if its fields are there: the queue does not stop.
-// C6  The command at the head stays as it is until it starts, and what has started until its engine can take another.
+// C6  The command at the head stays as it is until it starts, and what has started until its engine can take another: then the head's words are the active ones.
 module harness (
     input wire clock,
     input wire reset,
@@ -25,7 +25,7 @@ module harness (
         .available(available), .blocked(blocked), .halt(halt), .taken(taken), .take(take), .start(start),
         .active_0(active_0), .active_9(active_9), .opcode(opcode), .waits(waits), .lacks(lacks), .empty(empty), .level(level)
     );
-    wire [31:0] \in.dut.pending_0 ;
+    wire [31:0] \in.dut.pending_0 , \in.dut.pending_9 ;
     wire [3:0] wait_mask = \in.dut.pending_0 [11:8];
     wire [3:0] signal_mask = \in.dut.pending_0 [15:12];
 
@@ -34,7 +34,7 @@ module harness (
     wire moves = beat_valid && beat_ready;
     reg past = 0, was_start, was_reset, was_waits, was_take;
     reg [7:0] was_opcode;
-    reg [31:0] was_0, was_9;
+    reg [31:0] was_0, was_9, was_head_0, was_head_9;
     // Cycles for which nothing has been at the head although a command could be.
     reg [4:0] hollow = 0;
     wire [15:0] fields_there = (beats + 2) >> 3;
@@ -44,6 +44,7 @@ module harness (
         hollow <= reset || waits || fields_there == starts ? 0 : hollow + 1;
         past <= 1;
         {was_start, was_reset, was_0, was_9} <= {start, reset, active_0, active_9};
+        {was_head_0, was_head_9} <= {\in.dut.pending_0 , \in.dut.pending_9 };
         {was_waits, was_take, was_opcode} <= {waits, take, opcode};
     end
 
@@ -57,6 +58,7 @@ module harness (
         if (waits) assert (starts < fields_there);                                                                      // C4
         assert (hollow <= 9);                                                                                           // C5
         if (past && !(was_take && was_waits)) assert (active_0 == was_0 && active_9 == was_9);                                        // C6
+        if (past && was_take && was_waits) assert (active_0 == was_head_0 && active_9 == was_head_9);                  // C6
         if (past && was_waits && !was_start && !was_reset) assert (waits && opcode == was_opcode);                      // C6
         cover (start && taken == 5 && opcode == 3);
         cover (waits && !start && lacks == 2);

@@ -264,6 +264,12 @@ pub const PROOFS: &[Proof] = &[
                 replacement: "assign missing = 4'd0",
                 depth: 12,
             },
+            Fault {
+                module: "command_buffer",
+                text: "assign follows = usable & take",
+                replacement: "assign follows = take",
+                depth: 12,
+            },
         ],
         is_slow: false,
     },

@@ -176,8 +176,8 @@ fn command_buffer() -> Result<(), CompareError> {
                 settle_before_edge!(block);
                 let taken = block.taken.val().to_u64();
                 if take && block.waits.val() {
-                    // Whatever is active, the engine does not need it any more.
-                    active = None;
+                    // The engine does not need the active command any more: it becomes the one at the head, started or not.
+                    active = waiting.front().copied();
                 }
                 if block.start.val() {
                     let command = waiting.pop_front();
