@@ -65,6 +65,7 @@ pub(super) fn anneal(grouping: &Grouping, chip: &Chip, seed: u64) -> Annealed {
     }
 }
 
+/// The number of a bin's region.
 fn region(bin: usize, bins_across: usize) -> usize {
     bin / bins_across / REGION * bins_across.div_ceil(REGION) + bin % bins_across / REGION
 }
@@ -194,9 +195,8 @@ impl<'a> State<'a> {
     /// Sees where it is crowded now, and what all bundles cost then.
     fn measure_demand(&mut self) {
         let bundles = &self.grouping.bundles;
-        let mut demand = Demand::even(self.bins_across, self.bins_down);
-        demand.measure(bundles.iter().map(|bundle| (self.span(bundle), bundle.wires)));
-        self.demand = demand;
+        let nets = bundles.iter().map(|bundle| (self.span(bundle), bundle.wires));
+        self.demand = Demand::of(self.bins_across, self.bins_down, nets);
         self.costs = bundles.iter().map(|bundle| self.cost(bundle)).collect();
     }
 
@@ -206,11 +206,6 @@ impl<'a> State<'a> {
 
     fn mean_cost(&self) -> f64 {
         self.costs.iter().sum::<f64>() / self.costs.len().max(1) as f64
-    }
-
-    /// The region of a bin.
-    fn region(&self, bin: usize) -> usize {
-        region(bin, self.bins_across)
     }
 
     /// What it costs that a region holds so many LUTs.
@@ -296,7 +291,7 @@ impl<'a> State<'a> {
         let mut change = 0.0;
         if self.grouping.groups[step.group].kind.is_none() {
             let luts = self.grouping.groups[step.group].luts;
-            let (from, to) = (self.region(step.from), self.region(step.to));
+            let [from, to] = [step.from, step.to].map(|bin| region(bin, self.bins_across));
             if from != to {
                 let (from, to) = (self.filled[from], self.filled[to]);
                 change += self.overfull(to + luts) - self.overfull(to);
@@ -340,7 +335,7 @@ impl<'a> State<'a> {
         match self.grouping.groups[step.group].kind {
             None => {
                 let luts = self.grouping.groups[step.group].luts;
-                let (from, to) = (self.region(step.from), self.region(step.to));
+                let [from, to] = [step.from, step.to].map(|bin| region(bin, self.bins_across));
                 self.filled[from] -= luts;
                 self.filled[to] += luts;
             }

@@ -49,27 +49,30 @@ impl Demand {
     }
 
     /// What nets want: each its wires times its way, spread over its span.
-    pub(super) fn measure(&mut self, nets: impl Iterator<Item = (Span, f64)>) {
-        let mut wanted = vec![0.0; self.across * self.down];
+    pub(super) fn of(across: usize, down: usize, nets: impl Iterator<Item = (Span, f64)>) -> Self {
+        let mut demand = Demand::even(across, down);
+        let mut wanted = vec![0.0; across * down];
         for (span, wires) in nets {
-            let (columns, rows) = (self.columns(&span), self.rows(&span));
+            let (columns, rows) = (demand.columns(&span), demand.rows(&span));
             let each = wires * span.way() / (columns.len() * rows.len()) as f64;
             for row in rows {
-                wanted[row * self.across..][columns.clone()].iter_mut().for_each(|bin| *bin += each);
+                wanted[row * across..][columns.clone()].iter_mut().for_each(|bin| *bin += each);
             }
         }
         let mean = wanted.iter().sum::<f64>() / wanted.len() as f64;
         if mean == 0.0 {
-            return;
+            return demand;
         }
-        let stride = self.across + 1;
-        for row in 0..self.down {
+        let stride = across + 1;
+        for row in 0..down {
             let mut sum = 0.0;
-            for column in 0..self.across {
-                sum += (wanted[row * self.across + column] / mean - 1.0).max(0.0);
-                self.beyond[(row + 1) * stride + column + 1] = self.beyond[row * stride + column + 1] + sum;
+            for column in 0..across {
+                sum += (wanted[row * across + column] / mean - 1.0).max(0.0);
+                demand.beyond[(row + 1) * stride + column + 1] =
+                    demand.beyond[row * stride + column + 1] + sum;
             }
         }
+        demand
     }
 
     /// How many times the mean the bins under a span are wanted beyond it, on average.

@@ -97,11 +97,11 @@ fn crowds_are_where_nets_meet() {
     };
     let row = span((0, 7), (2, 2));
     assert_eq!(row.way(), 28.0);
-    let mut demand = Demand::even(8, 4);
-    assert_eq!(demand.beyond(&row), 0.0, "nothing is wanted yet");
+    assert_eq!(Demand::even(8, 4).beyond(&row), 0.0, "nothing is wanted yet");
+    assert_eq!(Demand::of(8, 4, std::iter::empty()).beyond(&row), 0.0, "nothing is wanted");
     // A row of 8 bins and a column of 4, both with 28 tiles of wire: 3.5 in each bin of the row and 7 in each of the column, which share a bin.
     let column = span((5, 5), (0, 3));
-    demand.measure([(row, 1.0), (column, 28.0 / column.way())].into_iter());
+    let demand = Demand::of(8, 4, [(row, 1.0), (column, 28.0 / column.way())].into_iter());
     let mean = 56.0 / 32.0;
     let close = |found: f64, wanted: f64| assert!((found - wanted).abs() < 1e-9, "{found}, not {wanted}");
     close(demand.beyond(&span((5, 5), (2, 2))), 10.5 / mean - 1.0);

@@ -46,8 +46,8 @@ impl SerialLine {
                         others: others.into_iter().map(|other| other.port_name).collect(),
                     }
                 }
-                // There is one, and it cannot be had: "busy" if the system says so, "lock" if another program holds it.
-                ErrorKind::NoDevice if reason.contains("busy") || reason.contains("lock") => {
+                // There is one, and it cannot be had: because the system says so, or because another program holds its lock.
+                ErrorKind::NoDevice if reason.contains("busy") || reason.contains("exclusive lock") => {
                     SerialError::Busy { port }
                 }
                 ErrorKind::Io(io::ErrorKind::ResourceBusy) => SerialError::Busy { port },
