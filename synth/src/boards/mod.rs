@@ -78,7 +78,7 @@ impl BoardFacts {
             reset_inverted: false,
             memory: BoardMemory::Sdram(SdramChip::ULX3S_32_MIB),
             config: "nano",
-            fits: &["nano"],
+            fits: &["nano", "base"],
         },
         BoardFacts {
             name: "colorlight-i9",
