@@ -275,7 +275,7 @@ impl MacArray {
     /// An array whose columns take `taps` pixels of a depthwise channel, and four-bit weights or not.
     pub fn new(rows: usize, cols: usize, taps: usize, four_bit: bool) -> Self {
         let words = rows / 4;
-        let before_accumulator = Self::latency_cycles(rows, four_bit) - 1;
+        let before_accumulator = Self::latency_cycles(rows, cols, four_bit) - 1;
         let (plain_cols, packed_cols, packed) = if four_bit { (0, cols, 1) } else { (cols, 0, 0) };
         let totals = if four_bit { PackedColumn::totals(rows, cols) } else { rows / cols };
         // A packed column chooses between parts and the sum of all before the accumulators, a plain one behind them.
@@ -297,10 +297,10 @@ impl MacArray {
             column: (0..plain_cols).map(|_| MacColumn::new(rows, cols, taps)).collect(),
             packed: (0..packed_cols).map(|_| PackedColumn::new(rows, cols, taps)).collect(),
             activation_sum: (0..packed)
-                .map(|_| ActivationSum::new(rows, PackedColumn::excess_cycles(rows)))
+                .map(|_| ActivationSum::new(rows, PackedColumn::excess_cycles(rows, cols)))
                 .collect(),
             scale_bytes: (0..packed).map(|_| SplitBytes::new(2 * cols)).collect(),
-            four_bit_delay: (0..packed).map(|_| DelayBit::new(Self::scale_cycles(rows))).collect(),
+            four_bit_delay: (0..packed).map(|_| DelayBit::new(Self::scale_cycles(rows, cols))).collect(),
             enable_delay: DelayBit::new(before_accumulator),
             first_delay: DelayBit::new(before_accumulator),
             last_delay: DelayBit::new(before_accumulator + 1),
@@ -329,16 +329,16 @@ impl MacArray {
     }
 
     /// Multiplier, one register a level of the tree, accumulator; for four-bit weights one more before the accumulator.
-    pub fn latency_cycles(rows: usize, four_bit: bool) -> usize {
+    pub fn latency_cycles(rows: usize, cols: usize, four_bit: bool) -> usize {
         if four_bit {
-            return PackedColumn::latency_cycles(rows);
+            return PackedColumn::latency_cycles(rows, cols);
         }
         PipelinedMultiplier::LATENCY_CYCLES + rows.ilog2() as usize + 1
     }
 
     /// From the activations of a step to its scales.
-    pub fn scale_cycles(rows: usize) -> usize {
-        PackedColumn::scale_cycles(rows)
+    pub fn scale_cycles(rows: usize, cols: usize) -> usize {
+        PackedColumn::scale_cycles(rows, cols)
     }
 }
 

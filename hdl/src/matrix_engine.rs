@@ -269,8 +269,8 @@ impl MatrixEngine {
             depthwise_2: DFF::default(),
             four_bit_1: DFF::default(),
             four_bit_2: DFF::default(),
-            scale_delay: DelayBit::new(MacArray::scale_cycles(rows)),
-            scale_address_delay: DelayLine::new(MacArray::scale_cycles(rows)),
+            scale_delay: DelayBit::new(MacArray::scale_cycles(rows, cols)),
+            scale_address_delay: DelayLine::new(MacArray::scale_cycles(rows, cols)),
             earlier: (0..earlier_words).map(|_| DFF::default()).collect(),
             pad_word: PackBytes::default(),
             route: PackBytes::default(),
@@ -331,7 +331,7 @@ impl MatrixEngine {
     /// Cycles from issuing a result's last step to its first slot in the output stage: activation read and register,
     /// MAC array, lane register.
     pub fn slot_cycles(config: &Config) -> usize {
-        2 + MacArray::latency_cycles(config.rows, config.four_bit) + 1
+        2 + MacArray::latency_cycles(config.rows, config.cols, config.four_bit) + 1
     }
 }
 

@@ -91,6 +91,7 @@ impl Family {
                 frugal_hdl::leaves::ecp5::MACRO,
                 concat!(
                     include_str!("../models/ecp5_multiplier.v"),
+                    include_str!("../models/ecp5_alu.v"),
                     include_str!("../models/ecp5_carry.v"),
                     include_str!("../models/ecp5_block_ram.v")
                 ),

@@ -41,6 +41,7 @@ pub fn after_synthesis(file: &VerilogFile) -> VerilogFile {
     }
     text += &netlist.text;
     text += include_str!("../models/ecp5_multiplier.v");
+    text += include_str!("../models/ecp5_alu.v");
     text += include_str!("../models/ecp5_block_ram.v");
     VerilogFile { text, ..netlist }
 }

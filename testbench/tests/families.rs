@@ -3,7 +3,7 @@ use frugal_hdl::leaves::{
     Accumulate, AccumulateEither, DelayLine, DotProduct, SignedProduct, SinglePortRam, WideMultiply,
 };
 use frugal_hdl::mac_array::PipelinedMultiplier;
-use frugal_hdl::packed_column::{PackedMultiplier, PackedSums};
+use frugal_hdl::packed_column::{PackedMultiplier, PackedProducts, PackedSums};
 use frugal_testbench::compare::{compare_native_and_ecp5, compare_native_and_family, CompareError, Family};
 use frugal_testbench::netlist;
 use rust_hdl_core::prelude::*;
@@ -31,6 +31,33 @@ fn packed_multiplier() -> Result<(), CompareError> {
             },
             clock!(),
             (1 << 17) + 2,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
+/// With the sums' extremes, which random bytes do not come near.
+#[test]
+fn packed_products() -> Result<(), CompareError> {
+    for rows in [4, 8] {
+        compare_native_and_ecp5(
+            || PackedProducts::new(rows),
+            |block, random, cycle| {
+                let extremes = (cycle / 16) % 2 == 0;
+                let [activation, weight] = [0; 2].map(|_| random.bits(8));
+                for (activations, weights) in block.activation.iter_mut().zip(&mut block.weight) {
+                    let same = extremes && !random.one_in(8);
+                    activations.next =
+                        if same { [0x7f, 0x80][(activation & 1) as usize] } else { random.bits(8) }.into();
+                    weights.next =
+                        if same { [0x7f, 0x80, 0xf8, 0x0f][(weight & 3) as usize] } else { random.bits(8) }
+                            .into();
+                }
+                block.four_bit.next = random.one_in(2);
+            },
+            clock!(),
+            CYCLES,
             SEED,
         )?;
     }

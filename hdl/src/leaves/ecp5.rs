@@ -79,6 +79,8 @@ pub(crate) enum Registers {
     /// At the inputs, in the middle and at the output.
     All,
     InputsAndOutput,
+    /// In front of an ALU, which takes the place of the output's.
+    InputsAndMiddle,
     Output,
 }
 
@@ -91,22 +93,96 @@ pub(crate) fn multiplier(
     registers: Registers,
     zero: &str,
 ) -> String {
-    let bits = |port: &str, wire: &str, count: usize| -> String {
-        (0..count).map(|bit| format!(".{port}{bit}({wire}[{bit}]), ")).collect()
-    };
+    multiplier_cell(name, (a, b), product, registers, zero, "")
+}
+
+/// The same with more pins.
+fn multiplier_cell(
+    name: &str,
+    (a, b): (&str, &str),
+    product: &str,
+    registers: Registers,
+    zero: &str,
+    more: &str,
+) -> String {
     let clock = |has| if has { "CLK0" } else { "NONE" };
-    let (inputs, middle) = (clock(registers != Registers::Output), clock(registers == Registers::All));
+    let inputs = clock(registers != Registers::Output);
+    let middle = clock(matches!(registers, Registers::All | Registers::InputsAndMiddle));
+    let output = clock(registers != Registers::InputsAndMiddle);
     format!(
-        "MULT18X18D #(.REG_INPUTA_CLK(\"{inputs}\"), .REG_INPUTB_CLK(\"{inputs}\"), .REG_PIPELINE_CLK(\"{middle}\"), .REG_OUTPUT_CLK(\"CLK0\")) {name} (\n\
-         \x20   {}\n\
-         \x20   {}\n\
-         \x20   {}\n\
+        "MULT18X18D #(.REG_INPUTA_CLK(\"{inputs}\"), .REG_INPUTB_CLK(\"{inputs}\"), .REG_PIPELINE_CLK(\"{middle}\"), .REG_OUTPUT_CLK(\"{output}\")) {name} (\n\
+         \x20   {},\n\
+         \x20   {},\n\
+         \x20   {},\n\
+         {more}\
          \x20   .SIGNEDA(1'b1), .SIGNEDB(1'b1), .SOURCEA(1'b0), .SOURCEB(1'b0),\n\
          \x20   .CLK0(clock), .CE0(1'b1), .RST0({zero})\n\
          );",
-        bits("A", a, 18).trim_end(),
-        bits("B", b, 18).trim_end(),
-        bits("P", product, 36).trim_end(),
+        pins("A", a, 18),
+        pins("B", b, 18),
+        pins("P", product, 36),
+    )
+}
+
+/// The pins of a port, one for each bit of a wire.
+fn pins(port: &str, wire: &str, count: usize) -> String {
+    (0..count).map(|bit| format!(".{port}{bit}({wire}[{bit}])")).collect::<Vec<_>>().join(", ")
+}
+
+/// Bits of an ALU.
+pub(crate) const ALU_BITS: usize = 54;
+
+/// A DSP slice, two signed multipliers and the ALU that adds up their products: `name`, a wire of [`ALU_BITS`] that is declared here, is the sum of both
+/// products of `factors` (18 bits) three clock edges ago, and of `addend` ([`ALU_BITS`]) two edges ago. All are names of wires.
+///
+/// nextpnr has no delays of an ALU. So whatever enters or leaves the slice does so through a register: the multipliers' and the addend's own inside, and one
+/// of the reader's, who takes nothing but a wire to it.
+pub(crate) fn slice(name: &str, factors: [(&str, &str); 2], addend: Option<&str>) -> String {
+    let mut text = format!("wire [{}:0] {name};\n", ALU_BITS - 1);
+    let mut operands = String::new();
+    for (factors, side) in factors.into_iter().zip(["a", "b"]) {
+        let at = format!("{name}_{side}");
+        let upper = side.to_uppercase();
+        // nextpnr wants to see the wires that the slice has anyhow: the operands, which the ALU leaves alone, the product, and that it is signed.
+        text += &format!(
+            "wire [35:0] {at}_product;\nwire [35:0] {at}_operands;\nwire {at}_signed;\n{}\n",
+            multiplier_cell(
+                &format!("{at}_multiplier"),
+                factors,
+                &format!("{at}_product"),
+                Registers::InputsAndMiddle,
+                "1'b0",
+                &format!(
+                    "    {},\n    {},\n    .SIGNEDP({at}_signed),\n",
+                    pins("ROA", &format!("{at}_operands"), 18),
+                    (0..18)
+                        .map(|bit| format!(".ROB{bit}({at}_operands[{}])", bit + 18))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                ),
+            ),
+        );
+        operands += &format!(
+            "    {},\n    {},\n    .SIGNEDI{upper}({at}_signed),\n",
+            pins(&upper, &format!("{at}_operands"), 36),
+            pins(&format!("M{upper}"), &format!("{at}_product"), 36),
+        );
+    }
+    // Operation 0100 adds three operands: product A (01), product B (01), and C (011) or nothing (000).
+    let operation: u32 = 0b0100 << 7 | if addend.is_some() { 0b011 << 4 } else { 0 } | 0b01 << 2 | 0b01;
+    let operation: Vec<String> =
+        (0..11).map(|bit| format!(".OP{bit}(1'b{})", operation >> bit & 1)).collect();
+    let addend = addend.map(|wire| format!("    {},\n", pins("C", wire, ALU_BITS))).unwrap_or_default();
+    text + &format!(
+        "ALU54B #(.REG_INPUTC0_CLK(\"CLK0\"), .REG_INPUTC1_CLK(\"CLK0\"), .REG_OUTPUT0_CLK(\"CLK0\"), .REG_OUTPUT1_CLK(\"CLK0\")) {name}_alu (\n\
+         {operands}\
+         {addend}\
+         \x20   {},\n\
+         \x20   {},\n\
+         \x20   .CLK0(clock), .CE0(1'b1), .RST0(1'b0)\n\
+         );\n",
+        operation.join(", "),
+        pins("R", name, ALU_BITS),
     )
 }
 

@@ -26,7 +26,7 @@ mod sums;
 use crate::emit::describe;
 use crate::leaves::{inputs, outputs, AccumulateEither, DelayLine, PairSum, SplitBytes};
 pub use nodes::{ActivationSum, HalvesSum, LowSum, NibbleSum};
-pub use products::{PackedMultiplier, SplitSums};
+pub use products::{PackedMultiplier, PackedProducts, SplitSums};
 use rust_hdl_core::prelude::*;
 pub use sums::PackedSums;
 
@@ -60,6 +60,8 @@ pub struct PackedColumn {
     weight_bytes: SplitBytes,
     multiplier: Vec<PackedMultiplier>,
     packed_node: Vec<PairSum>,
+    /// In place of both, where the sums of four rows are made in DSP slices: one.
+    products: Vec<PackedProducts>,
     packed_sum: Vec<Signal<Local, Bits<32>>>,
     split: Vec<SplitSums>,
     /// Without node 3.
@@ -76,6 +78,11 @@ pub struct PackedColumn {
     part_delay: Vec<DelayLine<32>>,
     accumulator: Vec<AccumulateEither>,
     _rows: usize,
+    /// Rows that have a multiplier each, and the end of the nodes that add them up: 0 and the first such node, where slices do.
+    _single_rows: usize,
+    _packed_end: usize,
+    _single_parts: usize,
+    _sliced: usize,
     _words: usize,
     _cols: usize,
     _taps: usize,
@@ -102,6 +109,9 @@ impl PackedColumn {
         let first_packed = rows >> PackedMultiplier::PACKED_LEVELS;
         // Sums of four rows, and of two where a part has no more.
         let splits = if cols == 2 { rows - first_packed } else { first_packed };
+        let is_sliced = Self::is_sliced(rows, cols);
+        let single_rows = if is_sliced { 0 } else { rows };
+        let packed_end = if is_sliced { first_packed } else { rows };
         Self {
             clock: Signal::default(),
             activation: inputs(rows),
@@ -118,11 +128,14 @@ impl PackedColumn {
             by_part: Signal::default(),
             total: outputs(Self::totals(rows, cols)),
             weight_bytes: SplitBytes::new(rows),
-            multiplier: (0..rows).map(|_| PackedMultiplier::default()).collect(),
-            packed_node: (first_packed..rows)
+            multiplier: (0..single_rows).map(|_| PackedMultiplier::default()).collect(),
+            packed_node: (first_packed..packed_end)
                 .map(|k| PairSum::new(PackedMultiplier::BITS + levels(k)))
                 .collect(),
-            packed_sum: (0..2 * rows).map(|_| Signal::default()).collect(),
+            products: (0..usize::from(is_sliced)).map(|_| PackedProducts::new(rows)).collect(),
+            packed_sum: (0..if is_sliced { 2 * first_packed } else { 2 * rows })
+                .map(|_| Signal::default())
+                .collect(),
             split: (0..splits).map(|_| SplitSums::default()).collect(),
             low_node: (2..first_packed)
                 .filter(|k| *k != Self::SETTLED)
@@ -146,6 +159,10 @@ impl PackedColumn {
                 .collect(),
             accumulator: (0..Self::totals(rows, cols)).map(|_| AccumulateEither::default()).collect(),
             _rows: rows,
+            _single_rows: single_rows,
+            _packed_end: packed_end,
+            _single_parts: if is_sliced { 0 } else { parts },
+            _sliced: usize::from(is_sliced),
             _words: rows / 4,
             _cols: cols,
             _taps: taps,
@@ -177,19 +194,29 @@ impl PackedColumn {
         (rows / cols).max(2)
     }
 
+    /// Whether sums of four rows are made in DSP slices. That takes two cycles more, of which wide arrays have none to spare; and sums of parts of two
+    /// rows are wanted, too, if there are such parts.
+    fn is_sliced(rows: usize, cols: usize) -> bool {
+        rows == 8 && (4..=8).contains(&cols)
+    }
+
     /// From the operands to the excess.
-    pub fn excess_cycles(rows: usize) -> usize {
-        Self::scale_cycles(rows) - usize::from(Self::is_settled(rows))
+    pub fn excess_cycles(rows: usize, cols: usize) -> usize {
+        Self::scale_cycles(rows, cols) - usize::from(Self::is_settled(rows))
     }
 
     /// From the operands to the scales: multiplier, and tree but for its root.
-    pub fn scale_cycles(rows: usize) -> usize {
-        PackedMultiplier::LATENCY_CYCLES + rows.ilog2() as usize - 1
+    pub fn scale_cycles(rows: usize, cols: usize) -> usize {
+        let levels = rows.ilog2() as usize - 1;
+        if Self::is_sliced(rows, cols) {
+            return PackedProducts::LATENCY_CYCLES + levels - PackedMultiplier::PACKED_LEVELS;
+        }
+        PackedMultiplier::LATENCY_CYCLES + levels
     }
 
     /// From the operands to the totals.
-    pub fn latency_cycles(rows: usize) -> usize {
-        Self::scale_cycles(rows) + PackedSums::LATENCY_CYCLES + 1
+    pub fn latency_cycles(rows: usize, cols: usize) -> usize {
+        Self::scale_cycles(rows, cols) + PackedSums::LATENCY_CYCLES + 1
     }
 }
 
@@ -203,18 +230,33 @@ impl Logic for PackedColumn {
             self.low[k].next = 0.into();
             self.high[k].next = 0.into();
         }
-        for r in 0..self._rows {
+        for r in 0..self._single_rows {
             self.multiplier[r].clock.next = self.clock.val();
             self.multiplier[r].activation.next = self.activation[r].val();
             self.multiplier[r].weight.next = self.weight_bytes.bytes[r].val();
             self.multiplier[r].four_bit.next = self.four_bit.val();
         }
+        for p in 0..self._sliced {
+            self.products[p].clock.next = self.clock.val();
+            self.products[p].four_bit.next = self.four_bit.val();
+            for r in 0..self._rows {
+                self.products[p].activation[r].next = self.activation[r].val();
+                self.products[p].weight[r].next = self.weight_bytes.bytes[r].val();
+            }
+        }
         if self.depthwise.val() {
             for cols in self._cols..(self._cols + 1) {
                 for taps in self._taps..(self._taps + 1) {
-                    for s in 0..self._parts {
+                    for s in 0..self._single_parts {
                         for k in 0..self._taps {
                             self.multiplier[s * cols + k].activation.next = self.tap[s * taps + k].val();
+                        }
+                    }
+                    for p in 0..self._sliced {
+                        for s in 0..self._parts {
+                            for k in 0..self._taps {
+                                self.products[p].activation[s * cols + k].next = self.tap[s * taps + k].val();
+                            }
                         }
                     }
                 }
@@ -224,16 +266,21 @@ impl Logic for PackedColumn {
             self.packed_sum[k].next = 0.into();
         }
         for rows in self._rows..(self._rows + 1) {
-            for r in 0..self._rows {
+            for r in 0..self._single_rows {
                 self.packed_sum[rows + r].next = self.multiplier[r].product.val();
             }
         }
         for first in self._first_packed..(self._first_packed + 1) {
-            for k in self._first_packed..self._rows {
+            for k in self._first_packed..self._packed_end {
                 self.packed_node[k - first].clock.next = self.clock.val();
                 self.packed_node[k - first].a.next = self.packed_sum[k * 2].val();
                 self.packed_node[k - first].b.next = self.packed_sum[k * 2 + 1].val();
                 self.packed_sum[k].next = self.packed_node[k - first].sum.val();
+            }
+            for p in 0..self._sliced {
+                for k in 0..self._splits {
+                    self.packed_sum[first + k].next = self.products[p].sum[k].val();
+                }
             }
             for k in 0..self._splits {
                 self.split[k].packed.next = self.packed_sum[first + k].val();

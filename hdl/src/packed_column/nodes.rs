@@ -244,13 +244,13 @@ pub struct ActivationSum {
 }
 
 impl ActivationSum {
-    /// Of `rows` activations, there after `cycles`: one a level of the tree, or with one more a register in front.
+    /// Of `rows` activations, there after `cycles`: one a level of the tree, with one more a register in front, and with more registers behind it.
     ///
     /// # Panics
-    /// For other numbers of cycles.
+    /// For fewer cycles than levels.
     pub fn new(rows: usize, cycles: usize) -> Self {
         let levels = rows.ilog2() as usize;
-        assert!((levels..=levels + 1).contains(&cycles), "{cycles} cycles for a tree of {levels} levels");
+        assert!(levels <= cycles, "{cycles} cycles for a tree of {levels} levels");
         Self {
             clock: Signal::default(),
             activation: inputs(rows),
@@ -274,8 +274,9 @@ impl Logic for ActivationSum {
         self.excess.connect();
     }
     fn hdl(&self) -> Verilog {
-        let (rows, cycles) = (self.activation.len(), self._sums.len());
+        let (rows, all_cycles) = (self.activation.len(), self._sums.len());
         let levels = rows.ilog2() as usize;
+        let cycles = all_cycles.min(levels + 1);
         let (mut declarations, mut clocked) = (String::new(), String::new());
         for row in 0..rows {
             let activation = format!("$signed(activation${row})");
@@ -297,13 +298,20 @@ impl Logic for ActivationSum {
             }
         }
         let top = 7 + levels;
+        let mut sum = format!("level_{levels}_0");
+        for cycle in cycles + 1..=all_cycles {
+            let later = format!("sum_{cycle}");
+            declarations += &format!("reg signed [{top}:0] {later};\n");
+            clocked += &format!("    {later} <= {sum};\n");
+            sum = later;
+        }
         Verilog::Custom(format!(
             "{declarations}\
              reg [{}:0] wanted;\n\
              always @(posedge clock) begin\n\
              \x20   wanted <= {{wanted, four_bit}};\n\
              {clocked}end\n\
-             assign excess = {{{{{}{{level_{levels}_0[{top}]}}}}, level_{levels}_0, 3'd0}};",
+             assign excess = {{{{{}{{{sum}[{top}]}}}}, {sum}, 3'd0}};",
             cycles - 2,
             32 - (top + 1) - 3,
         ))

@@ -7,6 +7,7 @@
 //! Every step has a log in the output folder; results of a step are taken from the cache while its input stays the same (`step`). Files appear in the
 //! output folder when they are whole, and a bitstream only when timing is met.
 
+mod alu_wires;
 pub mod block;
 pub mod device;
 mod floorplan;
@@ -150,6 +151,10 @@ pub fn build(
     let log = placement.read(step::LOG)?;
     let report = Report::parse(family, &placement.read("report.json")?, &String::from_utf8_lossy(&log))
         .map_err(|reason| FlowError::Report { tool: family.nextpnr(), reason })?;
+    let report = match placement.folder.join(alu_wires::WIRE).is_file() {
+        true => alu_wires::counted(report, &String::from_utf8_lossy(&placement.read(alu_wires::WIRE)?)),
+        false => report,
+    };
     step::write(&path(".report.json"), &placement.read("report.json")?)?;
     let places = floorplan::places(&String::from_utf8_lossy(&placement.read(floorplan::PLACES)?));
     let title = format!("{} on {}", design.name, design.device.name);
@@ -222,6 +227,11 @@ fn placement<'a>(
     let mut inputs = vec![("netlist.json", netlist)];
     let mut outputs = vec!["report.json", floorplan::ROUTED];
     let mut digest: fn(&Path) -> std::io::Result<()> = floorplan::keep_places;
+    if alu_wires::are_in(netlist) {
+        add(&["--sdf", alu_wires::DELAYS]);
+        outputs.push(alu_wires::DELAYS);
+        digest = |folder| floorplan::keep_places(folder).and_then(|()| alu_wires::keep_longest(folder));
+    }
     match &design.constraints {
         None => add(&["--out-of-context"]),
         Some(text) => {

@@ -81,7 +81,9 @@ impl Graph {
         let is_top = |module: &Module| module.attributes.contains_key("top");
         let (top, module) =
             netlist.modules.into_iter().find(|(_, module)| is_top(module)).ok_or(LayoutError::NoTop)?;
-        let mut builder = Builder::default();
+        // nextpnr places the multipliers of an ALU beside it, and refuses sites for them alone.
+        let has_slices = module.cells.values().any(|cell| cell.kind == "ALU54B");
+        let mut builder = Builder { has_slices, ..Builder::default() };
         for (name, cell) in &module.cells {
             builder.add(name, cell);
         }
@@ -91,6 +93,8 @@ impl Graph {
 
 #[derive(Default)]
 struct Builder {
+    /// Multipliers are left to the placer.
+    has_slices: bool,
     cells: Vec<Cell>,
     /// Level of each cell that signals pass through.
     levels: Vec<Option<f64>>,
@@ -106,6 +110,9 @@ struct Builder {
 impl Builder {
     fn add(&mut self, name: &str, cell: &YosysCell) {
         let Some((kind, luts, level)) = about(&cell.kind) else { return };
+        if self.has_slices && kind == Some(Kind::Multiplier) {
+            return;
+        }
         let parameter = |name: &str| cell.parameters.get(name).and_then(|value| value.as_str());
         let is_late = kind == Some(Kind::BlockRam)
             && ["REGMODE_A", "REGMODE_B"].iter().all(|name| parameter(name) != Some("OUTREG"));

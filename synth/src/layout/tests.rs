@@ -111,3 +111,15 @@ fn crowds_are_where_nets_meet() {
     // A net that ends on the chip's last tiles ends in its last bins.
     close(demand.beyond(&Span::around([(31.0, 15.0), (40.0, 99.0)].into_iter())), 0.0);
 }
+
+/// The sites of those would have to go with their ALU's.
+#[test]
+fn multipliers_with_alus_are_left_to_the_placer() {
+    const BLOCKS: usize = 156;
+    let netlist = chain(BLOCKS).replacen("TRELLIS_FF", "ALU54B", 1);
+    let chip = Chip::ecp5_85f();
+    let layout = Layout::of(netlist.as_bytes(), &chip).unwrap().expect("nearly full of block RAMs");
+    let bels = bels(&layout.lay_out(1).unwrap().netlist);
+    assert_eq!(bels.len(), BLOCKS);
+    assert!(bels.keys().all(|name| name.starts_with("ram_")), "{bels:?}");
+}

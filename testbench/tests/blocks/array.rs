@@ -35,6 +35,43 @@ fn half_of(word: u32) -> i32 {
     (word as i32 + 1) >> 1
 }
 
+/// Sums of four rows, extremes included.
+#[test]
+fn packed_products() -> Result<(), CompareError> {
+    let latency = PackedProducts::LATENCY_CYCLES as u64;
+    for rows in [4, 8] {
+        let mut expected: Vec<Vec<i32>> = Vec::new();
+        compare_native_and_verilated(
+            || PackedProducts::new(rows),
+            |block, random, cycle| {
+                if let Some(step) = cycle.checked_sub(latency) {
+                    let sums: Vec<i32> = block.sum.iter().map(|sum| sum.val().to_u32() as i32).collect();
+                    assert_eq!(sums, expected[step as usize], "cycle {cycle}, seed {SEED}");
+                }
+                let four_bit = random.one_in(2);
+                block.four_bit.next = four_bit;
+                let mut products = Vec::new();
+                let is_extreme = random.one_in(3);
+                for (activations, weights) in block.activation.iter_mut().zip(&mut block.weight) {
+                    let (activation, weight) = match is_extreme {
+                        true => (-128, if four_bit { 0x87 } else { 0x8f }),
+                        false => (random.bits(8) as i8, random.bits(8) as u8),
+                    };
+                    activations.next = u64::from(activation as u8).into();
+                    weights.next = u64::from(weight).into();
+                    let low_weight = if four_bit { nibble(weight, 0) + 8 } else { i32::from(weight & 15) };
+                    products.push(i32::from(activation) * ((nibble(weight, 1) << 14) + low_weight));
+                }
+                expected.push(products.chunks(4).map(|rows| rows.iter().sum()).collect());
+            },
+            clocked!(),
+            CYCLES,
+            SEED,
+        )?;
+    }
+    Ok(())
+}
+
 /// Every activation with every weight byte, of eight bits and of two times four.
 #[test]
 fn packed_multiplier() -> Result<(), CompareError> {
@@ -213,7 +250,7 @@ fn packed_sums() -> Result<(), CompareError> {
 
 #[test]
 fn activation_sum() -> Result<(), CompareError> {
-    for (rows, cycles) in [(8, 3), (8, 4), (16, 4), (64, 6), (64, 7)] {
+    for (rows, cycles) in [(8, 3), (8, 4), (8, 6), (16, 4), (64, 6), (64, 7)] {
         let mut expected = vec![0; cycles];
         compare_native_and_verilated(
             || ActivationSum::new(rows, cycles),
@@ -385,11 +422,11 @@ fn random_scale(random: &mut Random) -> u8 {
 
 #[test]
 fn packed_column() -> Result<(), CompareError> {
-    for (rows, cols, taps) in [(8usize, 8, 4), (16, 4, 2), (16, 8, 4), (32, 8, 2)] {
+    for (rows, cols, taps) in [(8usize, 8, 4), (8, 4, 4), (8, 2, 2), (16, 4, 2), (16, 8, 4), (32, 8, 2)] {
         let parts = rows / cols;
-        let before_excess = PackedColumn::excess_cycles(rows) as u64;
-        let before_sums = PackedColumn::scale_cycles(rows) as u64;
-        let before_accumulators = PackedColumn::latency_cycles(rows) as u64 - 1;
+        let before_excess = PackedColumn::excess_cycles(rows, cols) as u64;
+        let before_sums = PackedColumn::scale_cycles(rows, cols) as u64;
+        let before_accumulators = PackedColumn::latency_cycles(rows, cols) as u64 - 1;
         let mut steps: Vec<(Mode, [u8; 2], Vec<Option<i32>>)> = Vec::new();
         let mut totals = vec![Some(0); parts.max(2)];
         let mut excesses: Vec<Vec<u32>> = Vec::new();
@@ -471,8 +508,8 @@ fn packed_mac_array_after_synthesis() -> Result<(), CompareError> {
 
 fn packed_mac_arrays(description: Description, shapes: &[(usize, usize, usize)]) -> Result<(), CompareError> {
     for &(rows, cols, taps) in shapes {
-        let (latency, parts) = (MacArray::latency_cycles(rows, true), rows / cols);
-        let scale_cycles = MacArray::scale_cycles(rows) as u64;
+        let (latency, parts) = (MacArray::latency_cycles(rows, cols, true), rows / cols);
+        let scale_cycles = MacArray::scale_cycles(rows, cols) as u64;
         // Totals after each cycle's step, and whether that was a last one.
         let mut history = vec![(vec![Some(0); parts.max(2) * cols], false); latency];
         let mut steps: Vec<(Mode, Vec<u8>)> = Vec::new();
@@ -541,7 +578,7 @@ fn packed_mac_arrays(description: Description, shapes: &[(usize, usize, usize)])
 #[test]
 fn mac_array() -> Result<(), CompareError> {
     for (rows, cols, taps) in [(8, 4, 4), (16, 8, 2), (32, 2, 2), (8, 8, 4)] {
-        let (latency, parts) = (MacArray::latency_cycles(rows, false), rows / cols);
+        let (latency, parts) = (MacArray::latency_cycles(rows, cols, false), rows / cols);
         // What the totals are after each cycle's step: of columns and of parts; whether that was a last one; depthwise.
         type Totals = (Vec<i32>, Vec<Vec<i32>>, bool, bool);
         let idle: Totals = (vec![0; cols], vec![vec![0; parts]; cols], false, false);

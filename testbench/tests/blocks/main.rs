@@ -13,7 +13,8 @@ use frugal_hdl::loop_nest::LoopNest;
 use frugal_hdl::mac_array::{MacArray, MacColumn, PipelinedMultiplier};
 use frugal_hdl::memories::{AccumulatorMemory, LoadedMemory};
 use frugal_hdl::packed_column::{
-    ActivationSum, HalvesSum, LowSum, NibbleSum, PackedColumn, PackedMultiplier, PackedSums, SplitSums,
+    ActivationSum, HalvesSum, LowSum, NibbleSum, PackedColumn, PackedMultiplier, PackedProducts, PackedSums,
+    SplitSums,
 };
 use frugal_hdl::read_port::ReadPort;
 use frugal_hdl::registers::Registers;

@@ -218,7 +218,7 @@ fn matrix_engine() -> Result<(), CompareError> {
         let config = small(rows, cols, lanes, taps, four_bit);
         let mut history = vec![VecDeque::new(); frugal_isa::Config::DEPTHWISE_STEPS];
         let (mut pace, mut groups) = (0, 0);
-        let latency = MacArray::latency_cycles(rows, four_bit) as u64;
+        let latency = MacArray::latency_cycles(rows, cols, four_bit) as u64;
         let slot_cycles = MatrixEngine::slot_cycles(&config) as u64;
         let mut scales_expected: VecDeque<(u64, u64)> = VecDeque::new();
         let mut scale_asked = None;
@@ -279,7 +279,7 @@ fn matrix_engine() -> Result<(), CompareError> {
                 assert_eq!(asks, due.then(|| scales_expected.pop_front().expect("just seen").1), "{context}");
                 scale_asked = asks;
                 if let Some(scale) = step.and_then(|step| step.scale) {
-                    scales_expected.push_back((cycle + 1 + MacArray::scale_cycles(rows) as u64, scale));
+                    scales_expected.push_back((cycle + 1 + MacArray::scale_cycles(rows, cols) as u64, scale));
                 }
                 let result = step.and_then(|step| step.result);
                 // The descriptor comes a cycle later.
