@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use frugal_graph::zoo;
+use frugal_isa::Config;
 use frugal_synth::boards::BoardFacts;
 use frugal_synth::flow::block::Block;
 use frugal_synth::flow::device::Device;
@@ -313,9 +314,9 @@ pub struct Generate {
     /// Print one JSON object instead of text
     #[arg(long, conflicts_with = "stream")]
     pub json: bool,
-    /// Clock at which tokens a second are stated, in MHz
-    #[arg(long, value_name = "F", default_value = "75", value_parser = parse_megahertz)]
-    pub clock_mhz: f64,
+    /// Clock at which tokens a second are stated, in MHz [default: the simulated board's; 75 for others]
+    #[arg(long, value_name = "F", value_parser = parse_megahertz)]
+    pub clock_mhz: Option<f64>,
     /// What to run on: verilator (the RTL, cycle by cycle), golden (the functional simulator: the same bits, no cycles), serial:PORT (a board), or
     /// sim-board:NAME (a whole board, simulated)
     #[arg(long, value_name = "DEVICE", default_value = "verilator")]
@@ -324,6 +325,16 @@ pub struct Generate {
     pub config: ConfigOptions,
     #[command(flatten)]
     pub simulation: SimulationArguments,
+}
+
+impl Generate {
+    /// The clock at which tokens a second are stated, in MHz.
+    pub fn stated_mhz(&self, config: &Config) -> f64 {
+        self.clock_mhz.unwrap_or_else(|| match self.device {
+            DeviceKind::SimulatedBoard(board) => f64::from(board.clock_khz(config)) / 1e3,
+            _ => 75.0,
+        })
+    }
 }
 
 /// Quantise a language model, once and for all

@@ -12,6 +12,8 @@
 //! and passes the other one on. The root takes one, too; its second operand has none, where it is the sum of a node ([`HalvesSum::settled`]), or else is
 //! added with a full adder a bit.
 //!
+//! In columns of eight rows one [`PackedProducts`], which ECP5 makes of DSP slices, takes the place of multipliers and packed sums.
+//!
 //! * 8-bit weights: a column's sum is 16 * high + low.
 //! * 4-bit weights: the low nibble stands for low - 8 (its top bit is inverted on the way in), so 8 times the sum of all activations,
 //!   which all columns share ([`ActivationSum`]), is taken off the low sum ([`LowSum`]); each sum is then multiplied by its group's scale.

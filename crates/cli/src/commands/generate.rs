@@ -76,6 +76,7 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
     let generation = Generation { tokens, ..generation };
     let cost = generation.cost(&all, &prefill);
     if arguments.json {
+        let clock_mhz = arguments.stated_mhz(&config);
         let all: Vec<_> = sequences
             .iter()
             .zip(&prompts)
@@ -96,9 +97,9 @@ pub fn run(arguments: &Generate) -> anyhow::Result<()> {
                 "seed": arguments.seed,
             })),
             "sequences": all,
-            "prefill": cost.prefill.as_ref().map(|phase| phase.json(arguments.clock_mhz)),
-            "decode": cost.decode.as_ref().map(|phase| phase.json(arguments.clock_mhz)),
-            "clock_mhz": arguments.clock_mhz,
+            "prefill": cost.prefill.as_ref().map(|phase| phase.json(clock_mhz)),
+            "decode": cost.decode.as_ref().map(|phase| phase.json(clock_mhz)),
+            "clock_mhz": clock_mhz,
         });
         writeln!(out, "{value:#}")?;
         return Ok(());
@@ -238,6 +239,7 @@ impl<'a> Printer<'a> {
 /// What it cost, for people.
 fn table(arguments: &Generate, generation: &Generation<'_>, cost: &Cost) -> String {
     let model = generation.model;
+    let clock_mhz = arguments.stated_mhz(generation.config);
     let (m, lengths) = (&model.config, &generation.lengths);
     let prompts = if lengths.len() == 1 { "a prompt".into() } else { format!("{} prompts", lengths.len()) };
     let mut rows = vec![
@@ -263,11 +265,11 @@ fn table(arguments: &Generate, generation: &Generation<'_>, cost: &Cost) -> Stri
         ),
     ];
     match &cost.prefill {
-        Some(phase) => rows.push(("prompt", phase.text(arguments.clock_mhz))),
+        Some(phase) => rows.push(("prompt", phase.text(clock_mhz))),
         None => rows.push(("cycles", "none on the functional simulator".into())),
     }
     if let Some(phase) = &cost.decode {
-        rows.push(("generation", phase.text(arguments.clock_mhz)));
+        rows.push(("generation", phase.text(clock_mhz)));
     }
     if arguments.temperature.is_some() || arguments.top_k.is_some() {
         let top_k = arguments.top_k.map_or(String::new(), |k| format!(", the {k} likeliest"));
@@ -275,7 +277,7 @@ fn table(arguments: &Generate, generation: &Generation<'_>, cost: &Cost) -> Stri
         rows.push(("drawn", format!("temperature {temperature}{top_k}, seed {}", arguments.seed)));
     }
     if cost.prefill.is_some() {
-        rows.push(("stated clock", format!("{} MHz", arguments.clock_mhz)));
+        rows.push(("stated clock", format!("{clock_mhz} MHz")));
     }
     text::table(&rows)
 }

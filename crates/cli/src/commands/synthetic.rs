@@ -155,7 +155,7 @@ fn to_json(
             "bytes": bytes,
             "bandwidth_share": bytes as f64 / (cycles as f64 * config.bus_bytes() as f64),
             "utilisation": utilisation(model, config, cycles),
-            "tokens_per_second": arguments.clock_mhz * 1e6 / cycles as f64,
+            "tokens_per_second": arguments.stated_mhz(config) * 1e6 / cycles as f64,
         }))
     });
     json!({
@@ -168,7 +168,7 @@ fn to_json(
         "constant_bytes": found.program.constants.len(),
         "predicted_cycles": found.predicted_cycles,
         "measured": measured,
-        "clock_mhz": arguments.clock_mhz,
+        "clock_mhz": arguments.stated_mhz(config),
         "peak_memory_bytes": peak_bytes(),
         "correct": true,
     })
@@ -228,8 +228,8 @@ fn to_text(
                         text::percent(utilisation(model, config, cycles)),
                         text::thousands(bytes),
                         text::percent(share),
-                        arguments.clock_mhz * 1e6 / cycles.max(1) as f64,
-                        arguments.clock_mhz
+                        arguments.stated_mhz(config) * 1e6 / cycles.max(1) as f64,
+                        arguments.stated_mhz(config)
                     ),
                 ),
                 ("cycle model", text::prediction(found.predicted_cycles, cycles)),
@@ -240,8 +240,8 @@ fn to_text(
             format!(
                 "{} cycles a token, {:.2} tokens/s at {} MHz",
                 text::thousands(found.predicted_cycles),
-                arguments.clock_mhz * 1e6 / found.predicted_cycles.max(1) as f64,
-                arguments.clock_mhz
+                arguments.stated_mhz(config) * 1e6 / found.predicted_cycles.max(1) as f64,
+                arguments.stated_mhz(config)
             ),
         )),
     }
