@@ -770,3 +770,25 @@ pub struct BenchAll {
     #[command(flatten)]
     pub report: BenchReport,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_a_second_are_stated_at_the_boards_clock_unless_told_otherwise() {
+        let stated = |more: &[&str], preset: &str| {
+            let words = ["frugal", "generate", "model", "--prompt", "a"].iter().chain(more);
+            let Command::Generate(arguments) = Arguments::try_parse_from(words).expect("arguments").command
+            else {
+                panic!("another command")
+            };
+            arguments.stated_mhz(&Config::preset(preset).expect("a preset"))
+        };
+        let board = ["--device", "sim-board:ulx3s-85f"];
+        assert_eq!(stated(&board, "nano"), 80.0);
+        assert_eq!(stated(&board, "base"), 75.0);
+        assert_eq!(stated(&[], "nano"), 75.0);
+        assert_eq!(stated(&[&board[..], &["--clock-mhz", "60"]].concat(), "nano"), 60.0);
+    }
+}
