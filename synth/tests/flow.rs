@@ -150,6 +150,23 @@ fn results_failures_and_what_they_leave() {
         "another seed is another placement, and no layout where there was none"
     );
 
+    // An ALU's wires, which nextpnr does not count: 735 + 19,000 + 303 ps are 49.9 MHz, and then there is no bitstream.
+    let delays = |picoseconds| {
+        format!(
+            "{place}\ncat > delays.sdf <<'E'\n(CELLTYPE \"part\")\n(INTERCONNECT alu/R0 sum/M ({picoseconds}) (1))\n(CELLTYPE \"ALU54B\")\n(INSTANCE alu)\nE"
+        )
+    };
+    fs::write(&netlist, multipliers_in_a_row(1).replace("MULT18X18D", "ALU54B")).unwrap();
+    for (picoseconds, fmax_mhz, is_met) in [(19_000, 1e6 / 20_038.0, false), (1_000, 90.0, true)] {
+        tool(&tools, "nextpnr-ecp5", &delays(picoseconds));
+        design.verilog.push(' ');
+        let outcome = run(&out, &design, picoseconds).0.unwrap();
+        assert!((outcome.report.fmax_mhz - fmax_mhz).abs() < 1e-6, "{}", outcome.report.fmax_mhz);
+        assert_eq!(outcome.bitstream.is_some(), is_met);
+        let wire = fs::read_to_string(out.join("part.alu-wire.tsv")).unwrap();
+        assert_eq!(wire, format!("{picoseconds}\talu\tsum\n"));
+    }
+
     // A full disk is said as such.
     tool(&tools, "yosys", "echo 'ERROR: write: No space left on device'; exit 1");
     design.verilog.push(' ');

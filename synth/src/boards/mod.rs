@@ -92,7 +92,7 @@ impl BoardFacts {
             reset_inverted: true,
             memory: BoardMemory::Sdram(SdramChip::COLORLIGHT_I9),
             config: "micro",
-            fits: &[],
+            fits: &["micro"],
         },
         BoardFacts {
             name: "tang-nano-20k",

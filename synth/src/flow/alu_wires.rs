@@ -1,7 +1,7 @@
 //! Wires from the ALUs of ECP5's DSP slices, of which nextpnr knows no times: it does not count paths that begin or end there.
 //!
 //! Leaves put nothing but a wire between an ALU and the next register, so a path's time is that of the wire, which nextpnr writes to its file of delays,
-//! between two constants.
+//! between two constants. The wire is left beside the report.
 
 use super::report::{readable, Hop, Report};
 use std::collections::HashSet;

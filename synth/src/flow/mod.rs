@@ -25,9 +25,12 @@ use tools::Tool;
 /// The placed design, as the family's packer takes it.
 const PLACED: &str = "placed";
 
-/// The netlist with sites for its hard blocks.
 /// What the layout did, by what its name ends in.
 const LAYOUT_LOG: &str = ".layout.log";
+/// The longest wire from an ALU, likewise.
+const ALU_WIRE: &str = ".alu-wire.tsv";
+
+/// The netlist with sites for its hard blocks.
 const LAID_OUT: &str = "laid-out.json";
 
 /// What is to be built.
@@ -99,7 +102,7 @@ pub fn build(
     let path = |suffix: &str| out.join(format!("{}{suffix}", design.name));
     let bitstream = path(&format!(".{}", family.bitstream_suffix()));
     // What an earlier run left is not the result of this one, which may have no layout and no bitstream.
-    for left in [&bitstream, &path(LAYOUT_LOG)] {
+    for left in [&bitstream, &path(LAYOUT_LOG), &path(ALU_WIRE)] {
         match std::fs::remove_file(left) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 return Err(FlowError::File { path: left.clone(), source })
@@ -126,6 +129,7 @@ pub fn build(
         digest: None,
     };
     let netlist = run(synthesis, progress)?.read("netlist.json")?;
+    let has_alus = alu_wires::are_in(&netlist);
     let laid_out = match layout::Chip::of(&design.device) {
         Some(chip) if design.constraints.is_some() => {
             lay_out(&netlist, &chip, seed, &path(LAYOUT_LOG), progress)?
@@ -134,8 +138,8 @@ pub fn build(
     };
     let (is_laid_out, netlist) = (laid_out.is_some(), laid_out.unwrap_or(netlist));
     let placement =
-        run(placement(design, seed, &netlist, is_laid_out, tools[1].clone()), progress).map_err(|error| {
-            match error {
+        run(placement(design, seed, &netlist, (is_laid_out, has_alus), tools[1].clone()), progress).map_err(
+            |error| match error {
                 FlowError::Failed { ref text, .. } => match shortage(family, text) {
                     Some((resource, count)) => FlowError::DoesNotFit {
                         design: design.name.clone(),
@@ -146,14 +150,17 @@ pub fn build(
                     None => error,
                 },
                 error => error,
-            }
-        })?;
+            },
+        )?;
     let log = placement.read(step::LOG)?;
     let report = Report::parse(family, &placement.read("report.json")?, &String::from_utf8_lossy(&log))
         .map_err(|reason| FlowError::Report { tool: family.nextpnr(), reason })?;
-    let report = match placement.folder.join(alu_wires::WIRE).is_file() {
-        true => alu_wires::counted(report, &String::from_utf8_lossy(&placement.read(alu_wires::WIRE)?)),
-        false => report,
+    let report = if has_alus {
+        let wire = placement.read(alu_wires::WIRE)?;
+        step::write(&path(ALU_WIRE), &wire)?;
+        alu_wires::counted(report, &String::from_utf8_lossy(&wire))
+    } else {
+        report
     };
     step::write(&path(".report.json"), &placement.read("report.json")?)?;
     let places = floorplan::places(&String::from_utf8_lossy(&placement.read(floorplan::PLACES)?));
@@ -213,7 +220,7 @@ fn placement<'a>(
     design: &'a Design,
     seed: u32,
     netlist: &'a [u8],
-    is_laid_out: bool,
+    (is_laid_out, has_alus): (bool, bool),
     tool: Tool,
 ) -> Step<'a> {
     let mut arguments: Vec<String> = design.device.nextpnr.iter().map(|word| (*word).to_owned()).collect();
@@ -227,7 +234,7 @@ fn placement<'a>(
     let mut inputs = vec![("netlist.json", netlist)];
     let mut outputs = vec!["report.json", floorplan::ROUTED];
     let mut digest: fn(&Path) -> std::io::Result<()> = floorplan::keep_places;
-    if alu_wires::are_in(netlist) {
+    if has_alus {
         add(&["--sdf", alu_wires::DELAYS]);
         outputs.push(alu_wires::DELAYS);
         digest = |folder| floorplan::keep_places(folder).and_then(|()| alu_wires::keep_longest(folder));
